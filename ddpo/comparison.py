@@ -1,0 +1,244 @@
+"""One comparison: the same seeds drawn by the base and by the finetuned model, scored, with the statistics.
+
+The app, its endpoints and scripts all come through `compare`. Nothing heavy is imported before it runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ddpo import rewards, schedulers
+from ddpo.catalog import DEFAULT_PAIR, get_pair
+from ddpo.errors import UserError
+from ddpo.evaluate import PairedStatistics, describe, paired_statistics
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from ddpo.pipelines import DiffusionModel
+    from ddpo.precision import Compute, PrecisionName
+    from ddpo.sampling import DenoisingState
+
+MAX_SAMPLES = 16
+MAX_SEED = 2**32 - 1
+PREVIEW_INTERVAL = 0.5  # seconds between two previews
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """What to compare and how.
+
+    Raises:
+        UserError: a value is outside its range, or a name is not known.
+    """
+
+    pair: str = DEFAULT_PAIR
+    scheduler: str = "ddim"
+    steps: int | None = None  # denoising steps; None is the scheduler's default
+    eta: float = 0.0  # DDIM's share of noise, in [0, 1]
+    samples: int = 4  # pictures of each model, 1 .. MAX_SAMPLES, from seeds seed, seed + 1, ...
+    seed: int = 0  # first seed, 0 .. MAX_SEED
+    scorer: str = "photographic"
+    base: str | None = None  # folder of a model that replaces the pair's base
+    tuned: str | None = None  # folder of a model that replaces the pair's finetuned one
+    precision: PrecisionName | None = None  # None: DDPO_PRECISION, else what the hardware is quick at
+
+    def __post_init__(self) -> None:
+        get_pair(self.pair)
+        rewards.get(self.scorer)
+        spec = schedulers.get_scheduler(self.scheduler)
+        if self.steps is not None:
+            schedulers.check_steps(spec, self.steps)
+        schedulers.check_eta(spec, self.eta)
+        _check_whole("The number of samples", self.samples, 1, MAX_SAMPLES)
+        _check_whole("The seed", self.seed, 0, MAX_SEED)
+
+    def resolved(self) -> ComparisonSettings:
+        """The same with every default filled in."""
+        pair, spec = get_pair(self.pair), schedulers.get_scheduler(self.scheduler)
+        return replace(
+            self,
+            steps=spec.default_steps if self.steps is None else self.steps,
+            eta=self.eta if spec.takes_eta else 0.0,
+            base=self.base or pair.base,
+            tuned=self.tuned or pair.tuned,
+        )
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the pictures; they wrap around after MAX_SEED."""
+        return [(self.seed + i) % (MAX_SEED + 1) for i in range(self.samples)]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a comparison is."""
+
+    stage: str
+    step: int  # evaluations of either network so far
+    total: int  # of both networks; 0 while it is not known
+    seconds_left: float | None = None
+    previews: tuple[list[Image], list[Image]] | None = None  # (base, finetuned), half denoised; now and then
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """Pictures, scores and statistics, all in the order of `seeds`."""
+
+    settings: ComparisonSettings
+    seeds: list[int]
+    base_images: list[Image]
+    tuned_images: list[Image]
+    base_scores: list[float]
+    tuned_scores: list[float]
+    statistics: PairedStatistics
+    seconds: float  # sampling and scoring, without loading
+    compute: str  # device and dtype
+
+    @property
+    def seconds_per_image(self) -> float:
+        """Of either model."""
+        return self.seconds / (2 * len(self.seeds))
+
+    @property
+    def sentence(self) -> str:
+        """How much better the finetuned model is and how sure we are."""
+        spec = rewards.get(self.settings.scorer)
+        return describe(self.statistics, spec.name, spec.unit, spec.decimals)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the pictures, ready for JSON."""
+        settings = asdict(self.settings)
+        pair = get_pair(self.settings.pair)
+        for name, own in (("base", pair.base), ("tuned", pair.tuned)):
+            if settings[name] == own:
+                settings[name] = None  # the pair's own; where it lies on this machine concerns nobody
+        return {
+            "settings": settings,
+            "scorer": self.settings.scorer,
+            "seeds": self.seeds,
+            "base_scores": self.base_scores,
+            "tuned_scores": self.tuned_scores,
+            "statistics": asdict(self.statistics),
+            "sentence": self.sentence,
+            "seconds_per_image": self.seconds_per_image,
+            "compute": self.compute,
+        }
+
+
+def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+    """Run a comparison: many `Progress`, one per evaluation of both networks, then the `ComparisonResult`.
+
+    Closing the iterator cancels between two steps.
+
+    Raises:
+        UserError: a model cannot be loaded, the two do not fit together, or the scorer fails.
+    """
+    from ddpo.precision import choose_compute
+
+    settings = settings.resolved()
+    yield Progress("Loading the models", 0, 0)
+    compute = choose_compute(settings.precision)
+    base, tuned = _load_pair(settings, compute)
+    started = time.perf_counter()
+    next_preview = started
+    final: tuple[DenoisingState, DenoisingState] | None = None
+    for final in _denoise_both(base, tuned, settings, compute):
+        preview_is_due = time.perf_counter() >= next_preview
+        if preview_is_due:
+            next_preview = time.perf_counter() + PREVIEW_INTERVAL
+        yield _progress(final, started, preview_is_due)
+    assert final is not None  # every scheduler takes at least one step
+    yield Progress("Scoring", 2 * final[0].total, 2 * final[0].total, 0.0)
+    yield _finish(settings, final, compute, started)
+
+
+def score_picture(picture: Image, scorer: str) -> float:
+    """The score of one picture of any size.
+
+    Raises:
+        UserError: the scorer is not known or cannot score this picture.
+    """
+    import numpy as np
+
+    from ddpo.pictures import from_uint8
+    from ddpo.precision import choose_compute
+
+    reward = rewards.load(scorer, choose_compute())
+    pixels = np.asarray(picture.convert("RGB"))[None]
+    return float(reward(from_uint8(pixels))[0])
+
+
+def _check_whole(what: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise UserError(f"{what} must be a whole number from {low} to {high}, and {value!r} is not one.")
+
+
+def _load_pair(settings: ComparisonSettings, compute: Compute) -> tuple[DiffusionModel, DiffusionModel]:
+    from ddpo.pipelines import cache
+
+    assert settings.base is not None and settings.tuned is not None
+    base, tuned = cache.get(settings.base, compute), cache.get(settings.tuned, compute)
+    if base.picture_shape != tuned.picture_shape:
+        shapes = " and ".join("{1} x {2}".format(*model.picture_shape) for model in (base, tuned))
+        raise UserError(f"The two models draw pictures of different sizes ({shapes}), so they cannot be compared.")
+    return base, tuned
+
+
+def _denoise_both(
+    base: DiffusionModel, tuned: DiffusionModel, settings: ComparisonSettings, compute: Compute
+) -> Iterator[tuple[DenoisingState, DenoisingState]]:
+    """Both models in step, so that the previews show the same moment of both."""
+    from ddpo.sampling import sample
+
+    assert settings.steps is not None
+    runs = [
+        sample(model, settings.seeds, settings.scheduler, settings.steps, compute, settings.eta)
+        for model in (base, tuned)
+    ]
+    yield from zip(*runs, strict=True)
+
+
+def _progress(states: tuple[DenoisingState, DenoisingState], started: float, with_preview: bool) -> Progress:
+    done, total = states[0].step, states[0].total
+    elapsed = time.perf_counter() - started
+    previews = (_pictures(states[0].x_0), _pictures(states[1].x_0)) if with_preview else None
+    return Progress("Denoising", 2 * done, 2 * total, elapsed / done * (total - done), previews)
+
+
+def _finish(
+    settings: ComparisonSettings, states: tuple[DenoisingState, DenoisingState], compute: Compute, started: float
+) -> ComparisonResult:
+    reward = rewards.load(settings.scorer, compute)
+    base, tuned = (_pictures(state.x_t) for state in states)
+    base_scores, tuned_scores = (_scores(state.x_t, reward) for state in states)
+    return ComparisonResult(
+        settings=settings,
+        seeds=settings.seeds,
+        base_images=base,
+        tuned_images=tuned,
+        base_scores=base_scores,
+        tuned_scores=tuned_scores,
+        statistics=paired_statistics(base_scores, tuned_scores),
+        seconds=time.perf_counter() - started,
+        compute=str(compute),
+    )
+
+
+def _pictures(x: Tensor) -> list[Image]:
+    from PIL import Image
+
+    from ddpo.pictures import to_uint8
+
+    return [Image.fromarray(pixels) for pixels in to_uint8(x)]
+
+
+def _scores(x: Tensor, reward: rewards.Reward) -> list[float]:
+    """Scores of the pictures as they are shown and saved, rounded to 8 bits."""
+    from ddpo.pictures import from_uint8, to_uint8
+
+    return [float(score) for score in reward(from_uint8(to_uint8(x)))]

@@ -1,0 +1,153 @@
+"""Seeds to pictures, with any scheduler; and trajectories with their log-probabilities, for training.
+
+Every seed has a generator of its own, on the CPU whatever the device: a picture depends on its seed alone, not on its
+place in a batch, and two models that are given the same seeds get the same noise at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ddpo.pipelines import DiffusionModel
+from ddpo.policy import NoiseSchedule, denoising_step, predict_x_0, trailing_timesteps
+from ddpo.precision import Compute
+from ddpo.schedulers import create_scheduler, get_scheduler
+
+
+@dataclass(frozen=True)
+class DenoisingState:
+    """Where the sampling stands after a step."""
+
+    step: int  # 1 .. total
+    total: int  # evaluations of the network
+    x_t: Tensor  # (B, C, H, W) float32, the sample so far; the finished pictures when step == total
+    x_0: Tensor  # (B, C, H, W) float32 in [-1, 1], the clean picture that the network sees in it
+
+
+def generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One generator a seed."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def draw_noise(rngs: Sequence[torch.Generator], shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Standard normal noise (B, *shape) float32, row i from generator i."""
+    return torch.stack([torch.randn(shape, generator=rng) for rng in rngs]).to(device)
+
+
+@torch.no_grad()
+def sample(
+    model: DiffusionModel, seeds: Sequence[int], scheduler: str, steps: int, compute: Compute, eta: float = 0.0
+) -> Iterator[DenoisingState]:
+    """Denoise one picture a seed, yielding after every evaluation of the network.
+
+    Closing the iterator stops between two steps.
+
+    Args:
+        model: the model to sample from.
+        seeds: one a picture.
+        scheduler: a key of `schedulers.SCHEDULERS`.
+        steps: denoising steps; some schedulers evaluate the network more often than that.
+        compute: device and dtype of the network.
+        eta: DDIM's share of noise in [0, 1]; ignored by the others.
+
+    Raises:
+        UserError: unknown scheduler or a number of steps that it cannot take.
+    """
+    rngs = generators(seeds)
+    noise_scheduler = create_scheduler(scheduler, model.scheduler_config, steps)
+    schedule = model.noise_schedule
+    options = _step_options(scheduler, eta, rngs)
+    x_t = draw_noise(rngs, model.picture_shape, compute.device) * noise_scheduler.init_noise_sigma
+    total = len(noise_scheduler.timesteps)
+    for i, t in enumerate(noise_scheduler.timesteps):
+        x_in = noise_scheduler.scale_model_input(x_t, t)
+        output = evaluate_unet(model.unet, x_in, t, compute)
+        x_t = noise_scheduler.step(output, t, x_t, **options).prev_sample.float()
+        x_0 = predict_x_0(output, x_in, t.long().expand(len(x_in)).to(x_in.device), schedule).clamp(-1, 1)
+        yield DenoisingState(i + 1, total, x_t, x_0)
+
+
+def sample_pictures(
+    model: DiffusionModel,
+    seeds: Sequence[int],
+    scheduler: str,
+    steps: int,
+    compute: Compute,
+    eta: float = 0.0,
+    batch_size: int = 32,
+) -> Tensor:
+    """The finished pictures of `sample` for any number of seeds: (N, C, H, W) float32 in [-1, 1], on the CPU."""
+    finished = []
+    for first in range(0, len(seeds), batch_size):
+        for state in sample(model, seeds[first : first + batch_size], scheduler, steps, compute, eta):
+            last = state.x_t
+        finished.append(last.clamp(-1, 1).cpu())
+    return torch.cat(finished)
+
+
+def evaluate_unet(unet: nn.Module, x_t: Tensor, t: Tensor, compute: Compute) -> Tensor:
+    """The network's prediction for x_t: (B, C, H, W) at timestep t: () or (B,), in float32."""
+    with compute.autocast():
+        return unet(x_t, t.to(x_t.device)).sample.float()
+
+
+def _step_options(scheduler: str, eta: float, rngs: list[torch.Generator]) -> dict[str, object]:
+    spec = get_scheduler(scheduler)
+    if spec.takes_eta:
+        return {"eta": eta, "generator": rngs}
+    return {"generator": rngs} if spec.stochastic else {}
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What a policy did: the states, the actions and their log-probabilities, for B samples and S steps."""
+
+    states: Tensor  # (S + 1, B, C, H, W) float32, x_T first and the finished pictures last
+    timesteps: Tensor  # (S,) int64, t of each step
+    previous_timesteps: Tensor  # (S,) int64, t_prev of each step; -1 for the last
+    log_probs: Tensor  # (S, B) float32, averaged over pixels; the last row is 0
+
+    @property
+    def pictures(self) -> Tensor:
+        """(B, C, H, W) float32 in [-1, 1]."""
+        return self.states[-1].clamp(-1, 1)
+
+
+@torch.no_grad()
+def roll_out(
+    unet: nn.Module,
+    schedule: NoiseSchedule,
+    x_T: Tensor,  # noqa: N803 (the paper's name)
+    rngs: Sequence[torch.Generator],
+    steps: int,
+    compute: Compute,
+    eta: float = 1.0,
+) -> Trajectory:
+    """Sample trajectories from the policy, by DDIM steps at evenly spaced timesteps.
+
+    Args:
+        unet: the network, in eval mode.
+        schedule: its noise schedule.
+        x_T: (B, C, H, W) float32 standard normal noise.
+        rngs: B generators, the noise of each sample.
+        steps: S >= 1.
+        compute: device and dtype of the network.
+        eta: share of DDPM's noise in (0, 1].
+    """
+    times = trailing_timesteps(steps, schedule.num_timesteps)
+    states, log_probs = [x_T], []
+    for t, t_prev in zip(times, [*times[1:], -1], strict=True):
+        x_t = states[-1]
+        t_now = torch.full((len(x_t),), t, device=x_t.device)
+        output = evaluate_unet(unet, x_t, t_now, compute)
+        step = denoising_step(output, x_t, t_now, torch.full_like(t_now, t_prev), schedule, eta)
+        x_prev = step.sample(draw_noise(rngs, tuple(x_t.shape[1:]), x_t.device)) if t_prev >= 0 else step.mean
+        states.append(x_prev)
+        log_probs.append(step.log_prob(x_prev))
+    return Trajectory(
+        torch.stack(states), torch.tensor(times), torch.tensor([*times[1:], -1]), torch.stack(log_probs)
+    )
