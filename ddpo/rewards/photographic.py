@@ -1,0 +1,231 @@
+"""How much a picture looks like a clear, natural, well exposed photograph: a score from 1 to 10.
+
+It is the product of bounded terms, one for each way in which a picture can be poor, so that all of them must be decent
+and none can make up for another. Every term rests on a published measure:
+
+    colour       colourfulness M(3): Hasler and Suesstrunk 2003, equation 6
+    hues         how far the hues lie apart (1 minus the mean resultant length of circular statistics: Mardia 1972;
+                 that several hues please more than one: hue count of Ke, Tang and Jing 2006)
+    contrast     RMS contrast: Peli 1990
+    tone         entropy of the luminance histogram (Shannon 1948), average light (Datta et al. 2006, feature 1) and the
+                 shares of burnt and of black pixels (tonal range: Ke, Tang and Jing 2006)
+    sharpness    variance of the Laplacian (Pech-Pacheco et al. 2000), less what the noise adds to it, over the variance
+                 of the picture, so that it says how fine the details are and not how strong the contrast
+    noise        standard deviation of the noise: Immerkaer 1996, without the pixels on edges (Tai and Yang 2008)
+    composition  how closely the edges gather around a subject: Ke, Tang and Jing 2006; simplicity in Datta et al. 2006
+
+A term rises towards 1 over the range of natural pictures and falls beyond it: a reward that only rises is hacked by a
+finetuned model at once (garish, burnt, black shapes before a single-coloured sky).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ddpo.pictures import check_images
+from ddpo.rewards.colour import opponent_colourfulness
+
+if TYPE_CHECKING:
+    from ddpo.precision import Compute
+    from ddpo.rewards import Reward
+
+SMALLEST = 16  # pixels a side, below which the measures say nothing
+WORKING_SIDE = 256  # larger pictures are reduced to this shorter side first, so that a pixel means about the same
+
+# The exponent of each term in the product: how much a poor term costs.
+WEIGHTS = {
+    "colour": 0.8,
+    "hues": 0.5,
+    "contrast": 0.8,
+    "tone": 0.8,
+    "sharpness": 0.8,
+    "noise": 1.2,
+    "composition": 0.3,
+}
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the measures' authors have it
+_LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
+_IMMERKAER = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
+_TONES = 16  # bins of the luminance histogram
+
+
+def photographic(images: Tensor) -> Tensor:
+    """Score pictures from 1 to 10.
+
+    Args:
+        images: (B, 3, H, W) floating, in [-1, 1], at least 16 pixels a side.
+
+    Returns:
+        (B,) float32 in [1, 10].
+
+    Raises:
+        UserError: not a batch of such pictures.
+    """
+    terms = photographic_terms(images)
+    logarithm = sum(weight * terms[name].log() for name, weight in WEIGHTS.items())
+    assert isinstance(logarithm, Tensor)
+    return 1 + 9 * logarithm.exp()
+
+
+def photographic_terms(images: Tensor) -> dict[str, Tensor]:
+    """The terms of the score, each (B,) float32 in (0, 1]; arguments and errors as in `photographic`."""
+    check_images(images, SMALLEST)
+    rgb = _working_size((images.float().clamp(-1, 1) + 1) / 2)  # (B, 3, h, w)
+    weights = rgb.new_tensor(_LUMA).view(1, 3, 1, 1)
+    luma = (rgb * weights).sum(1, keepdim=True)  # (B, 1, h, w)
+    noise = noise_deviation(torch.cat((rgb, luma), 1))  # (B, 4)
+    terms = {
+        "colour": _colour(rgb, luma),
+        "hues": _hues(rgb),
+        "contrast": _contrast(luma),
+        "tone": _tone(luma),
+        "sharpness": _sharpness(luma, noise[:, 3]),
+        "noise": 1 / (1 + (noise[:, :3].mean(1) / 0.06) ** 2.5),
+        "composition": _composition(luma),
+    }
+    return {name: term.clamp(1e-3, 1) for name, term in terms.items()}
+
+
+def load(compute: Compute) -> Reward:
+    """The scorer; it works wherever the pictures are."""
+    return photographic
+
+
+# Terms ---------------------------------------------------------------------------------------------------------------
+
+
+def _colour(rgb: Tensor, luma: Tensor) -> Tensor:
+    """Colourfulness, in the light of the picture: a night cannot be as colourful as a day. Garish areas cost."""
+    light = luma.mean((1, 2, 3))
+    measure = opponent_colourfulness(rgb) * (0.4 / light.clamp_min(0.01)).sqrt().clamp(1, 1.4)
+    chroma = rgb.amax(1) - rgb.amin(1)  # (B, h, w)
+    garish = _ramp(chroma, 0.6, 0.9).mean((1, 2))
+    return _rise(measure, 30, 1.3) * _fall(measure, 150, 8) * _fall(garish, 0.3, 2)
+
+
+def _hues(rgb: Tensor) -> Tensor:
+    """Whether there are several hues; one hue alone keeps half of the term."""
+    red, green, blue = rgb.unbind(1)
+    opponents = torch.stack((red - green, 0.5 * (red + green) - blue), 1)  # (B, 2, h, w)
+    strength = opponents.norm(dim=1).mean((1, 2))
+    resultant = opponents.mean((2, 3)).norm(dim=1)
+    return 0.5 + 0.5 * _rise((strength - resultant) / (strength + 0.02), 0.12, 1)
+
+
+def _contrast(luma: Tensor) -> Tensor:
+    deviation = luma.flatten(1).std(-1, unbiased=False)
+    return _rise(deviation, 0.10, 1.3) * _fall(deviation, 0.42, 8)
+
+
+def _tone(luma: Tensor) -> Tensor:
+    levels = luma.flatten(1)
+    light = levels.mean(-1)
+    black = _ramp(-levels, -0.08, -0.02).mean(-1)
+    burnt = _ramp(levels, 0.95, 0.995).mean(-1)
+    exposure = torch.sigmoid((light - 0.08) / 0.03) * torch.sigmoid((0.92 - light) / 0.03)
+    return _rise(tone_entropy(levels), 0.5, 2) * exposure * _fall(black, 0.3, 2) * _fall(burnt, 0.3, 2)
+
+
+def _sharpness(luma: Tensor, noise: Tensor) -> Tensor:
+    fineness = relative_sharpness(luma, noise)
+    return _rise(fineness, 0.5, 1.3) * _fall(fineness, 2.4, 8)
+
+
+def _composition(luma: Tensor) -> Tensor:
+    """The spread of the edges around their centre, over that of edges strewn evenly (1): a subject has about 0.7."""
+    slopes = luma[:, 0, 1:-1, 2:] - luma[:, 0, 1:-1, :-2], luma[:, 0, 2:, 1:-1] - luma[:, 0, :-2, 1:-1]
+    weight = (slopes[0] ** 2 + slopes[1] ** 2 + 1e-12).sqrt()  # (B, h-2, w-2)
+    weight = weight / weight.sum((1, 2), keepdim=True)
+    spread = weight.new_zeros(len(weight))
+    for along, across in ((1, 2), (2, 1)):
+        shares = weight.sum(across)
+        place = torch.linspace(0, 1, shares.shape[1], device=shares.device)
+        centre = (shares * place).sum(1, keepdim=True)
+        spread = spread + (shares * (place - centre) ** 2).sum(1)
+    return _fall((spread / (2 / 12)).sqrt(), 1.2, 6)
+
+
+# Measures ------------------------------------------------------------------------------------------------------------
+
+
+def noise_deviation(planes: Tensor) -> Tensor:
+    """Standard deviation of the noise (Immerkaer 1996), over the three quarters of the pixels that answer least.
+
+    Immerkaer's mask does not see planes and straight slopes, but it sees edges, so the pixels that answer most are left
+    out (Tai and Yang 2008) and the mean of the others is scaled to be right for Gaussian noise.
+
+    Args:
+        planes: (B, C, h, w) float32.
+
+    Returns:
+        (B, C) float32, in the units of the planes.
+    """
+    channels = planes.shape[1]
+    mask = planes.new_tensor(_IMMERKAER).expand(channels, 1, 3, 3)
+    answer = F.conv2d(planes, mask, groups=channels).abs().flatten(2).sort(-1).values
+    kept = answer[..., : answer.shape[-1] * 3 // 4].mean(-1)
+    # Of |N(0, 1)| the mean of the lower three quarters is (phi(0) - phi(1.1503)) * 2 / 0.75 = 0.5149; the mask's norm is 6.
+    return kept / (6 * 0.5149)
+
+
+def relative_sharpness(luma: Tensor, noise: Tensor) -> Tensor:
+    """Standard deviation of the Laplacian over that of the picture, both without their share of noise.
+
+    Args:
+        luma: (B, 1, h, w) float32 in [0, 1].
+        noise: (B,) standard deviation of the noise.
+
+    Returns:
+        (B,) float32: near 0 for a blurred picture, about 0.5 to 1.3 for a sharp one, sqrt(20) for white noise.
+    """
+    laplacian = F.conv2d(luma, luma.new_tensor(_LAPLACIAN).view(1, 1, 3, 3)).flatten(1)
+    details = (laplacian.var(-1, unbiased=False) - 20 * noise**2).clamp_min(0)  # 20: the mask's squared norm
+    whole = luma.flatten(1).var(-1, unbiased=False)
+    return (details / (whole + 1e-4)).sqrt()
+
+
+def tone_entropy(levels: Tensor) -> Tensor:
+    """Entropy of the luminance histogram over 16 bins, shared linearly between neighbours so that it changes smoothly.
+
+    Args:
+        levels: (B, N) float32 in [0, 1].
+
+    Returns:
+        (B,) float32 in [0, 1]: 0 for one tone, 1 for all tones alike.
+    """
+    place = levels * (_TONES - 1)
+    shares = [(1 - (place - tone).abs()).clamp_min(0).mean(-1) for tone in range(_TONES)]
+    histogram = torch.stack(shares, -1)  # (B, 16), sums to 1
+    return -torch.special.xlogy(histogram, histogram).sum(-1) / math.log(_TONES)
+
+
+# Shapes --------------------------------------------------------------------------------------------------------------
+
+
+def _working_size(rgb: Tensor) -> Tensor:
+    height, width = rgb.shape[2:]
+    if min(height, width) <= WORKING_SIDE:
+        return rgb
+    scale = WORKING_SIDE / min(height, width)
+    size = (round(height * scale), round(width * scale))
+    return F.interpolate(rgb, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _rise(measure: Tensor, scale: float, power: float) -> Tensor:
+    """From 0 at 0 over 0.63 at `scale` towards 1."""
+    return 1 - torch.exp(-((measure / scale).clamp_min(0) ** power))
+
+
+def _fall(measure: Tensor, limit: float, power: float) -> Tensor:
+    """From 1 at 0 over 0.5 at `limit` towards 0."""
+    return 1 / (1 + (measure / limit) ** power)
+
+
+def _ramp(measure: Tensor, low: float, high: float) -> Tensor:
+    """0 up to `low`, 1 from `high`, straight between."""
+    return ((measure - low) / (high - low)).clamp(0, 1)
