@@ -1,0 +1,50 @@
+"""Shared set-up: tiny real models, made once a run."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+
+from ddpo.pipelines import DiffusionModel, load_model, save_model
+from ddpo.precision import Compute, choose_compute
+
+
+@pytest.fixture(scope="session")
+def compute() -> Compute:
+    """float32 on the CPU: what numbers are compared in."""
+    return choose_compute("float32", "cpu")
+
+
+def make_unet(seed: int = 0) -> UNet2DModel:
+    """A UNet of 16 x 16 pictures, small enough for a step in a few milliseconds, with weights that are not zero."""
+    torch.manual_seed(seed)
+    return UNet2DModel(
+        sample_size=16,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+        attention_head_dim=8,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model in diffusers layout."""
+    folder = tmp_path_factory.mktemp("tiny")
+    save_model(make_unet(), dict(DDPMScheduler(prediction_type="v_prediction").config), folder, torch.float32)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_folder: Path, compute: Compute) -> DiffusionModel:
+    return load_model(str(tiny_folder), compute)

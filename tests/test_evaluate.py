@@ -1,0 +1,40 @@
+"""Paired statistics against scipy."""
+
+from __future__ import annotations
+
+import pytest
+from scipy import stats
+
+from ddpo.errors import UserError
+from ddpo.evaluate import describe, paired_statistics
+
+BASE = [4.0, 5.0, 6.0, 5.5, 4.5]
+TUNED = [5.0, 5.5, 7.5, 5.5, 6.0]
+
+
+def test_the_interval_is_that_of_the_paired_t_test() -> None:
+    result = paired_statistics(BASE, TUNED)
+    expected = stats.ttest_rel(TUNED, BASE).confidence_interval(0.95)
+    assert (result.interval_low, result.interval_high) == pytest.approx((expected.low, expected.high))
+    assert result.mean_difference == pytest.approx(0.9)
+    assert result.win_rate == pytest.approx(0.9)  # four wins and a tie
+    assert result.gain_in_sd == pytest.approx(0.9 / stats.tstd(BASE))
+
+
+def test_one_pair_has_no_interval_and_says_so() -> None:
+    result = paired_statistics([4.0], [5.0])
+    assert result.interval_low is None and result.gain_in_sd is None
+    assert "draw more" in describe(result, "photographic")
+
+
+def test_the_sentence_tells_better_worse_and_undecided_apart() -> None:
+    better = describe(paired_statistics(BASE, TUNED), "photographic")
+    assert "0.90 higher" in better and "photographic" in better and "wins 4.5 of 5" in better
+    assert "0.90 lower" in describe(paired_statistics(TUNED, BASE), "photographic")
+    assert "no difference is shown" in describe(paired_statistics([1.0, 2.0], [2.0, 1.5]), "photographic")
+
+
+@pytest.mark.parametrize(("base", "tuned"), [([], []), ([1.0], [1.0, 2.0]), ([float("nan")], [1.0])])
+def test_scores_that_cannot_be_compared_are_refused(base: list[float], tuned: list[float]) -> None:
+    with pytest.raises(UserError):
+        paired_statistics(base, tuned)

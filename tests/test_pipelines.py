@@ -1,0 +1,71 @@
+"""Loading: both layouts, what diffusers itself loads, and every wrong folder in a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDPMPipeline
+
+from ddpo.errors import UserError
+from ddpo.pipelines import ModelCache, load_model
+from ddpo.precision import Compute
+
+
+def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_both_layouts_load_the_same_model(tiny_folder: Path, tmp_path: Path, compute: Compute) -> None:
+    for part in ("unet", "scheduler"):
+        for file in (tiny_folder / part).iterdir():
+            shutil.copy(file, tmp_path / file.name)
+    folders, root = load_model(str(tiny_folder), compute), load_model(str(tmp_path), compute)
+    assert same_weights(folders.unet, root.unet)
+    assert folders.scheduler_config["prediction_type"] == root.scheduler_config["prediction_type"] == "v_prediction"
+
+
+def test_diffusers_loads_what_we_save(tiny_folder: Path, compute: Compute) -> None:
+    pipeline = DDPMPipeline.from_pretrained(tiny_folder)
+    assert same_weights(pipeline.unet, load_model(str(tiny_folder), compute).unet)
+
+
+def test_the_cache_loads_a_model_once(tiny_folder: Path, compute: Compute) -> None:
+    cache = ModelCache(size=1)
+    assert cache.get(str(tiny_folder), compute) is cache.get(str(tiny_folder), compute)
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    path = folder / "unet" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+BREAKAGES = {
+    "no such folder": (lambda f: shutil.rmtree(f), "no folder"),
+    "empty folder": (lambda f: [shutil.rmtree(f / part) for part in ("unet", "scheduler")], "no diffusion model"),
+    "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json is missing"),
+    "not JSON": (lambda f: (f / "unet" / "config.json").write_text("{"), "not valid JSON"),
+    "a list": (lambda f: (f / "unet" / "config.json").write_text("[]"), "does not hold a configuration"),
+    "truncated": (lambda f: _truncate(next((f / "unet").glob("*.safetensors"))), "damaged"),
+    "conditional": (lambda f: edit_config(f, _class_name="UNet2DConditionModel"), "only unconditional"),
+    "classes": (lambda f: edit_config(f, num_class_embeds=10), "conditioned on classes"),
+    "latent": (lambda f: edit_config(f, in_channels=4, out_channels=4), "latent"),
+}
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_folder_that_is_no_model_is_refused_in_a_sentence(
+    tiny_folder: Path, tmp_path: Path, compute: Compute, breakage: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    damage, words = BREAKAGES[breakage]
+    damage(folder)  # type: ignore[no-untyped-call]
+    with pytest.raises(UserError, match=words):
+        load_model(str(folder), compute)

@@ -1,0 +1,78 @@
+"""Sampling: a picture depends on its seed alone, and is the one that diffusers draws."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler
+
+from ddpo.errors import UserError
+from ddpo.pipelines import DiffusionModel
+from ddpo.policy import denoising_step
+from ddpo.precision import Compute
+from ddpo.sampling import evaluate_unet, generators, draw_noise, roll_out, sample, sample_pictures
+from ddpo.schedulers import SCHEDULERS, create_scheduler
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_same_seed_gives_same_image_in_any_batch(
+    tiny_model: DiffusionModel, compute: Compute, scheduler: str, eta: float
+) -> None:
+    together = sample_pictures(tiny_model, list(range(16)), scheduler, 10, compute, eta)
+    alone = sample_pictures(tiny_model, [7], scheduler, 10, compute, eta)
+    elsewhere = sample_pictures(tiny_model, [3, 1, 7], scheduler, 10, compute, eta)
+    for other in (alone[0], elsewhere[2]):
+        assert (together[7] - other).abs().max() * 127.5 <= 2
+    assert (together[7] - together[8]).abs().max() > 0.1  # and other seeds give other images
+
+
+def test_a_picture_is_the_one_of_diffusers_own_pipeline(tiny_model: DiffusionModel, compute: Compute) -> None:
+    pipeline = DDIMPipeline(tiny_model.unet, DDIMScheduler.from_config(tiny_model.scheduler_config))
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(generator=torch.Generator().manual_seed(5), num_inference_steps=10, output_type="np").images[0]
+    ours = sample_pictures(tiny_model, [5], "ddim", 10, compute)[0].permute(1, 2, 0) / 2 + 0.5
+    assert abs(ours.numpy() - theirs).max() < 1e-3
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_scheduler_takes_its_fewest_steps(tiny_model: DiffusionModel, compute: Compute, scheduler: str) -> None:
+    pictures = sample_pictures(tiny_model, [0], scheduler, SCHEDULERS[scheduler].min_steps, compute)
+    assert torch.isfinite(pictures).all()
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_bad_numbers_of_steps_are_refused_in_a_sentence(tiny_model: DiffusionModel, scheduler: str) -> None:
+    for steps in (0, -3, 10_000, 2.5):
+        with pytest.raises(UserError, match="steps"):
+            create_scheduler(scheduler, tiny_model.scheduler_config, steps)  # type: ignore[arg-type]
+
+
+def test_the_models_own_noise_schedule_is_honoured_whichever_scheduler_is_picked(tiny_model: DiffusionModel) -> None:
+    config = {**tiny_model.scheduler_config, "beta_end": 0.015, "clip_sample": False}
+    for name in SCHEDULERS:
+        scheduler = create_scheduler(name, config, 10)
+        assert scheduler.config.beta_end == 0.015
+        assert scheduler.config.prediction_type == "v_prediction"
+
+
+def test_sampling_reports_every_step_and_can_be_stopped_between_two(
+    tiny_model: DiffusionModel, compute: Compute
+) -> None:
+    run = sample(tiny_model, [0, 1], "ddim", 5, compute)
+    first = next(run)
+    assert (first.step, first.total) == (1, 5) and first.x_0.abs().max() <= 1
+    run.close()
+    assert [state.step for state in sample(tiny_model, [0], "ddim", 5, compute)] == [1, 2, 3, 4, 5]
+
+
+def test_a_trajectory_scores_its_own_actions(tiny_model: DiffusionModel, compute: Compute) -> None:
+    schedule, rngs = tiny_model.noise_schedule, generators([1, 2])
+    noise = draw_noise(rngs, tiny_model.picture_shape, compute.device)
+    trajectory = roll_out(tiny_model.unet, schedule, noise, rngs, 5, compute)
+    assert trajectory.states.shape == (6, 2, 3, 16, 16)
+    assert torch.equal(trajectory.log_probs[-1], torch.zeros(2))
+    t = trajectory.timesteps[1].expand(2)
+    output = evaluate_unet(tiny_model.unet, trajectory.states[1], t, compute)
+    step = denoising_step(output, trajectory.states[1], t, trajectory.previous_timesteps[1].expand(2), schedule)
+    assert torch.equal(step.log_prob(trajectory.states[2]), trajectory.log_probs[1])
