@@ -40,12 +40,12 @@ LARGEST_SIDE = 1024  # the same for noise, which reducing would hide
 
 # The exponent of each term in the product: how much a poor term costs.
 WEIGHTS = {
-    "colour": 0.35,
-    "hues": 0.15,
-    "contrast": 0.35,
+    "colour": 0.32,
+    "hues": 0.20,
+    "contrast": 0.40,
     "tone": 0.35,
     "sharpness": 0.40,
-    "noise": 0.60,
+    "noise": 0.75,
     "composition": 0.15,
 }
 
@@ -77,15 +77,15 @@ def photographic_terms(images: Tensor) -> dict[str, Tensor]:
     check_images(images, SMALLEST)
     pixels = (images.float().clamp(-1, 1) + 1) / 2
     rgb = _at_most(pixels, WORKING_SIDE)  # (B, 3, h, w)
-    weights = rgb.new_tensor(_LUMA).view(1, 3, 1, 1)
-    luma = (rgb * weights).sum(1, keepdim=True)  # (B, 1, h, w)
+    coarse = F.avg_pool2d(rgb, 2)  # what is no detail is measured on 2 x 2 means, where noise counts half
+    luma, coarse_luma = _luma(rgb), _luma(coarse)
     terms = {
-        "colour": _colour(rgb, luma),
-        "hues": _hues(rgb),
-        "contrast": _contrast(luma),
-        "tone": _tone(luma),
+        "colour": _colour(coarse),
+        "hues": _hues(coarse),
+        "contrast": _contrast(coarse_luma),
+        "tone": _tone(coarse_luma),
         "sharpness": _sharpness(luma),
-        "noise": _fall(noise_deviation(_at_most(pixels, LARGEST_SIDE)).mean(1), 0.06, 2.5),
+        "noise": _fall(noise_deviation(_at_most(pixels, LARGEST_SIDE)).mean(1), 0.053, 4),
         "composition": _composition(luma),
     }
     return {name: term.clamp(1e-3, 1) for name, term in terms.items()}
@@ -99,27 +99,30 @@ def load(compute: Compute) -> Reward:
 # Terms ---------------------------------------------------------------------------------------------------------------
 
 
-def _colour(rgb: Tensor, luma: Tensor) -> Tensor:
-    """Colourfulness, in the light of the picture: a night cannot be as colourful as a day. Garish areas cost."""
-    light = luma.mean((1, 2, 3))
+def _colour(rgb: Tensor) -> Tensor:
+    """Colourfulness, in the light of the picture: a night cannot be as colourful as a day. Garish, burnt areas cost."""
+    light = _luma(rgb).mean((1, 2, 3))
     measure = opponent_colourfulness(rgb) * (0.4 / light.clamp_min(0.01)).sqrt().clamp(1, 1.4)
-    chroma = rgb.amax(1) - rgb.amin(1)  # (B, h, w)
-    garish = _ramp(chroma, 0.6, 0.9).mean((1, 2))
-    return (0.2 + 0.8 * _rise(measure, 26, 1.3)) * _fall(measure, 165, 10) * _fall(garish, 0.3, 2)
+    brightest = rgb.amax(1)  # (B, h, w)
+    chroma = brightest - rgb.amin(1)
+    garish = _ramp(chroma, 0.65, 0.95).mean((1, 2))
+    burnt = (_ramp(brightest, 0.98, 1.0) * _ramp(chroma, 0.05, 0.15)).mean((1, 2))  # one channel clipped: colours shift
+    natural = _fall(measure, 155, 14) * _fall(garish, 0.3, 2.5) * _fall(burnt, 0.15, 3)
+    return (0.2 + 0.8 * _rise(measure, 25, 1.2)) * natural
 
 
 def _hues(rgb: Tensor) -> Tensor:
-    """Whether there are several hues; one hue alone keeps half of the term."""
+    """Whether there are several hues; one hue alone keeps a quarter of the term."""
     red, green, blue = rgb.unbind(1)
     opponents = torch.stack((red - green, 0.5 * (red + green) - blue), 1)  # (B, 2, h, w)
     strength = opponents.square().sum(1).sqrt().mean((1, 2))  # norm() is ten times slower
     resultant = opponents.mean((2, 3)).square().sum(1).sqrt()
-    return 0.5 + 0.5 * _rise((strength - resultant) / (strength + 0.02), 0.08, 1)
+    return 0.25 + 0.75 * _rise((strength - resultant) / (strength + 0.02), 0.08, 1)
 
 
 def _contrast(luma: Tensor) -> Tensor:
     deviation = luma.flatten(1).std(-1, unbiased=False)
-    return deviation / (deviation + 0.03) * _fall(deviation, 0.42, 8)
+    return deviation / (deviation + 0.04) * _fall(deviation, 0.46, 10)
 
 
 def _tone(luma: Tensor) -> Tensor:
@@ -128,7 +131,7 @@ def _tone(luma: Tensor) -> Tensor:
     black = _ramp(-levels, -0.06, -0.02).mean(-1)
     burnt = _ramp(levels, 0.95, 0.995).mean(-1)
     exposure = torch.sigmoid((light - 0.08) / 0.03) * torch.sigmoid((0.92 - light) / 0.03)
-    return _rise(tone_entropy(levels), 0.45, 2) * exposure * _fall(black, 0.45, 3) * _fall(burnt, 0.35, 2)
+    return _rise(tone_entropy(levels), 0.42, 2) * exposure * _fall(black, 0.38, 4) * _fall(burnt, 0.35, 2)
 
 
 def _sharpness(luma: Tensor) -> Tensor:
@@ -207,6 +210,11 @@ def tone_entropy(levels: Tensor) -> Tensor:
 
 
 # Shapes --------------------------------------------------------------------------------------------------------------
+
+
+def _luma(rgb: Tensor) -> Tensor:
+    """(B, 3, h, w) -> (B, 1, h, w)"""
+    return (rgb * rgb.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _at_most(rgb: Tensor, side: int) -> Tensor:
