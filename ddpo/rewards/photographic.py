@@ -40,10 +40,10 @@ LARGEST_SIDE = 1024  # the same for noise, which reducing would hide
 
 # The exponent of each term in the product: how much a poor term costs.
 WEIGHTS = {
-    "colour": 0.32,
+    "colour": 0.33,
     "hues": 0.20,
-    "contrast": 0.40,
-    "tone": 0.35,
+    "contrast": 0.24,
+    "tone": 0.25,
     "sharpness": 0.40,
     "noise": 0.75,
     "composition": 0.15,
@@ -85,7 +85,7 @@ def photographic_terms(images: Tensor) -> dict[str, Tensor]:
         "contrast": _contrast(coarse_luma),
         "tone": _tone(coarse_luma),
         "sharpness": _sharpness(luma),
-        "noise": _fall(noise_deviation(_at_most(pixels, LARGEST_SIDE)).mean(1), 0.053, 4),
+        "noise": _fall(noise_deviation(_at_most(pixels, LARGEST_SIDE)).mean(1), 0.055, 6),
         "composition": _composition(luma),
     }
     return {name: term.clamp(1e-3, 1) for name, term in terms.items()}
@@ -108,7 +108,7 @@ def _colour(rgb: Tensor) -> Tensor:
     garish = _ramp(chroma, 0.65, 0.95).mean((1, 2))
     burnt = (_ramp(brightest, 0.98, 1.0) * _ramp(chroma, 0.05, 0.15)).mean((1, 2))  # one channel clipped: colours shift
     natural = _fall(measure, 155, 14) * _fall(garish, 0.3, 2.5) * _fall(burnt, 0.15, 3)
-    return (0.2 + 0.8 * _rise(measure, 25, 1.2)) * natural
+    return (0.3 + 0.7 * _rise(measure, 25, 1.2)) * natural
 
 
 def _hues(rgb: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def _hues(rgb: Tensor) -> Tensor:
 
 def _contrast(luma: Tensor) -> Tensor:
     deviation = luma.flatten(1).std(-1, unbiased=False)
-    return deviation / (deviation + 0.04) * _fall(deviation, 0.46, 10)
+    return _rise(deviation, 0.065, 2) * _fall(deviation, 0.46, 10)
 
 
 def _tone(luma: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def _tone(luma: Tensor) -> Tensor:
     black = _ramp(-levels, -0.06, -0.02).mean(-1)
     burnt = _ramp(levels, 0.95, 0.995).mean(-1)
     exposure = torch.sigmoid((light - 0.08) / 0.03) * torch.sigmoid((0.92 - light) / 0.03)
-    return _rise(tone_entropy(levels), 0.42, 2) * exposure * _fall(black, 0.38, 4) * _fall(burnt, 0.35, 2)
+    return _rise(tone_entropy(levels), 0.38, 2.5) * exposure * _fall(black, 0.4, 4) * _fall(burnt, 0.35, 2)
 
 
 def _sharpness(luma: Tensor) -> Tensor:
