@@ -33,7 +33,7 @@ def _has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     if device.type == "cpu":
-        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+        return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
     return False
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 
 from ddpo.bundle.scenes import SIZE, draw_scenes
+from ddpo.checkpoint import load_checkpoint, save_checkpoint
 from ddpo.precision import Compute
 
 
@@ -20,9 +20,9 @@ from ddpo.precision import Compute
 class PretrainConfig:
     """How the base model is trained."""
 
-    steps: int = 13_000  # optimizer steps
+    steps: int = 9_000  # optimizer steps
     batch_size: int = 16  # pictures a step
-    scenes: int = 40_000  # distinct drawings, seeds 0 .. scenes - 1, each also mirrored
+    scenes: int = 24_000  # distinct drawings, seeds 0 .. scenes - 1, each also mirrored
     learning_rate: float = 1e-3  # AdamW's, at the top of the cosine
     warmup_steps: int = 300  # linear
     ema_decay: float = 0.999  # of the exponential moving average that is kept as the model
@@ -94,34 +94,28 @@ class Pretraining:
         torch.manual_seed(config.seed)
         self.config, self.compute = config, compute
         self.checkpoint = folder / "pretrain.pt"
-        self.unet = build_unet().to(compute.device)
+        self.unet = build_unet().to(compute.device, memory_format=torch.channels_last)  # 6% quicker on a CPU
         self.ema = build_unet().to(compute.device).requires_grad_(False)
         self.ema.load_state_dict(self.unet.state_dict())
         self.optimizer = torch.optim.AdamW(self.unet.parameters(), lr=config.learning_rate)
         self.schedule = build_noise_schedule()
         self.step = 0
-        if self.checkpoint.exists():
-            self._load()
-
-    def _load(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.compute.device, weights_only=True)
-        self.unet.load_state_dict(state["unet"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        state = load_checkpoint(self.checkpoint, compute.device)
+        if state is not None:
+            self.unet.load_state_dict(state["unet"])
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
 
     def save(self) -> None:
-        """Write the checkpoint so that a kill at any moment leaves a whole one."""
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        """Write the checkpoint from which another `Pretraining` goes on."""
         state = {
             "unet": self.unet.state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
         }
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.checkpoint)
+        save_checkpoint(state, self.checkpoint)
 
     def run(self) -> Iterator[PretrainProgress]:
         """Train to the end, yielding once every 50 steps."""

@@ -1,0 +1,117 @@
+"""Builds church-64: pretrains the base, finetunes it with DDPO, measures both and writes the card.
+
+    python -m ddpo.bundle all
+
+Every stage is resumable after a kill and draws all its random numbers from fixed seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from ddpo import rewards
+from ddpo.bundle import card, measure
+from ddpo.bundle.pretrain import PretrainConfig, Pretraining
+from ddpo.catalog import ASSETS
+from ddpo.checkpoint import load_checkpoint, save_checkpoint
+from ddpo.pipelines import load_model, save_model
+from ddpo.precision import Compute, choose_compute
+from ddpo.trainer import TrainConfig, Trainer
+
+BUNDLE = ASSETS / "church-64"
+REWARD = "photographic"
+FINETUNE = TrainConfig(
+    epochs=40, batches_per_epoch=2, batch_size=16, sampling_steps=20, trained_steps=6, learning_rate=1e-4,
+    kl_weight=0.01, seed=1,
+)  # fmt: skip
+COLLAPSE = replace(FINETUNE, epochs=120, learning_rate=5e-4, kl_weight=0.0, seed=2)  # pushed until all look alike
+
+
+def pretrain(work: Path, compute: Compute) -> None:
+    """Train the base model and save it to assets."""
+    training = Pretraining(PretrainConfig(), compute, work)
+    with tqdm(total=training.config.steps, initial=training.step, desc="pretrain", unit="step") as bar:
+        for progress in training.run():
+            bar.set_postfix(loss=f"{progress.loss:.4f}")
+            bar.update(progress.step - bar.n)
+    save_model(training.ema, dict(training.schedule.config), BUNDLE / "base", torch.float16)
+
+
+def finetune(work: Path, compute: Compute) -> None:
+    """Finetune the base on the reward and save the result to assets."""
+    _finetune(FINETUNE, work / "finetune.pt", BUNDLE / "tuned", compute)
+
+
+def collapse(work: Path, compute: Compute) -> None:
+    """Push a model until its pictures look alike, to check the measure of diversity on; it stays in the work folder."""
+    _finetune(COLLAPSE, work / "collapse.pt", work / "collapsed", compute)
+
+
+def _finetune(config: TrainConfig, checkpoint: Path, result: Path, compute: Compute) -> None:
+    base = load_model(str(BUNDLE / "base"), compute)
+    reward = rewards.load(REWARD, compute)
+    trainer = Trainer(base.unet, base.noise_schedule, base.picture_shape, reward, config, compute)
+    state = load_checkpoint(checkpoint, compute.device)
+    if state is not None:
+        trainer.load_state_dict(state)
+    with tqdm(total=config.epochs, initial=trainer.epoch, desc=checkpoint.stem, unit="epoch") as bar:
+        for metrics in trainer.run():
+            save_checkpoint(trainer.state_dict(), checkpoint)
+            bar.set_postfix(reward=f"{metrics.reward_mean:.2f}", diversity=f"{metrics.diversity:.2f}")
+            bar.update()
+    save_model(trainer.result, base.scheduler_config, result, torch.float16)
+
+
+def draw(work: Path, compute: Compute) -> None:
+    """Measure both models and write the figures and the two grids."""
+    results = measure.measure(BUNDLE, work / "collapsed", work, REWARD, compute)
+    results["compute"] = str(compute)
+    (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    for model in ("base", "tuned"):
+        pictures = measure.draw_pictures(BUNDLE / model, "ddim", work, compute)[:32]
+        sheet = Image.fromarray(measure.grid(pictures))
+        sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.LANCZOS).save(BUNDLE / f"{model}.png")
+
+
+def write_card(work: Path, compute: Compute) -> None:
+    """Write the card from the measured figures."""
+    results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
+    (BUNDLE / "README.md").write_text(card.render(results, PretrainConfig(), FINETUNE, REWARD), encoding="utf-8")
+
+
+STAGES: dict[str, Callable[[Path, Compute], None]] = {
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "collapse": collapse,
+    "measure": draw,
+    "card": write_card,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m ddpo.bundle", description="Rebuild the bundled pair, church-64.")
+    parser.add_argument("stage", choices=["all", *STAGES], help="one stage, or all of them in this order")
+    parser.add_argument("--work", type=Path, default=Path("build/church-64"), help="checkpoints and pictures")
+    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 is torch's choice")
+    options = parser.parse_args(arguments)
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+    compute = choose_compute(options.precision)
+    for stage in STAGES if options.stage == "all" else [options.stage]:
+        STAGES[stage](options.work, compute)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

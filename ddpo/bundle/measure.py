@@ -1,0 +1,96 @@
+"""Measures the bundled pair: draws the same seeds with both models and every scheduler, and compares them.
+
+Pictures are kept as they are drawn, a file a batch, so that a measurement goes on after a kill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddpo import rewards
+from ddpo.bundle.scenes import draw_scenes
+from ddpo.diversity import diversity_kept
+from ddpo.evaluate import paired_statistics
+from ddpo.pictures import from_uint8, to_uint8
+from ddpo.pipelines import load_model
+from ddpo.precision import Compute
+from ddpo.sampling import sample_pictures
+
+FIRST_SEED, SEEDS = 10_000, 256  # seeds that training never saw: its own are above 2^40
+BATCH = 32
+SCHEDULES = {"ddpm": 1000, "ddim": 50, "pndm": 50}
+HELD_OUT_SCENES = (5_000_000, 2_000)  # first seed and number of the drawn scenes that the base is measured against
+
+
+def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compute) -> np.ndarray:
+    """The pictures of all measured seeds: (SEEDS, H, W, 3) uint8. Batches that are on disk already are read."""
+    steps = SCHEDULES[scheduler]
+    folder = work / "pictures" / f"{model_folder.name}-{scheduler}-{steps}"
+    folder.mkdir(parents=True, exist_ok=True)
+    model, batches = None, []
+    for first in range(FIRST_SEED, FIRST_SEED + SEEDS, BATCH):
+        path = folder / f"{first}.npy"
+        if not path.exists():
+            model = model or load_model(str(model_folder), compute)
+            seeds = list(range(first, first + BATCH))
+            pictures = to_uint8(sample_pictures(model, seeds, scheduler, steps, compute, batch_size=BATCH))
+            part = path.with_suffix(".part.npy")
+            np.save(part, pictures)
+            part.replace(path)
+        batches.append(np.load(path))
+    return np.concatenate(batches)
+
+
+def appearance(pictures: np.ndarray) -> dict[str, Any]:
+    """Mean of each RGB channel, mean contrast (standard deviation of the grey picture) and mean saturation, in [0, 1]."""
+    x = pictures.astype(np.float32) / 255
+    return {
+        "rgb": [round(float(v), 4) for v in x.mean(axis=(0, 1, 2))],
+        "contrast": round(float(x.mean(axis=-1).std(axis=(1, 2)).mean()), 4),
+        "saturation": round(float((x.max(axis=-1) - x.min(axis=-1)).mean()), 4),
+    }
+
+
+def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Compute) -> dict[str, Any]:
+    """All figures of the card.
+
+    Args:
+        assets: folder with base/ and tuned/.
+        collapsed: folder of a model that was collapsed on purpose, to check the measure of diversity on.
+        work: where pictures are kept.
+        reward: name of the reward that tuned/ was finetuned on.
+        compute: device and dtype.
+    """
+    scenes = draw_scenes(*HELD_OUT_SCENES)
+    results: dict[str, Any] = {"scenes": appearance(scenes), "seeds": SEEDS, "first_seed": FIRST_SEED, "schedulers": {}}
+    score = rewards.load(reward, compute)
+    for scheduler, steps in SCHEDULES.items():
+        base = draw_pictures(assets / "base", scheduler, work, compute)
+        tuned = draw_pictures(assets / "tuned", scheduler, work, compute)
+        scores = [score(from_uint8(pictures)).tolist() for pictures in (base, tuned)]
+        results["schedulers"][scheduler] = {
+            "steps": steps,
+            "base": appearance(base),
+            "tuned": appearance(tuned),
+            "statistics": asdict(paired_statistics(*scores)),
+            "diversity_kept": diversity_kept(from_uint8(tuned), from_uint8(base)),
+        }
+    alike = draw_pictures(collapsed, "ddim", work, compute)
+    base = draw_pictures(assets / "base", "ddim", work, compute)
+    results["collapsed_diversity_kept"] = diversity_kept(from_uint8(alike), from_uint8(base))
+    return results
+
+
+def grid(pictures: np.ndarray, columns: int = 8, gap: int = 2) -> np.ndarray:
+    """Lay pictures (N, H, W, 3) out in rows on white, N a multiple of `columns`."""
+    count, height, width, _ = pictures.shape
+    rows = count // columns
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures[: rows * columns]):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[y : y + height, x : x + width] = picture
+    return sheet

@@ -1,0 +1,141 @@
+"""The DDPO loop: a case whose optimum is known, the first ratio, going on after a stop, and bad rewards."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor, nn
+
+from ddpo.errors import UserError
+from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
+from ddpo.precision import Compute, choose_compute
+from ddpo.trainer import EpochMetrics, TrainConfig, Trainer
+
+from conftest import make_unet
+
+SHAPE = (3, 16, 16)
+SCHEDULE = NoiseSchedule(DDPMScheduler().alphas_cumprod, "epsilon", None)
+STEPS = 5
+
+
+class GaussianDenoiser(nn.Module):
+    """The exact epsilon of data N(0, spread^2), plus one offset per step that can be learned."""
+
+    def __init__(self, spread: float) -> None:
+        super().__init__()
+        self.spread = spread
+        self.offset = nn.Parameter(torch.zeros(STEPS))
+
+    def forward(self, x_t: Tensor, t: Tensor) -> SimpleNamespace:
+        alpha_bar = SCHEDULE.alpha_bar(t.expand(len(x_t)), x_t)
+        exact = (1 - alpha_bar).sqrt() / (alpha_bar * self.spread**2 + 1 - alpha_bar) * x_t
+        index = STEPS - 1 - t.expand(len(x_t)) // (SCHEDULE.num_timesteps // STEPS)
+        return SimpleNamespace(sample=exact + self.offset[index].view(-1, 1, 1, 1))
+
+
+def brightness(pictures: Tensor) -> Tensor:
+    """A linear reward: the mean of all pixels."""
+    return pictures.mean(dim=(1, 2, 3))
+
+
+def mean_shifts(model: GaussianDenoiser) -> list[float]:
+    """How far each offset moves the mean of its step."""
+    shifts = []
+    times = trailing_timesteps(STEPS, SCHEDULE.num_timesteps)
+    x = torch.zeros(1, *SHAPE)
+    for t, t_prev in zip(times, [*times[1:], -1], strict=True):
+        now, prev = torch.tensor([t]), torch.tensor([t_prev])
+        shifts.append(float(denoising_step(model(x, now).sample, x, now, prev, SCHEDULE).mean.mean()))
+    return shifts
+
+
+def gains_and_stds(model: GaussianDenoiser) -> tuple[list[float], list[float]]:
+    """For each step: how much its mean moves the picture at the end, and its sigma."""
+    times = [*trailing_timesteps(STEPS, SCHEDULE.num_timesteps), -1]
+    slopes, stds = [], []
+    with torch.no_grad():
+        for t, t_prev in zip(times, times[1:], strict=False):
+            ones, now, prev = torch.ones(1, *SHAPE), torch.tensor([t]), torch.tensor([t_prev])
+            frozen = GaussianDenoiser(model.spread)
+            step = denoising_step(frozen(ones, now).sample, ones, now, prev, SCHEDULE)
+            slopes.append(float(step.mean.mean()))
+            stds.append(float(step.std.flatten()[0]))
+    return [math.prod(slopes[i + 1 :]) for i in range(STEPS)], stds
+
+
+def test_a_linear_reward_on_gaussian_data_moves_to_its_known_optimum(compute: Compute) -> None:
+    """E[A] - beta KL is quadratic in the shift of each mean; its maximum is sigma^2 gain / (beta D std(r))."""
+    model, kl_weight = GaussianDenoiser(spread=0.1), 0.05
+    config = TrainConfig(
+        epochs=150, batches_per_epoch=1, batch_size=256, sampling_steps=STEPS, trained_steps=STEPS - 1,
+        learning_rate=4e-3, kl_weight=kl_weight, max_grad_norm=1e9, advantage_clip=100.0,
+    )  # fmt: skip
+    trainer = Trainer(model, SCHEDULE, SHAPE, brightness, config, compute)
+    history, offsets = [], []
+    for metrics in trainer.run():
+        history.append(metrics)
+        offsets.append(model.offset.detach().clone())
+    model.offset.data = torch.stack(offsets[-50:]).mean(0)  # the noise of the last updates averages out
+    gains, stds = gains_and_stds(model)
+    pixels = math.prod(SHAPE)
+    for i, shift in enumerate(mean_shifts(model)[:-1]):
+        optimum = stds[i] ** 2 * gains[i] / (kl_weight * pixels * history[0].reward_std)
+        assert shift == pytest.approx(optimum, rel=0.25), f"step {i}"
+    expected_gain = sum(g * s for g, s in zip(gains, mean_shifts(model), strict=True))
+    assert history[-1].reward_mean - history[0].reward_mean == pytest.approx(expected_gain, rel=0.25)
+
+
+def finetune(config: TrainConfig, compute: Compute, reward: object = brightness) -> tuple[Trainer, list[EpochMetrics]]:
+    schedule = NoiseSchedule(DDPMScheduler().alphas_cumprod, "v_prediction", 1.0)
+    trainer = Trainer(make_unet(), schedule, SHAPE, reward, config, compute)  # type: ignore[arg-type]
+    return trainer, list(trainer.run())
+
+
+SHORT = TrainConfig(epochs=2, batches_per_epoch=2, batch_size=4, sampling_steps=4, trained_steps=2, kl_weight=0.1)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_importance_ratio_is_exactly_one_on_the_first_pass(precision: str) -> None:
+    _, history = finetune(SHORT, choose_compute(precision, "cpu"))  # type: ignore[arg-type]
+    assert [metrics.first_ratio_deviation for metrics in history] == [0.0, 0.0]
+
+
+def test_the_reward_rises_and_the_base_stays_as_it_was(compute: Compute) -> None:
+    config = TrainConfig(
+        epochs=8, batches_per_epoch=2, batch_size=8, sampling_steps=6, trained_steps=4, learning_rate=2e-3
+    )
+    trainer, history = finetune(config, compute)
+    assert history[-1].reward_mean > history[0].reward_mean + 2 * history[0].reward_std
+    for frozen, original in zip(trainer.base.parameters(), make_unet().parameters(), strict=True):
+        assert torch.equal(frozen, original)
+
+
+def test_going_on_from_a_state_gives_the_same_weights(compute: Compute) -> None:
+    whole, _ = finetune(SHORT, compute)
+    first, _ = finetune(TrainConfig(**{**vars(SHORT), "epochs": 1}), compute)
+    schedule = NoiseSchedule(DDPMScheduler().alphas_cumprod, "v_prediction", 1.0)
+    second = Trainer(make_unet(), schedule, SHAPE, brightness, SHORT, compute)
+    second.load_state_dict(first.state_dict())
+    assert [metrics.epoch for metrics in second.run()] == [2]
+    for a, b in zip(whole.unet.parameters(), second.unet.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("bad", [lambda x: x.mean(), lambda x: torch.full((len(x),), float("nan"))])
+def test_a_reward_of_the_wrong_length_or_not_finite_is_refused(compute: Compute, bad: object) -> None:
+    with pytest.raises(UserError, match="finite scores"):
+        finetune(SHORT, compute, bad)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"batch_size": 2.5}, {"eta": 0.0}, {"eta": 7.0}, {"kl_weight": -1.0}, {"learning_rate": math.nan},
+     {"ema_decay": 1.0}, {"trained_steps": 20}, {"sampling_steps": 1}],
+)  # fmt: skip
+def test_a_wrong_setting_is_refused_by_its_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        TrainConfig(**wrong)  # type: ignore[arg-type]
