@@ -5,9 +5,11 @@ The app, its endpoints and scripts all come through `compare`. Nothing heavy is 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpo import rewards, schedulers
@@ -48,11 +50,18 @@ class ComparisonSettings:
     precision: PrecisionName | None = None  # None: DDPO_PRECISION, else what the hardware is quick at
 
     def __post_init__(self) -> None:
+        for what, name in (("pair", self.pair), ("scheduler", self.scheduler), ("scorer", self.scorer)):
+            _check_text(f"The {what}", name)
+        for what, folder in (("base", self.base), ("finetuned", self.tuned)):
+            if folder is not None:
+                _check_text(f"The folder of the {what} model", folder)
         get_pair(self.pair)
         rewards.get(self.scorer)
         spec = schedulers.get_scheduler(self.scheduler)
         if self.steps is not None:
+            _check_number("The number of steps", self.steps)
             schedulers.check_steps(spec, self.steps)
+        _check_number("eta", self.eta)
         schedulers.check_eta(spec, self.eta)
         _check_whole("The number of samples", self.samples, 1, MAX_SAMPLES)
         _check_whole("The seed", self.seed, 0, MAX_SEED)
@@ -115,8 +124,8 @@ class ComparisonResult:
         settings = asdict(self.settings)
         pair = get_pair(self.settings.pair)
         for name, own in (("base", pair.base), ("tuned", pair.tuned)):
-            if settings[name] == own:
-                settings[name] = None  # the pair's own; where it lies on this machine concerns nobody
+            # Where a model lies on this machine concerns nobody: None is the pair's own, else the folder's name.
+            settings[name] = None if settings[name] == own else Path(settings[name]).name
         return {
             "settings": settings,
             "scorer": self.settings.scorer,
@@ -171,6 +180,16 @@ def score_picture(picture: Image, scorer: str) -> float:
     reward = rewards.load(scorer, choose_compute())
     pixels = np.asarray(picture.convert("RGB"))[None]
     return float(reward(from_uint8(pixels))[0])
+
+
+def _check_text(what: str, value: str) -> None:
+    if not isinstance(value, str) or "\0" in value:
+        raise UserError(f"{what} must be given as text, and {value!r} is not.")
+
+
+def _check_number(what: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{what} must be a finite number, and {value!r} is not one.")
 
 
 def _check_whole(what: str, value: int, low: int, high: int) -> None:

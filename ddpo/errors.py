@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """Bad input. The message is one clear sentence that says what is wrong and what to do; the app shows it as it is."""
+    """Bad input. The message is one clear sentence that says what is wrong and what to do; it is shown as it is."""

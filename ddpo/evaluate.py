@@ -80,7 +80,10 @@ def describe(statistics: PairedStatistics, scorer: str, unit: str = "", decimals
             f"Over {s.n} seeds no difference is shown: the finetuned model scores {mean:+.{decimals}f}{suffix} "
             f"on average ({scorer}, {interval}) and {wins}."
         )
-    return f"Over {s.n} seeds the finetuned model scores {amount} {direction} on average ({scorer}, {interval}) and {wins}."
+    return (
+        f"Over {s.n} seeds the finetuned model scores {amount} {direction} on average "
+        f"({scorer}, {interval}) and {wins}."
+    )
 
 
 def _standard_deviation(values: Sequence[float]) -> float | None:

@@ -1,7 +1,8 @@
 """Denoising as a decision process (Black et al. 2023, section 4.2): the Gaussian step.
 
 The state is (x_t, t), the action is x_{t-1}, and the policy is
-p_theta(x_{t-1} | x_t) = N(mu_theta(x_t, t), sigma_t^2 I) with DDIM's mu and sigma (Song et al. 2021, equations 12 and 16).
+p_theta(x_{t-1} | x_t) = N(mu_theta(x_t, t), sigma_t^2 I)
+with DDIM's mu and sigma (Song et al. 2021, equations 12 and 16).
 """
 
 from __future__ import annotations

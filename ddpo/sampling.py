@@ -92,8 +92,8 @@ def sample_pictures(
 def evaluate_unet(unet: nn.Module, x_t: Tensor, t: Tensor, compute: Compute) -> Tensor:
     """The network's prediction for x_t: (B, C, H, W) at timestep t: () or (B,), in float32.
 
-    A batch of one takes other CPU kernels than larger batches and rounds differently: in bfloat16 PNDM turned that into 5
-    of 255 levels. So it is evaluated as a batch of two, and pictures do not depend on the size of their batch.
+    A batch of one takes other CPU kernels than larger batches and rounds differently: in bfloat16 PNDM turned that into
+    5 of 255 levels. So it is evaluated as a batch of two, and pictures do not depend on the size of their batch.
     """
     alone = len(x_t) == 1 and x_t.device.type == "cpu"
     x_in = x_t.expand(2, *x_t.shape[1:]) if alone else x_t
@@ -158,6 +158,4 @@ def roll_out(
         x_prev = step.sample(draw_noise(rngs, tuple(x_t.shape[1:]), x_t.device)) if t_prev >= 0 else step.mean
         states.append(x_prev)
         log_probs.append(step.log_prob(x_prev))
-    return Trajectory(
-        torch.stack(states), torch.tensor(times), torch.tensor([*times[1:], -1]), torch.stack(log_probs)
-    )
+    return Trajectory(torch.stack(states), torch.tensor(times), torch.tensor([*times[1:], -1]), torch.stack(log_probs))

@@ -1,4 +1,4 @@
-"""The DDPO loop (Black et al. 2023, algorithm 1): yields one event an epoch, knows no user interface and prints nothing.
+"""The DDPO loop (Black et al. 2023, algorithm 1): yields one event an epoch, knows no page and prints nothing.
 
 Every random number is a function of the seed and the epoch, so a trainer that is given back its state goes on as if it
 had never stopped.
@@ -221,9 +221,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.parameters()), list(self.unet.parameters()), 1 - config.ema_decay
-            )
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.unet.parameters()), 1 - config.ema_decay)
         sums.grad_norm += float(norm)
         sums.updates += 1
 
@@ -234,9 +232,7 @@ class Trainer:
         t_prev = batch.previous_timesteps[step].expand(len(x_t)).to(x_t.device)
         output = evaluate_unet(self.unet, x_t, t, self.compute)
         policy = denoising_step(output, x_t, t, t_prev, self.schedule, self.config.eta)
-        surrogate = clipped_surrogate(
-            policy.log_prob(x_prev), batch.log_probs[step], advantage, self.config.clip_range
-        )
+        surrogate = clipped_surrogate(policy.log_prob(x_prev), batch.log_probs[step], advantage, self.config.clip_range)
         kl = torch.zeros((), device=x_t.device)
         if self.config.kl_weight > 0:
             with torch.no_grad():

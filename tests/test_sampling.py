@@ -10,7 +10,7 @@ from ddpo.errors import UserError
 from ddpo.pipelines import DiffusionModel
 from ddpo.policy import denoising_step
 from ddpo.precision import Compute
-from ddpo.sampling import evaluate_unet, generators, draw_noise, roll_out, sample, sample_pictures
+from ddpo.sampling import draw_noise, evaluate_unet, generators, roll_out, sample, sample_pictures
 from ddpo.schedulers import SCHEDULERS, create_scheduler
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import make_unet
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
@@ -14,8 +16,6 @@ from ddpo.errors import UserError
 from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.precision import Compute, choose_compute
 from ddpo.trainer import EpochMetrics, TrainConfig, Trainer
-
-from conftest import make_unet
 
 SHAPE = (3, 16, 16)
 SCHEDULE = NoiseSchedule(DDPMScheduler().alphas_cumprod, "epsilon", None)
@@ -58,7 +58,7 @@ def gains_and_stds(model: GaussianDenoiser) -> tuple[list[float], list[float]]:
     times = [*trailing_timesteps(STEPS, SCHEDULE.num_timesteps), -1]
     slopes, stds = [], []
     with torch.no_grad():
-        for t, t_prev in zip(times, times[1:], strict=False):
+        for t, t_prev in pairwise(times):
             ones, now, prev = torch.ones(1, *SHAPE), torch.tensor([t]), torch.tensor([t_prev])
             frozen = GaussianDenoiser(model.spread)
             step = denoising_step(frozen(ones, now).sample, ones, now, prev, SCHEDULE)

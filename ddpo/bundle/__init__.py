@@ -1,0 +1,1 @@
+"""How church-64 was made: the drawings, the pretraining, the finetuning, and the figures of its card."""

@@ -29,6 +29,7 @@ from ddpo.trainer import TrainConfig, Trainer
 
 BUNDLE = ASSETS / "church-64"
 REWARD = "photographic"
+GRID = 32  # pictures in the grids of the card
 FINETUNE = TrainConfig(
     epochs=40, batches_per_epoch=2, batch_size=16, sampling_steps=20, trained_steps=6, learning_rate=1e-4,
     kl_weight=0.01, seed=1,
@@ -71,13 +72,12 @@ def _finetune(config: TrainConfig, checkpoint: Path, result: Path, compute: Comp
     save_model(trainer.result, base.scheduler_config, result, torch.float16)
 
 
-def draw(work: Path, compute: Compute) -> None:
+def measure_pair(work: Path, compute: Compute) -> None:
     """Measure both models and write the figures and the two grids."""
-    results = measure.measure(BUNDLE, work / "collapsed", work, REWARD, compute)
-    results["compute"] = str(compute)
-    (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    for results in measure.measure(BUNDLE, work / "collapsed", work, REWARD, compute):
+        (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     for model in ("base", "tuned"):
-        pictures = measure.draw_pictures(BUNDLE / model, "ddim", work, compute)[:32]
+        pictures = measure.draw_pictures(BUNDLE / model, "ddim", work, compute)[:GRID]
         sheet = Image.fromarray(measure.grid(pictures))
         sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.LANCZOS).save(BUNDLE / f"{model}.png")
 
@@ -85,14 +85,14 @@ def draw(work: Path, compute: Compute) -> None:
 def write_card(work: Path, compute: Compute) -> None:
     """Write the card from the measured figures."""
     results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
-    (BUNDLE / "README.md").write_text(card.render(results, PretrainConfig(), FINETUNE, REWARD), encoding="utf-8")
+    (BUNDLE / "README.md").write_text(card.render(results, PretrainConfig(), FINETUNE, COLLAPSE), encoding="utf-8")
 
 
 STAGES: dict[str, Callable[[Path, Compute], None]] = {
     "pretrain": pretrain,
     "finetune": finetune,
     "collapse": collapse,
-    "measure": draw,
+    "measure": measure_pair,
     "card": write_card,
 }
 

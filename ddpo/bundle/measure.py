@@ -5,6 +5,8 @@ Pictures are kept as they are drawn, a file a batch, so that a measurement goes 
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,22 +18,23 @@ from ddpo.bundle.scenes import draw_scenes
 from ddpo.diversity import diversity_kept
 from ddpo.evaluate import paired_statistics
 from ddpo.pictures import from_uint8, to_uint8
-from ddpo.pipelines import load_model
+from ddpo.pipelines import DiffusionModel, load_model
 from ddpo.precision import Compute
 from ddpo.sampling import sample_pictures
 
 FIRST_SEED, SEEDS = 10_000, 256  # seeds that training never saw: its own are above 2^40
 BATCH = 32
-SCHEDULES = {"ddpm": 1000, "ddim": 50, "pndm": 50}
-HELD_OUT_SCENES = (5_000_000, 2_000)  # first seed and number of the drawn scenes that the base is measured against
+SCHEDULES = {"ddim": 50, "pndm": 50, "ddpm": 1000}  # steps; DDPM last, since it takes twenty times as long
+FIRST_SCENE, SCENES = 5_000_000, 2_000  # drawings that the base is measured against, none of them trained on
 
 
 def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compute) -> np.ndarray:
     """The pictures of all measured seeds: (SEEDS, H, W, 3) uint8. Batches that are on disk already are read."""
     steps = SCHEDULES[scheduler]
-    folder = work / "pictures" / f"{model_folder.name}-{scheduler}-{steps}"
+    folder = work / "pictures" / f"{model_folder.name}-{_fingerprint(model_folder)}-{scheduler}-{steps}"
     folder.mkdir(parents=True, exist_ok=True)
-    model, batches = None, []
+    model: DiffusionModel | None = None
+    batches = []
     for first in range(FIRST_SEED, FIRST_SEED + SEEDS, BATCH):
         path = folder / f"{first}.npy"
         if not path.exists():
@@ -45,8 +48,17 @@ def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compu
     return np.concatenate(batches)
 
 
+def _fingerprint(model_folder: Path) -> str:
+    """Tells one set of weights from another, so that no picture of an older model is taken for one of this."""
+    weights = (model_folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    return hashlib.sha256(weights).hexdigest()[:8]
+
+
 def appearance(pictures: np.ndarray) -> dict[str, Any]:
-    """Mean of each RGB channel, mean contrast (standard deviation of the grey picture) and mean saturation, in [0, 1]."""
+    """Mean of each RGB channel, mean contrast and mean saturation of pictures (N, H, W, 3) uint8, all in [0, 1].
+
+    Contrast is the standard deviation of a picture's grey levels, saturation the largest less the smallest channel.
+    """
     x = pictures.astype(np.float32) / 255
     return {
         "rgb": [round(float(v), 4) for v in x.mean(axis=(0, 1, 2))],
@@ -55,8 +67,8 @@ def appearance(pictures: np.ndarray) -> dict[str, Any]:
     }
 
 
-def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Compute) -> dict[str, Any]:
-    """All figures of the card.
+def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Compute) -> Iterator[dict[str, Any]]:
+    """All figures of the card, yielded anew after each scheduler.
 
     Args:
         assets: folder with base/ and tuned/.
@@ -65,28 +77,37 @@ def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Com
         reward: name of the reward that tuned/ was finetuned on.
         compute: device and dtype.
     """
-    scenes = draw_scenes(*HELD_OUT_SCENES)
-    results: dict[str, Any] = {"scenes": appearance(scenes), "seeds": SEEDS, "first_seed": FIRST_SEED, "schedulers": {}}
+    results: dict[str, Any] = {
+        "compute": str(compute),
+        "reward": reward,
+        "seeds": SEEDS,
+        "first_seed": FIRST_SEED,
+        "scenes": {"count": SCENES, **appearance(draw_scenes(FIRST_SCENE, SCENES))},
+        "collapsed_diversity_kept": _diversity_kept(
+            draw_pictures(collapsed, "ddim", work, compute), draw_pictures(assets / "base", "ddim", work, compute)
+        ),
+        "schedulers": {},
+    }
     score = rewards.load(reward, compute)
     for scheduler, steps in SCHEDULES.items():
-        base = draw_pictures(assets / "base", scheduler, work, compute)
-        tuned = draw_pictures(assets / "tuned", scheduler, work, compute)
+        base, tuned = (draw_pictures(assets / model, scheduler, work, compute) for model in ("base", "tuned"))
         scores = [score(from_uint8(pictures)).tolist() for pictures in (base, tuned)]
         results["schedulers"][scheduler] = {
             "steps": steps,
             "base": appearance(base),
             "tuned": appearance(tuned),
             "statistics": asdict(paired_statistics(*scores)),
-            "diversity_kept": diversity_kept(from_uint8(tuned), from_uint8(base)),
+            "diversity_kept": _diversity_kept(tuned, base),
         }
-    alike = draw_pictures(collapsed, "ddim", work, compute)
-    base = draw_pictures(assets / "base", "ddim", work, compute)
-    results["collapsed_diversity_kept"] = diversity_kept(from_uint8(alike), from_uint8(base))
-    return results
+        yield results
+
+
+def _diversity_kept(pictures: np.ndarray, reference: np.ndarray) -> float:
+    return diversity_kept(from_uint8(pictures), from_uint8(reference))
 
 
 def grid(pictures: np.ndarray, columns: int = 8, gap: int = 2) -> np.ndarray:
-    """Lay pictures (N, H, W, 3) out in rows on white, N a multiple of `columns`."""
+    """Lay pictures (N, H, W, 3) uint8 out in rows on white, N a multiple of `columns`."""
     count, height, width, _ = pictures.shape
     rows = count // columns
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)

@@ -1,4 +1,7 @@
-"""Pretrains the base model of church-64 on the drawn scenes. Resumable: every random number is a function of the step."""
+"""Pretrains the base model of church-64 on the drawn scenes.
+
+Every random number is a function of the step, so that a training goes on after a kill as if nothing had happened.
+"""
 
 from __future__ import annotations
 

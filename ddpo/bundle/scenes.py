@@ -92,15 +92,19 @@ class Scene:
 
     def tint(self, colour: Colour, spread: float = 10.0) -> Colour:
         """The colour with a little variety, veiled by the mood's light."""
-        varied = np.clip(np.array(colour) + self.rng.normal(0, spread) * 0.6 + self.rng.normal(0, spread, 3) * 0.5, 0, 255)
+        varied = np.clip(
+            np.array(colour) + self.rng.normal(0, spread) * 0.6 + self.rng.normal(0, spread, 3) * 0.5, 0, 255
+        )
         return _mix(tuple(int(v) for v in varied), self.mood.sky_low, self.mood.veil)  # type: ignore[arg-type]
 
     def uniform(self, low: float, high: float) -> float:
+        """A random number, even between the two."""
         return float(self.rng.uniform(low, high))
 
     # Back to front -------------------------------------------------------------------------------------------------
 
     def sky(self) -> None:
+        """A gradient from the top down to the horizon, with stars at night."""
         top, low = self.tint(self.mood.sky_top), self.tint(self.mood.sky_low, 6)
         for y in range(int(self.horizon) + 2):
             self.draw.line([(0, y), (CANVAS, y)], fill=_mix(top, low, y / self.horizon))
@@ -110,6 +114,7 @@ class Scene:
                 self.draw.ellipse([x - 1, y - 1, x + 1, y + 1], fill=(236, 236, 220))
 
     def sun_or_moon(self) -> None:
+        """A disc with a soft halo, where the mood has one."""
         if self.mood.light is None or self.rng.random() < 0.25:
             return
         side = self.uniform(0.08, 0.35)
@@ -124,6 +129,7 @@ class Scene:
         self.draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=self.mood.light)
 
     def cloud_bank(self) -> None:
+        """Clouds of a few ellipses each."""
         for _ in range(int(self.rng.integers(*self.mood.clouds))):
             x, y = self.uniform(0, CANVAS), self.uniform(CANVAS * 0.06, self.horizon * 0.55)
             width, colour = self.uniform(26, 60), self.tint(self.mood.cloud, 5)
@@ -133,6 +139,7 @@ class Scene:
                 self.draw.ellipse([cx - w / 2, y - h, cx + w / 2, y + h * 0.6], fill=colour)
 
     def hills(self) -> None:
+        """Up to two ridges behind everything else."""
         for layer in range(int(self.rng.integers(0, 3))):
             colour = _mix(self.tint(self.mood.hill), self.mood.sky_low, 0.25 * (1 - layer))
             height, period, phase = self.uniform(8, 26), self.uniform(0.6, 1.6), self.uniform(0, 2 * math.pi)
@@ -144,6 +151,7 @@ class Scene:
             self.draw.polygon([*ridge, (CANVAS + 8, CANVAS), (0, CANVAS)], fill=colour)
 
     def ground(self) -> None:
+        """The land before the horizon, paler far away."""
         near = self.tint(self.mood.land)
         far = _mix(near, self.mood.sky_low, 0.25)
         for y in range(int(self.horizon), CANVAS):
@@ -195,7 +203,15 @@ class Scene:
         self.draw.ellipse([x - width / 2, top, x + width / 2, top + width], fill=colour)
 
     def _tower(
-        self, x: float, width: float, foot: float, height: float, wall: Colour, shade: Colour, roof: Colour, scale: float
+        self,
+        x: float,
+        width: float,
+        foot: float,
+        height: float,
+        wall: Colour,
+        shade: Colour,
+        roof: Colour,
+        scale: float,
     ) -> None:
         middle, top = x + width / 2, foot - height
         light, dark = (wall, shade) if self.lit_from_left else (shade, wall)
@@ -214,7 +230,9 @@ class Scene:
         elif kind < 0.88:  # onion dome
             tip = top - width * 0.9
             self.draw.ellipse([x - 1, top - width * 0.8, x + width + 1, top + width * 0.25], fill=roof)
-            self.draw.polygon([(middle - 4, top - width * 0.7), (middle, tip), (middle + 4, top - width * 0.7)], fill=roof)
+            self.draw.polygon(
+                [(middle - 4, top - width * 0.7), (middle, tip), (middle + 4, top - width * 0.7)], fill=roof
+            )
         else:  # battlements
             tip = top - 5 * scale
             step = width / 5
@@ -223,9 +241,12 @@ class Scene:
             return
         cross = _mix(roof, (20, 20, 20), 0.5) if not self.mood.stars else (120, 112, 96)
         self.draw.line([(middle, tip + 2), (middle, tip - 9 * scale)], fill=cross, width=3)
-        self.draw.line([(middle - 4 * scale, tip - 5 * scale), (middle + 4 * scale, tip - 5 * scale)], fill=cross, width=2)
+        self.draw.line(
+            [(middle - 4 * scale, tip - 5 * scale), (middle + 4 * scale, tip - 5 * scale)], fill=cross, width=2
+        )
 
     def path(self) -> None:
+        """A path that leads to the door, in half of the scenes."""
         if self.rng.random() < 0.5:
             return
         colour = _mix(self.tint(self.mood.land, 4), self.tint(self.mood.wall, 4), 0.55)
@@ -236,6 +257,7 @@ class Scene:
         )
 
     def trees(self) -> None:
+        """Conifers or broad-leaved trees at the sides."""
         conifer = bool(self.rng.random() < 0.5)
         green = _mix(self.mood.land, (26, 62, 36), 0.7 if not self.mood.stars else 0.4)
         for _ in range(int(self.rng.integers(0, 6))):
@@ -258,6 +280,7 @@ class Scene:
                 self.draw.ellipse([x - width * 0.6, top, x + width * 0.6, foot - height * 0.25], fill=crown)
 
     def weather(self) -> None:
+        """Fog at the ground and falling snow."""
         if self.mood.fog > 0:
             opacity = np.linspace(0.15, 1.0, CANVAS) ** 1.5 * self.mood.fog * self.uniform(0.6, 1.0)
             mask = Image.fromarray((opacity[:, None] * 255).astype(np.uint8).repeat(CANVAS, axis=1))

@@ -61,7 +61,7 @@ REWARDS: dict[str, RewardSpec] = {
             name="photographic",
             title="Photographic quality",
             description="How much a picture looks like a clear, natural, well exposed photograph, from 1 to 10. "
-            "Made of published measures of colour, contrast, tone, sharpness, noise and composition; needs no download.",
+            "Made of published measures of colour, contrast, tone, sharpness, noise and composition; no download.",
             source="Hasler and Suesstrunk 2003; Peli 1990; Pech-Pacheco et al. 2000; Immerkaer 1996; "
             "Datta et al. 2006; Ke et al. 2006",
             value_range=(1.0, 10.0),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -52,7 +52,7 @@ def _import(name: str) -> Callable[[Tensor], Any]:
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name:
         raise UserError(f"A reward of your own is written module:function, and {name!r} lacks one of the two.")
-    here = os.getcwd()
+    here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last, so that a file here cannot stand in for an installed package
     try:

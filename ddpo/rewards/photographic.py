@@ -145,8 +145,8 @@ def _composition(luma: Tensor) -> Tensor:
     weight = (slopes[0] ** 2 + slopes[1] ** 2 + 1e-12).sqrt()  # (B, h-2, w-2)
     weight = weight / weight.sum((1, 2), keepdim=True)
     spread = weight.new_zeros(len(weight))
-    for along, across in ((1, 2), (2, 1)):
-        shares = weight.sum(across)
+    for other_axis in (2, 1):
+        shares = weight.sum(other_axis)
         place = torch.linspace(0, 1, shares.shape[1], device=shares.device)
         centre = (shares * place).sum(1, keepdim=True)
         spread = spread + (shares * (place - centre) ** 2).sum(1)
@@ -171,7 +171,7 @@ def noise_deviation(planes: Tensor) -> Tensor:
     """
     answer = planes[..., :-2] - 2 * planes[..., 1:-1] + planes[..., 2:]
     answer = answer[..., :-2, :] - 2 * answer[..., 1:-1, :] + answer[..., 2:, :]  # the mask is this product
-    # For Gaussian noise the answer has 6 times its deviation; of a standard normal number the mean of |.|^(1/2) is 0.8222.
+    # For Gaussian noise the answer has 6 times its deviation; E|z|^(1/2) of a standard normal z is 0.8222.
     return (answer.abs().sqrt().mean((2, 3)) / 0.8222) ** 2 / 6
 
 

@@ -1,0 +1,127 @@
+"""The bundled pair as it ships, and the code that rebuilds it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMPipeline
+from safetensors.torch import load_file
+
+from ddpo import rewards
+from ddpo.bundle import card, measure
+from ddpo.bundle.build import BUNDLE, COLLAPSE, FINETUNE, REWARD
+from ddpo.bundle.pretrain import PretrainConfig, Pretraining, build_noise_schedule, loss_weights
+from ddpo.bundle.scenes import Scene, draw_scene, draw_scenes
+from ddpo.catalog import PAIRS
+from ddpo.diversity import diversity_kept
+from ddpo.evaluate import paired_statistics
+from ddpo.pictures import from_uint8, to_uint8
+from ddpo.pipelines import load_model
+from ddpo.precision import Compute
+from ddpo.sampling import sample_pictures
+
+# As it ships ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_files_are_small_enough_for_a_space() -> None:
+    sizes = [file.stat().st_size for file in BUNDLE.rglob("*") if file.is_file()]
+    assert max(sizes) < 10e6 and sum(sizes) < 20e6
+    for model in ("base", "tuned"):
+        weights = load_file(BUNDLE / model / "unet" / "diffusion_pytorch_model.safetensors")
+        assert {weight.dtype for weight in weights.values()} == {torch.float16}
+
+
+def test_diffusers_loads_both_models() -> None:
+    for folder in (PAIRS["church-64"].base, PAIRS["church-64"].tuned):
+        assert DDPMPipeline.from_pretrained(folder).unet.config.sample_size == 64
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "pndm", "dpm-solver++"])
+def test_the_finetuned_model_is_better_and_still_diverse(compute: Compute, scheduler: str) -> None:
+    """A sample of what results.json has for 256 seeds: other seeds, fewer steps, and looser bounds for both reasons."""
+    seeds = list(range(50_000, 50_024))
+    pictures = [
+        from_uint8(to_uint8(sample_pictures(load_model(str(BUNDLE / name), compute), seeds, scheduler, 20, compute)))
+        for name in ("base", "tuned")
+    ]
+    score = rewards.load(REWARD, compute)
+    statistics = paired_statistics(*(score(batch).tolist() for batch in pictures))
+    assert statistics.gain_in_sd is not None and statistics.gain_in_sd > 0.7
+    assert statistics.interval_low is not None and statistics.interval_low > 0
+    assert statistics.win_rate > 0.7
+    assert diversity_kept(pictures[1], pictures[0]) > 0.6
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "pndm", "dpm-solver++", "unipc"])
+def test_the_base_keeps_the_colours_of_the_scenes(compute: Compute, scheduler: str) -> None:
+    """Neither grey nor burnt, which is how epsilon prediction fails under deterministic samplers."""
+    model = load_model(str(BUNDLE / "base"), compute)
+    drawn = to_uint8(sample_pictures(model, list(range(60_000, 60_048)), scheduler, 20, compute))
+    base, scenes = measure.appearance(drawn), measure.appearance(draw_scenes(measure.FIRST_SCENE, 400))
+    np.testing.assert_allclose(base["rgb"], scenes["rgb"], atol=0.08)  # 48 pictures: three standard errors are 0.08
+    assert base["contrast"] == pytest.approx(scenes["contrast"], rel=0.25)
+    assert base["saturation"] == pytest.approx(scenes["saturation"], rel=0.35)
+
+
+def test_the_card_says_what_was_measured() -> None:
+    results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
+    written = (BUNDLE / "README.md").read_text(encoding="utf-8")
+    assert written == card.render(results, PretrainConfig(), FINETUNE, COLLAPSE)
+
+
+# How it is made -------------------------------------------------------------------------------------------------------
+
+
+def test_a_scene_is_a_function_of_its_seed() -> None:
+    np.testing.assert_array_equal(draw_scene(7), draw_scene(7))
+    assert not np.array_equal(draw_scene(7), draw_scene(8))
+    scenes = draw_scenes(3, 2)
+    assert scenes.shape == (2, 64, 64, 3) and scenes.dtype == np.uint8
+    np.testing.assert_array_equal(scenes[1], draw_scene(4))
+
+
+def test_about_a_third_of_the_scenes_are_dull() -> None:
+    moods = [Scene(seed).name for seed in range(2000)]
+    assert sum(mood in ("overcast", "fog") for mood in moods) / len(moods) == pytest.approx(0.34, abs=0.04)
+
+
+def test_loss_weights_are_epsilons_with_a_floor() -> None:
+    alphas = build_noise_schedule().alphas_cumprod
+    weights = loss_weights(alphas, 0.25)
+    assert torch.equal(weights[:100], alphas[:100]) and weights.min() == 0.25 and weights[-1] == 0.25
+
+
+def test_pretraining_goes_on_after_a_kill_as_if_nothing_had_happened(
+    tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = PretrainConfig(steps=4, batch_size=2, scenes=4, warmup_steps=1, checkpoint_every=2)
+    whole = Pretraining(config, compute, tmp_path / "whole")
+    assert [progress.step for progress in whole.run()] == [4]
+
+    killed = Pretraining(config, compute, tmp_path / "killed")
+    step = killed._train_step
+
+    def die_at_the_fourth(pictures: torch.Tensor, weights: torch.Tensor) -> float:
+        if killed.step == 3:
+            raise KeyboardInterrupt
+        return step(pictures, weights)
+
+    monkeypatch.setattr(killed, "_train_step", die_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        list(killed.run())
+    resumed = Pretraining(config, compute, tmp_path / "killed")
+    assert resumed.step == 2
+    list(resumed.run())
+    for a, b in zip(whole.ema.parameters(), resumed.ema.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_grid_shows_every_picture_in_its_place() -> None:
+    pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    sheet = measure.grid(pictures, columns=2, gap=2)
+    assert sheet.shape == (18, 18, 3)
+    assert [int(sheet[y, x, 0]) for y in (0, 10) for x in (0, 10)] == [0, 1, 2, 3] and sheet[9, 9, 0] == 255
