@@ -134,6 +134,7 @@ def test_a_program_that_dies_does_not_leave_its_comparison_running(app: RunningA
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
         app.wait_for_log("Comparison started", mark, seconds=60)
+        time.sleep(3)  # the client starts to listen only after it has asked, and nobody misses one that never listened
     finally:
         process.kill()
         process.wait()

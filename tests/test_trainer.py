@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import make_unet
+from tests.conftest import make_unet
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 

@@ -1,0 +1,166 @@
+"""The three endpoints for other programs: /compare, /score and /models, with plain typed parameters.
+
+Annotations are evaluated here (no `from __future__ import annotations`), as Gradio reads the types from them.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import events
+from gradio.components.api_component import Api
+from gradio_client.utils import python_type_to_json_schema
+
+from ddpo import export, rewards, schedulers
+from ddpo.catalog import DEFAULT_PAIR, PAIRS
+from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, score_picture
+from ddpo.ui.inputs import Upload
+from ddpo.ui.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
+from ddpo.ui.uploads import open_upload
+
+COMPARE = (
+    "Draws the same seeds with a base model and with its DDPO-finetuned version, scores every picture and says how "
+    "much better the second is and how sure that is. Returns three things: the PNGs of the base model, the PNGs of "
+    "the finetuned one (both in the order of the seeds, with settings, seed and score in their text chunks), and a "
+    "JSON with settings, seeds, base_scores, tuned_scores, statistics (means, paired mean_difference with its 95% "
+    "interval, win_rate), the sentence, seconds_per_image and compute. Every parameter has a default. With "
+    "client.submit, job.status().progress_data tells the step, job.outputs() the states on the way, and job.cancel() "
+    "stops the computation. One comparison computes at a time; others wait in the queue. The same arguments give the "
+    "same pictures."
+)
+SCORE = (
+    "Scores one uploaded picture (PNG, JPEG, WebP; pass it with handle_file). Returns a JSON with score, scorer, "
+    "unit, range ([lowest, highest], null where there is no limit) and size ([width, height] as scored; sides over "
+    "2048 pixels are reduced to that first)."
+)
+MODELS = (
+    "What can be asked for: the model pairs, the noise schedulers (default_steps, min_steps, max_steps, whether they "
+    "take eta) and the scorers (range, unit, source). The names are those that /compare and /score take."
+)
+
+
+def build() -> None:
+    """Add the endpoints to the page that is being built; none of them shows on it."""
+    inputs = [
+        _parameter(str, DEFAULT_PAIR, "Model pair", "Name of a model pair, see /models."),
+        _parameter(str, "ddim", "Noise scheduler", "Name of a noise scheduler, see /models."),
+        _parameter(int | None, None, "Steps", f"Denoising steps, up to {schedulers.MAX_STEPS}; None: its default."),
+        _parameter(float, 0.0, "eta", "Share of noise in [0, 1], for DDIM; others ignore it."),
+        _parameter(int, 4, "Samples", f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ..."),
+        _parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
+        _parameter(str, "photographic", "Scorer", "Name of a scorer, see /models."),
+        _parameter(str | None, None, "Base folder", "Local folder of a model in place of the base; not on a Space."),
+        _parameter(str | None, None, "Tuned folder", "Local folder of a model in place of the tuned; not on a Space."),
+    ]
+    outputs = [
+        gr.File(label="base", file_count="multiple", visible=False),
+        gr.File(label="tuned", file_count="multiple", visible=False),
+        gr.JSON(label="result", visible=False),
+    ]
+    trigger = gr.Button(visible=False)
+    trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
+    picture = Upload(label="Picture", type="filepath", visible=False)
+    scorer = _parameter(str, "photographic", "Scorer", "Name of a scorer, see /models.")
+    verdict = gr.JSON(label="result", visible=False)
+    trigger.click(
+        score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
+        concurrency_id="score", concurrency_limit=2,
+    )  # fmt: skip
+    events.api(models, api_name="models", api_description=MODELS, concurrency_limit=None)
+
+
+def _parameter(hint: Any, default: Any, label: str, description: str) -> Api:
+    """A typed parameter without a component on the page."""
+    schema = {**python_type_to_json_schema(hint), "additional_description": description}
+    return Api(default, schema, label)
+
+
+def compare(
+    pair: str = DEFAULT_PAIR,
+    scheduler: str = "ddim",
+    steps: int | None = None,
+    eta: float = 0.0,
+    samples: int = 4,
+    seed: int = 0,
+    scorer: str = "photographic",
+    base: str | None = None,
+    tuned: str | None = None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio recognises it by this default)
+) -> Iterator[tuple[list[str], list[str], dict[str, Any]]]:
+    """See COMPARE. A generator, since those are what Gradio closes when a client cancels or goes away."""
+    with sentences("Cannot compare", for_page=False), tempfile.TemporaryDirectory() as folder:
+        settings = make_settings(
+            pair=pair, scheduler=scheduler, steps=steps, eta=eta, samples=samples, seed=seed, scorer=scorer,
+            base=base, tuned=tuned,
+        )  # fmt: skip
+        for event in follow(settings):
+            if isinstance(event, ComparisonResult):
+                before, after = export.write_pngs(event, Path(folder))
+                yield [str(p) for p in before], [str(p) for p in after], event.to_dict()
+            else:
+                progress((event.step, event.total or None), desc=event.stage)
+                state = {"stage": event.stage, "step": event.step, "total": event.total}
+                yield [], [], {**state, "seconds_left": event.seconds_left}
+
+
+def score(image: str | None, scorer: str = "photographic") -> dict[str, Any]:
+    """See SCORE."""
+    with sentences("Cannot score", for_page=False):
+        spec = rewards.get(scorer)
+        picture = open_upload(image)
+        return {
+            "score": score_picture(picture, scorer),
+            "scorer": spec.name,
+            "unit": spec.unit,
+            "range": _range(spec.value_range),
+            "size": list(picture.size),
+        }
+
+
+def models() -> dict[str, Any]:
+    """See MODELS."""
+    return {
+        "pairs": [
+            {
+                "name": pair.name,
+                "title": pair.title,
+                "description": pair.description,
+                "reward": pair.reward,
+                "sample_size": pair.sample_size,
+            }
+            for pair in PAIRS.values()
+        ],
+        "schedulers": [
+            {
+                "name": spec.name,
+                "title": spec.title,
+                "description": spec.description,
+                "default_steps": spec.default_steps,
+                "min_steps": spec.min_steps,
+                "max_steps": schedulers.MAX_STEPS,
+                "takes_eta": spec.takes_eta,
+            }
+            for spec in schedulers.SCHEDULERS.values()
+        ],
+        "scorers": [
+            {
+                "name": spec.name,
+                "title": spec.title,
+                "description": spec.description,
+                "source": spec.source,
+                "range": _range(spec.value_range),
+                "unit": spec.unit,
+            }
+            for spec in rewards.REWARDS.values()
+        ],
+        "defaults": {"pair": DEFAULT_PAIR, "scheduler": "ddim", "samples": 4, "scorer": "photographic"},
+        "local_folders": not on_space(),
+    }
+
+
+def _range(limits: tuple[float, float]) -> list[float | None]:
+    """JSON has no infinity; None stands for no limit."""
+    return [limit if math.isfinite(limit) else None for limit in limits]

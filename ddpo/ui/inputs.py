@@ -1,0 +1,53 @@
+"""Components that hand their value on as it came, so that one place checks it and one sentence says what is wrong.
+
+Gradio writes a .pyi next to any file that defines components, from what stands above the first of them; so this file
+holds nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import ImageData
+from pydantic import model_validator
+
+
+class AnyUpload(ImageData):
+    """An upload, or whatever a program sent in its place, which then counts as none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_what_is_no_file(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else {}
+
+
+class OpenSlider(gr.Slider):
+    """A slider whose limits are for the hand only."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        """The value, unchecked."""
+        return payload
+
+
+class OpenNumber(gr.Number):
+    """A number field that neither rounds nor refuses."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        """The value, unchecked."""
+        return payload
+
+
+class Upload(gr.Image):
+    """A picture field that hands on the path of whatever was uploaded, a picture or not."""
+
+    is_template = True
+    data_model = AnyUpload
+
+    def preprocess(self, payload: Any) -> str | None:
+        """Path of the upload, which Gradio has put into its own folder; None where there is none."""
+        return payload.path if payload is not None else None

@@ -1,0 +1,101 @@
+"""The whole page: header, tabs and endpoints; and how it is served."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import gradio as gr
+
+from ddpo.ui import compare, endpoints, score
+
+TITLE = "DDPO Studio"
+STYLE = Path(__file__).with_name("style.css")
+MAX_UPLOAD = "10mb"
+CACHE_LIFE = (3600, 24 * 3600)  # seconds between two sweeps, and the age at which a file is swept away
+
+HEADER = """
+<header class="masthead">
+  <h1>DDPO Studio</h1>
+  <p class="lead">One diffusion model before and after reinforcement learning: same seeds, same noise, every picture
+  scored.</p>
+  <p class="what">DDPO (<a href="https://arxiv.org/abs/2305.13301" target="_blank" rel="noopener">Black et al. 2023</a>)
+  treats denoising as a chain of decisions and rewards the finished picture, so the model learns to draw what scores
+  higher.</p>
+</header>
+"""
+
+
+def build_demo() -> gr.Blocks:
+    """The page, not yet served. Neither torch nor diffusers is imported by this."""
+    demo: gr.Blocks
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
+        gr.HTML(HEADER)
+        with gr.Tab("Compare"):
+            compare.build()
+        with gr.Tab("Score a picture"):
+            score.build()
+        endpoints.build()
+    demo.queue(default_concurrency_limit=4)
+    return demo
+
+
+def serve(demo: gr.Blocks) -> None:
+    """Serve the page until it is stopped."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("ddpo").setLevel(logging.INFO)
+    demo.launch(
+        theme=theme(),
+        css_paths=STYLE,
+        show_error=True,
+        max_file_size=MAX_UPLOAD,
+        footer_links=["api", "settings"],
+        run_history=False,
+    )
+
+
+def theme() -> gr.themes.Base:
+    """Quiet surfaces and one accent. The fonts are the visitor's own, so nothing is fetched from elsewhere."""
+    return gr.themes.Soft(
+        primary_hue="indigo",
+        secondary_hue="indigo",
+        neutral_hue="slate",
+        radius_size="lg",
+        font=["Inter", "ui-sans-serif", "system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "Consolas", "monospace"],
+    ).set(
+        body_background_fill="#f6f7fb",
+        body_background_fill_dark="#0c1120",
+        block_background_fill_dark="#141b2d",
+        block_border_color="#e2e6f0",
+        block_border_color_dark="#26304a",
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_padding="0",
+        block_title_text_color="#334155",
+        block_title_text_color_dark="#cbd5e1",
+        block_title_text_weight="600",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_text_color="#334155",
+        block_label_text_color_dark="#cbd5e1",
+        input_background_fill="#f6f7fb",
+        input_background_fill_dark="#1c2540",
+        input_shadow="none",
+        input_shadow_dark="none",
+        block_padding="10px 14px",
+        block_border_width="1px",
+        block_shadow="none",
+        block_shadow_dark="none",
+        button_secondary_background_fill="#eef0f7",
+        button_secondary_background_fill_hover="#e2e6f2",
+        button_secondary_background_fill_dark="#1c2540",
+        button_secondary_background_fill_hover_dark="#26304a",
+        button_secondary_shadow="none",
+        button_secondary_shadow_dark="none",
+        button_primary_background_fill="linear-gradient(135deg, #4f46e5, #7c3aed)",
+        button_primary_background_fill_hover="linear-gradient(135deg, #4338ca, #6d28d9)",
+        button_primary_background_fill_dark="linear-gradient(135deg, #4f46e5, #7c3aed)",
+        button_primary_background_fill_hover_dark="linear-gradient(135deg, #6366f1, #8b5cf6)",
+        button_primary_text_color="white",
+    )

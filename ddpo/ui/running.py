@@ -1,0 +1,94 @@
+"""What the page and the endpoints share: checked settings, followed runs, and errors as sentences."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ddpo.comparison import ComparisonResult, ComparisonSettings, Progress, compare
+from ddpo.errors import UserError
+
+logger = logging.getLogger("ddpo.ui")
+
+# The page and the endpoint wait in the same queue, and one comparison computes at a time.
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compare"}
+HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
+UNEXPECTED = "Something went wrong on this side; the details are in the app's log. Please try again."
+
+
+def on_space() -> bool:
+    """Whether this runs on a Hugging Face Space, where strangers must not reach into folders."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def make_settings(**values: Any) -> ComparisonSettings:
+    """Settings from what came over the network: None and "" are the defaults, whole floats are whole numbers.
+
+    Args:
+        **values: fields of ComparisonSettings.
+
+    Raises:
+        UserError: a value is not acceptable, or a folder is given on a Space.
+    """
+    if on_space() and (values.get("base") or values.get("tuned")):
+        raise UserError("Folders of your own work only where you run the app yourself, not on a Space.")
+    given = {name: _whole(value) for name, value in values.items() if value is not None and value != ""}
+    return ComparisonSettings(**given)
+
+
+def _whole(value: Any) -> Any:
+    """4.0 is 4, as numbers that went through JavaScript may be floats; anything else stays what it is."""
+    return int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value
+
+
+def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+    """The events of a comparison, thinned out to one a HEARTBEAT, with the run in the log.
+
+    Closing the iterator stops the computation between two steps.
+    """
+    progress, passed_on = Progress("Waiting", 0, 0), 0.0
+    logger.info("Comparison started: %s, %s, %d samples", settings.pair, settings.scheduler, settings.samples)
+    with closing(compare(settings)) as events:  # type: ignore[type-var]
+        try:
+            for event in events:
+                now = time.monotonic()
+                if isinstance(event, ComparisonResult):
+                    logger.info("Comparison finished in %.1f s", event.seconds)
+                    yield event
+                    continue
+                due = event.previews is not None or event.stage != progress.stage or now - passed_on >= HEARTBEAT
+                progress = event
+                if due:
+                    passed_on = now
+                    yield event
+        except GeneratorExit:
+            logger.info("Comparison cancelled at evaluation %d of %d", progress.step, progress.total)
+            raise
+
+
+@contextmanager
+def sentences(title: str, for_page: bool = True) -> Iterator[None]:
+    """Turns errors into what the visitor or the program sees: the sentence, and never a traceback.
+
+    Args:
+        title: of the message on the page.
+        for_page: the page renders HTML, so the sentence is escaped for it.
+    """
+    try:
+        yield
+    except UserError as error:
+        sentence = escape(str(error), quote=False) if for_page else str(error)
+        raise gr.Error(sentence, title=title, print_exception=False) from error
+    except gr.Error:
+        raise
+    except Exception as error:
+        logger.exception("Unexpected error")
+        raise gr.Error(UNEXPECTED, title=title, print_exception=False) from error

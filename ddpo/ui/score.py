@@ -1,0 +1,55 @@
+"""The tab that scores a picture of the visitor's own."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ddpo import rewards
+from ddpo.comparison import score_picture
+from ddpo.rewards import RewardSpec
+from ddpo.ui.inputs import Upload
+from ddpo.ui.running import sentences
+from ddpo.ui.uploads import open_upload
+from ddpo.ui.views import amount
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+EMPTY = '<div class="card note"><h2>No score yet</h2><p>Upload a picture, and its score appears here.</p></div>'
+TROUBLE = "This could not be scored"
+
+
+def build() -> None:
+    """Lay the tab out and connect it."""
+    with gr.Row(equal_height=False, elem_id="score-tab"):
+        with gr.Column(scale=1, min_width=300):
+            picture = Upload(
+                label="Picture", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="score-upload"
+            )
+            scorer = gr.Dropdown(
+                [(r.title, r.name) for r in rewards.REWARDS.values()], value="photographic", label="Scorer"
+            )
+            button = gr.Button("Score", variant="primary", size="lg", elem_id="score-button")
+        with gr.Column(scale=1, min_width=300):
+            verdict = gr.HTML(EMPTY, elem_id="verdict")
+    button.click(_on_score, [picture, scorer], verdict, concurrency_id="score", concurrency_limit=2, **PRIVATE)
+    picture.clear(lambda: EMPTY, None, verdict, queue=False, **PRIVATE)
+
+
+def _on_score(path: str | None, scorer: str) -> str:
+    with sentences(TROUBLE):
+        spec = rewards.get(scorer)
+        return score_card(score_picture(open_upload(path), scorer), spec)
+
+
+def score_card(score: float, spec: RewardSpec) -> str:
+    """The score, its scale and what it measures."""
+    low, high = spec.value_range
+    scale = f"on a scale from {low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else ""
+    return (
+        f'<div class="card score-card"><span>{escape(spec.title)}</span><b>{escape(amount(score, spec))}</b>'
+        f"<small>{escape(spec.name)} {scale}</small>"
+        f"<p>{escape(spec.description)}</p><p class='hint'>After {escape(spec.source)}</p></div>"
+    )

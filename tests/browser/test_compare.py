@@ -1,0 +1,218 @@
+"""The page as a visitor sees it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from tests.serving import RunningApp
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Open = Callable[..., "Page"]
+WIDE, PHONE = (1440, 900), (390, 844)
+SLOW = 240_000  # milliseconds; the first comparison imports torch, and the machine may be busy
+
+
+@pytest.fixture
+def open_page(browser: Browser, app: RunningApp) -> Iterator[Open]:
+    """Opens the page; in the end no page may have logged an error."""
+    pages: list[Page] = []
+    troubles: list[str] = []
+
+    def open_(size: tuple[int, int] = WIDE, theme: str = "light") -> Page:
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(f"{app.url}/?__theme={theme}")
+        page.wait_for_selector("#compare-button")
+        pages.append(page)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not troubles
+
+
+def set_number(page: Page, control: str, value: str) -> None:
+    field = page.locator(f"{control} input[type=number]")
+    field.fill(value)
+    field.press("Tab")
+
+
+def choose_scheduler(page: Page, title: str) -> None:
+    page.click("#scheduler input")
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+def compare(page: Page, steps: int = 4) -> None:
+    set_number(page, "#steps", str(steps))
+    page.click("#compare-button")
+    page.wait_for_selector(".summary", timeout=SLOW)
+
+
+def overflow(page: Page) -> int:
+    """Pixels by which the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def test_a_first_visitor_sees_what_this_is_and_what_will_come(open_page: Open) -> None:
+    page = open_page()
+    assert "reinforcement learning" in page.inner_text(".masthead")
+    assert "Press Compare" in page.inner_text("#status")
+    assert page.locator("#compare-button").bounding_box()["y"] + 40 < WIDE[1]  # type: ignore[index]
+    assert not page.is_visible("#cancel-button") and not page.is_visible("#details")
+
+
+def test_one_press_compares_with_the_defaults(open_page: Open, shots: Path) -> None:
+    page = open_page()
+    page.click("#compare-button")
+    page.wait_for_selector(".panels.drawing img", timeout=SLOW)
+    page.wait_for_function(
+        "document.querySelector('.progress p')?.innerText.match(/step \\d+ of 50 .* left/)", timeout=SLOW
+    )
+    assert page.is_visible("#cancel-button") and page.is_disabled("#compare-button")
+    page.screenshot(path=shots / "compare-running-wide.png")
+    page.wait_for_selector(".summary", timeout=SLOW)
+    assert "photographic" in page.inner_text(".sentence") and "seeds" in page.inner_text(".sentence")
+    for role in ("base", "finetuned"):
+        captions = page.locator(f".panel.{role} figcaption").all_inner_texts()
+        assert [caption.split()[:2] for caption in captions] == [["seed", str(n)] for n in range(4)]
+        assert all(float(caption.split()[2]) >= 1 for caption in captions)
+    assert page.locator(".panel.finetuned em").count() == 4
+    assert page.evaluate("[...document.querySelectorAll('.pic img')].every((i) => i.naturalWidth === 64)")
+    assert not page.is_visible("#cancel-button") and page.is_enabled("#compare-button")
+
+
+def test_both_galleries_are_aligned_and_a_press_shows_that_seed(open_page: Open) -> None:
+    page = open_page()
+    compare(page)
+    boxes = [page.locator(f".panel.{role} .pic").nth(3).bounding_box() for role in ("base", "finetuned")]
+    assert boxes[0] is not None and boxes[1] is not None and abs(boxes[0]["y"] - boxes[1]["y"]) < 1
+    shown = page.inner_text(".chosen-line h3")
+    other = "3" if "Seed 3," not in shown else "2"
+    before = page.locator("#before-after-slider img").first.get_attribute("src")
+    page.locator(f".panel.finetuned .pic[data-index='{other}']").click()
+    page.wait_for_function(f"document.querySelector('.chosen-line h3').innerText.startsWith('Seed {other},')")
+    assert page.locator(f".pic.chosen[data-index='{other}']").count() == 2
+    page.wait_for_function(
+        "(before) => document.querySelector('#before-after-slider img').getAttribute('src') !== before", arg=before
+    )
+
+
+def test_the_scheduler_sets_its_steps_and_shows_eta_only_where_it_applies(open_page: Open) -> None:
+    page = open_page()
+    assert page.is_visible("#eta")
+    choose_scheduler(page, "DDPM")
+    page.wait_for_function("document.querySelector('#steps input[type=number]').value === '1000'")
+    page.wait_for_selector("#eta", state="hidden")
+    assert "Ancestral" in page.inner_text("#about-scheduler")
+    choose_scheduler(page, "DDIM")
+    page.wait_for_function("document.querySelector('#steps input[type=number]').value === '50'")
+    page.wait_for_selector("#eta", state="visible")
+
+
+def test_the_dice_throws_another_seed(open_page: Open) -> None:
+    page = open_page()
+    page.click("#dice")
+    page.wait_for_function("Number(document.querySelector('#seed input').value) > 0")
+
+
+def test_cancel_stops_the_computation(open_page: Open, app: RunningApp) -> None:
+    page = open_page()
+    mark = len(app.log)
+    choose_scheduler(page, "DDPM")
+    page.wait_for_function("document.querySelector('#steps input[type=number]').value === '1000'")
+    page.click("#compare-button")
+    page.wait_for_selector(".panels.drawing img", timeout=SLOW)
+    page.click("#cancel-button")
+    app.wait_for_log(r"cancelled at evaluation \d+ of 2000", mark)
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Cancelled')")
+    assert page.is_enabled("#compare-button") and not page.is_visible("#cancel-button")
+    compare(page)
+
+
+def test_closing_the_page_stops_the_computation(open_page: Open, app: RunningApp) -> None:
+    page = open_page()
+    mark = len(app.log)
+    set_number(page, "#steps", "1000")
+    page.click("#compare-button")
+    page.wait_for_selector(".panels.drawing img", timeout=SLOW)
+    page.close()
+    app.wait_for_log(r"cancelled at evaluation \d+ of 2000", mark, seconds=30)
+
+
+def test_the_downloads_hold_what_the_page_shows(open_page: Open, tmp_path: Path) -> None:
+    page = open_page()
+    compare(page)
+    with page.expect_download() as started:
+        page.click("#download-zip")
+    path = tmp_path / started.value.suggested_filename
+    started.value.save_as(path)
+    assert path.name == "church-64-ddim-4-seed-0.zip"
+    with zipfile.ZipFile(path) as archive:
+        assert len([name for name in archive.namelist() if name.endswith(".png")]) == 8
+        facts = json.loads(archive.read("result.json"))
+        picture = Image.open(io.BytesIO(archive.read("tuned/seed-0000000002.png")))
+    assert picture.size == (64, 64)
+    assert float(picture.text["score"]) == facts["tuned_scores"][2]  # type: ignore[attr-defined]
+    assert f"{facts['tuned_scores'][2]:.2f}" in page.locator(".panel.finetuned figcaption").nth(2).inner_text()
+    assert facts["sentence"] == page.inner_text(".sentence")
+    with page.expect_download() as started:
+        page.click("#download-csv")
+    assert started.value.path().read_text(encoding="utf-8").startswith("seed,base_score,tuned_score,difference,scorer")
+
+
+def test_a_folder_without_a_model_gets_a_sentence_and_the_page_goes_on(open_page: Open, shots: Path) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Your own models").click()
+    page.fill("#own-base textarea, #own-base input", "/nowhere/<b>at all</b>")
+    page.click("#compare-button")
+    toast = page.get_by_test_id("toast-body")
+    toast.wait_for(timeout=SLOW)
+    assert "There is no folder '/nowhere/<b>at all</b>'" in toast.inner_text() and "Traceback" not in toast.inner_text()
+    page.wait_for_function("document.querySelector('#status').innerText.includes('There is no folder')")
+    page.screenshot(path=shots / "compare-error-wide.png", animations="disabled")
+    page.wait_for_selector("#compare-button:not([disabled])")
+    page.fill("#own-base textarea, #own-base input", "")
+    compare(page)
+
+
+def test_a_picture_of_ones_own_is_scored(open_page: Open, shots: Path, tmp_path: Path) -> None:
+    page = open_page()
+    page.get_by_role("tab", name="Score a picture").click()
+    Image.effect_noise((96, 96), 60).convert("RGB").save(tmp_path / "noise.png")
+    page.set_input_files("#score-upload input[type=file]", tmp_path / "noise.png")
+    page.wait_for_selector("#score-upload img")
+    page.click("#score-button")
+    page.wait_for_selector(".score-card", timeout=SLOW)
+    assert "photographic" in page.inner_text(".score-card") and float(page.inner_text(".score-card > b")) >= 1
+    page.screenshot(path=shots / "score-wide.png")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "size"), [("wide", WIDE), ("phone", PHONE)])
+def test_nothing_is_wider_than_the_window(
+    open_page: Open, shots: Path, name: str, size: tuple[int, int], theme: str
+) -> None:
+    page = open_page(size, theme)
+    page.screenshot(path=shots / f"compare-empty-{name}-{theme}.png")
+    button = page.locator("#compare-button").bounding_box()
+    assert button is not None and button["y"] + button["height"] <= size[1]  # seen without scrolling
+    assert overflow(page) <= 0
+    compare(page)
+    page.locator("#before-after-slider").scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('#before-after-slider img')].every((i) => i.naturalWidth)")
+    assert overflow(page) <= 0
+    assert page.evaluate("document.querySelector('#before-after-slider img').clientWidth") > 200
+    page.evaluate("window.scrollTo(0, 0)")
+    page.screenshot(path=shots / f"compare-done-{name}-{theme}.png", full_page=True)
