@@ -6,7 +6,7 @@ place in a batch, and two models that are given the same seeds get the same nois
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +41,7 @@ def draw_noise(rngs: Sequence[torch.Generator], shape: tuple[int, ...], device: 
 @torch.no_grad()
 def sample(
     model: DiffusionModel, seeds: Sequence[int], scheduler: str, steps: int, compute: Compute, eta: float = 0.0
-) -> Iterator[DenoisingState]:
+) -> Generator[DenoisingState]:
     """Denoise one picture a seed, yielding after every evaluation of the network.
 
     Closing the iterator stops between two steps.

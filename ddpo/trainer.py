@@ -211,7 +211,7 @@ class Trainer:
         config = self.config
         for step in chosen:
             surrogate_loss, kl, ratio_deviation, clip_fraction = self._step_loss(batch, advantage, step)
-            ((surrogate_loss + config.kl_weight * kl) / len(chosen)).backward()  # type: ignore[no-untyped-call]
+            ((surrogate_loss + config.kl_weight * kl) / len(chosen)).backward()
             sums.kl += float(kl.detach())
             sums.clip_fraction += clip_fraction
             sums.passes += 1

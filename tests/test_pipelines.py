@@ -45,7 +45,7 @@ def edit_config(folder: Path, **changes: object) -> None:
 
 BREAKAGES = {
     "no such folder": (lambda f: shutil.rmtree(f), "no folder"),
-    "empty folder": (lambda f: [shutil.rmtree(f / part) for part in ("unet", "scheduler")], "no diffusion model"),
+    "empty folder": (lambda f: _remove_parts(f), "no diffusion model"),
     "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json is missing"),
     "not JSON": (lambda f: (f / "unet" / "config.json").write_text("{"), "not valid JSON"),
     "a list": (lambda f: (f / "unet" / "config.json").write_text("[]"), "does not hold a configuration"),
@@ -54,6 +54,11 @@ BREAKAGES = {
     "classes": (lambda f: edit_config(f, num_class_embeds=10), "conditioned on classes"),
     "latent": (lambda f: edit_config(f, in_channels=4, out_channels=4), "latent"),
 }
+
+
+def _remove_parts(folder: Path) -> None:
+    for part in ("unet", "scheduler"):
+        shutil.rmtree(folder / part)
 
 
 def _truncate(path: Path) -> None:

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tests.conftest import make_unet
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from ddpo.errors import UserError
 from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.precision import Compute, choose_compute
 from ddpo.trainer import EpochMetrics, TrainConfig, Trainer
+from tests.conftest import make_unet
 
 SHAPE = (3, 16, 16)
 SCHEDULE = NoiseSchedule(DDPMScheduler().alphas_cumprod, "epsilon", None)

@@ -106,8 +106,8 @@ class Scene:
     def sky(self) -> None:
         """A gradient from the top down to the horizon, with stars at night."""
         top, low = self.tint(self.mood.sky_top), self.tint(self.mood.sky_low, 6)
-        for y in range(int(self.horizon) + 2):
-            self.draw.line([(0, y), (CANVAS, y)], fill=_mix(top, low, y / self.horizon))
+        for row in range(int(self.horizon) + 2):
+            self.draw.line([(0, row), (CANVAS, row)], fill=_mix(top, low, row / self.horizon))
         if self.mood.stars:
             for _ in range(int(self.rng.integers(15, 40))):
                 x, y = self.uniform(0, CANVAS), self.uniform(0, self.horizon * 0.8)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Reward(Protocol):
     """A scorer: deterministic, and the score of a picture does not depend on the others in its batch."""
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, /) -> Tensor:
         """Score pictures: (B, 3, H, W) float32 in [-1, 1] -> (B,) float32. Raises UserError for anything else."""
         ...
 

@@ -62,7 +62,7 @@ def _import(name: str) -> Callable[[Tensor], Any]:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise UserError(f"The module {module_name!r} has no function named {function_name!r} to use as a reward.")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def _call(name: str, function: Callable[[Tensor], Any], images: Tensor) -> Tensor:

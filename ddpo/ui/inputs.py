@@ -19,7 +19,10 @@ class AnyUpload(ImageData):
     @model_validator(mode="before")
     @classmethod
     def _drop_what_is_no_file(cls, value: Any) -> Any:
-        return value if isinstance(value, dict) else {}
+        # Gradio checks that a path lies among the uploads only where this mark stands; without it any file of this
+        # machine could be named.
+        marked = isinstance(value, dict) and value.get("meta") == {"_type": "gradio.FileData"}
+        return value if marked else {}
 
 
 class OpenSlider(gr.Slider):
