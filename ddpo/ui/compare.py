@@ -156,7 +156,7 @@ def _on_compare(*values: Any) -> Iterator[Any]:
                 else:
                     yield _running(event, settings)
     except gr.Error as error:
-        yield _idle(views.message(TROUBLE, unescape(error.message)))
+        yield _idle(views.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
         raise error
 
 
