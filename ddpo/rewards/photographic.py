@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from ddpo.rewards import Reward
 
 SMALLEST = 16  # pixels a side, below which the measures say nothing
-WORKING_SIDE = 256  # larger pictures are reduced to this shorter side first, so that a pixel means about the same
+WORKING_SIDE = 128  # larger pictures are reduced to this shorter side first, so that a pixel means about the same
 LARGEST_SIDE = 1024  # the same for noise, which reducing would hide
 
 # The exponent of each term in the product: how much a poor term costs.
 WEIGHTS = {
-    "colour": 0.33,
+    "colour": 0.27,
     "hues": 0.20,
-    "contrast": 0.24,
-    "tone": 0.25,
-    "sharpness": 0.40,
+    "contrast": 0.20,
+    "tone": 0.24,
+    "sharpness": 0.45,
     "noise": 0.75,
     "composition": 0.15,
 }
@@ -85,7 +85,7 @@ def photographic_terms(images: Tensor) -> dict[str, Tensor]:
         "contrast": _contrast(coarse_luma),
         "tone": _tone(coarse_luma),
         "sharpness": _sharpness(luma),
-        "noise": _fall(noise_deviation(_at_most(pixels, LARGEST_SIDE)).mean(1), 0.055, 6),
+        "noise": _noise(_at_most(pixels, LARGEST_SIDE)),
         "composition": _composition(luma),
     }
     return {name: term.clamp(1e-3, 1) for name, term in terms.items()}
@@ -108,7 +108,7 @@ def _colour(rgb: Tensor) -> Tensor:
     garish = _ramp(chroma, 0.65, 0.95).mean((1, 2))
     burnt = (_ramp(brightest, 0.98, 1.0) * _ramp(chroma, 0.05, 0.15)).mean((1, 2))  # one channel clipped: colours shift
     natural = _fall(measure, 155, 14) * _fall(garish, 0.3, 2.5) * _fall(burnt, 0.15, 3)
-    return (0.3 + 0.7 * _rise(measure, 25, 1.2)) * natural
+    return (0.3 + 0.7 * _rise(measure, 30, 1.2)) * natural
 
 
 def _hues(rgb: Tensor) -> Tensor:
@@ -136,7 +136,14 @@ def _tone(luma: Tensor) -> Tensor:
 
 def _sharpness(luma: Tensor) -> Tensor:
     fineness = relative_sharpness(luma, noise_deviation(luma)[:, 0])
-    return _rise(fineness, 0.4, 1.3) * _fall(fineness, 1.9, 6)
+    return _rise(fineness, 0.7, 2) * _fall(fineness, 1.9, 6)
+
+
+def _noise(rgb: Tensor) -> Tensor:
+    """Speckles cost a little by how they stand out from the picture's contrast; noise that covers it costs all."""
+    deviation = noise_deviation(rgb).mean(1)
+    contrast = _luma(rgb).flatten(1).std(-1, unbiased=False)
+    return _fall(deviation / (contrast + 0.01), 0.2, 1) ** 0.4 * _fall(deviation, 0.055, 6)
 
 
 def _composition(luma: Tensor) -> Tensor:
