@@ -125,7 +125,7 @@ def test_the_score_of_a_photograph_hardly_depends_on_its_size(name: str) -> None
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_a_photograph_scores_well(name: str) -> None:
     """Above the middle of the scale; the top is for what is crisp at every pixel, which leaves room to improve."""
-    assert float(photographic(at_size(photograph(name), 256))) > 5.6
+    assert float(photographic(at_size(photograph(name), 256))) > 5.2
 
 
 def test_vivid_moods_score_well_above_dull_ones(scenes: dict[str, Tensor], mixed: Tensor) -> None:

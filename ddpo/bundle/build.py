@@ -31,10 +31,10 @@ BUNDLE = ASSETS / "church-64"
 REWARD = "photographic"
 GRID = 32  # pictures in the grids of the card
 FINETUNE = TrainConfig(
-    epochs=40, batches_per_epoch=2, batch_size=16, sampling_steps=20, trained_steps=6, learning_rate=1e-4,
-    kl_weight=0.01, seed=1,
+    epochs=15, batches_per_epoch=4, batch_size=16, sampling_steps=20, trained_steps=5, learning_rate=1.5e-4,
+    kl_weight=0.05, seed=1,
 )  # fmt: skip
-COLLAPSE = replace(FINETUNE, epochs=120, learning_rate=5e-4, kl_weight=0.0, seed=2)  # pushed until all look alike
+COLLAPSE = replace(FINETUNE, epochs=30, batches_per_epoch=2, learning_rate=5e-4, kl_weight=0.0, seed=2)  # pushed until all look alike
 
 
 def pretrain(work: Path, compute: Compute) -> None:

@@ -85,7 +85,7 @@ def photographic_terms(images: Tensor) -> dict[str, Tensor]:
         "contrast": _contrast(coarse_luma),
         "tone": _tone(coarse_luma),
         "sharpness": _sharpness(luma),
-        "noise": _noise(_at_most(pixels, LARGEST_SIDE)),
+        "noise": _speckles(rgb, luma) * _noise(_at_most(pixels, LARGEST_SIDE)),
         "composition": _composition(luma),
     }
     return {name: term.clamp(1e-3, 1) for name, term in terms.items()}
@@ -139,11 +139,15 @@ def _sharpness(luma: Tensor) -> Tensor:
     return _rise(fineness, 0.7, 2) * _fall(fineness, 1.9, 6)
 
 
+def _speckles(rgb: Tensor, luma: Tensor) -> Tensor:
+    """Faint noise costs a little, by how it stands out from the picture's contrast."""
+    contrast = luma.flatten(1).std(-1, unbiased=False)
+    return _fall(noise_deviation(rgb).mean(1) / (contrast + 0.01), 0.2, 1) ** 0.8
+
+
 def _noise(rgb: Tensor) -> Tensor:
-    """Speckles cost a little by how they stand out from the picture's contrast; noise that covers it costs all."""
-    deviation = noise_deviation(rgb).mean(1)
-    contrast = _luma(rgb).flatten(1).std(-1, unbiased=False)
-    return _fall(deviation / (contrast + 0.01), 0.2, 1) ** 0.4 * _fall(deviation, 0.055, 6)
+    """Noise that covers the picture costs all."""
+    return _fall(noise_deviation(rgb).mean(1), 0.055, 6)
 
 
 def _composition(luma: Tensor) -> Tensor:

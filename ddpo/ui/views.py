@@ -172,8 +172,10 @@ def chosen_line(result: ComparisonResult, index: int) -> str:
     """Which seed the slider shows, and its two scores."""
     spec = rewards.get(result.settings.scorer)
     before, after = result.base_scores[index], result.tuned_scores[index]
+    most = len(result.seeds) > 1 and index == best_index(result)
     return (
         f'<div class="chosen-line"><h3>Seed {result.seeds[index]}, before and after</h3>'
+        f"{'<p><small>The seed that gained most.</small></p>' if most else ''}"
         f"<p>Base {escape(amount(before, spec))} → finetuned {escape(amount(after, spec))}"
         f"{_badge(after - before, spec)} <small>{escape(spec.name)}</small></p>"
         "<p class='hint'>Left of the handle is the base, right of it the finetuned model. "
