@@ -31,10 +31,12 @@ BUNDLE = ASSETS / "church-64"
 REWARD = "photographic"
 GRID = 32  # pictures in the grids of the card
 FINETUNE = TrainConfig(
-    epochs=15, batches_per_epoch=4, batch_size=16, sampling_steps=20, trained_steps=5, learning_rate=1.5e-4,
-    kl_weight=0.05, seed=1,
+    epochs=18, batches_per_epoch=4, batch_size=16, sampling_steps=20, trained_steps=5, learning_rate=1.5e-4,
+    kl_weight=0.05, ema_decay=0.9, seed=1,
 )  # fmt: skip
-COLLAPSE = replace(FINETUNE, epochs=30, batches_per_epoch=2, learning_rate=5e-4, kl_weight=0.0, seed=2)  # pushed until all look alike
+COLLAPSE = replace(  # pushed until all look alike
+    FINETUNE, epochs=30, batches_per_epoch=2, learning_rate=5e-4, kl_weight=0.0, ema_decay=0.0, seed=2
+)
 
 
 def pretrain(work: Path, compute: Compute) -> None:

@@ -31,9 +31,11 @@ be stopped at any time and goes on where it was.
 
 The grids show the first 32 of the measured seeds, DDIM 50, none left out.
 
+The moving average of the weights is what ships: at equal gain it kept more of the diversity than the last weights did.
+
 ## What the finetuning changed
 
-Over {seeds} seeds from {first_seed} on, none of them used in training. The gain is the mean paired difference in
+Over so many seeds from {first_seed} on, none of them used in training. The gain is the mean paired difference in
 standard deviations of the base's own scores; diversity is `ddpo/diversity.py`'s, as a share of the base's.
 
 {gains}
@@ -44,7 +46,7 @@ A copy that was pushed on purpose until its pictures looked alike (no KL penalty
 ## How close the base is to the drawings
 
 Mean of each RGB channel, mean contrast (standard deviation of a picture's grey levels) and mean saturation
-(largest less smallest channel), all in 0..1, of {seeds} pictures against {scenes} drawings that were not trained on.
+(largest less smallest channel), all in 0..1, of the same pictures against {scenes} drawings that were not trained on.
 
 {appearance}
 
@@ -70,7 +72,6 @@ def render(results: dict[str, Any], pretraining: PretrainConfig, finetuning: Tra
     reward, scenes = results["reward"], results["scenes"]
     return _CARD.format(
         reward=reward,
-        seeds=results["seeds"],
         first_seed=results["first_seed"],
         scenes=scenes["count"],
         gains=_gains(results, rewards.get(reward).decimals),

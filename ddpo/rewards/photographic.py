@@ -11,7 +11,8 @@ and none can make up for another. Every term rests on a published measure:
                  shares of burnt and of black pixels (tonal range: Ke, Tang and Jing 2006)
     sharpness    variance of the Laplacian (Pech-Pacheco et al. 2000), less what the noise adds to it, over the variance
                  of the picture, so that it says how fine the details are and not how strong the contrast
-    noise        standard deviation of the noise: Immerkaer 1996, without the pixels on edges (Tai and Yang 2008)
+    noise        standard deviation of the noise: Immerkaer 1996, without the pixels on edges (Tai and Yang 2008);
+                 in itself, and against the contrast
     composition  how closely the edges gather around a subject: Ke, Tang and Jing 2006; simplicity in Datta et al. 2006
 
 A term rises towards 1 over the range of natural pictures and falls beyond it: a reward that only rises is hacked by a
