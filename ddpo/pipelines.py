@@ -75,7 +75,8 @@ def _laid_out(unet: UNet2DModel, compute: Compute) -> UNet2DModel:
 
 def save_model(unet: UNet2DModel, scheduler_config: dict[str, Any], folder: Path, dtype: torch.dtype) -> None:
     """Write a folder that `DDPMPipeline.from_pretrained` loads; safetensors in the given dtype."""
-    copy = UNet2DModel.from_config(unet.config)
+    # Without the private entries, of which one is the folder that the model was loaded from.
+    copy = UNet2DModel.from_config({name: value for name, value in unet.config.items() if not name.startswith("_")})
     weights = {name: weight.detach().to("cpu", dtype) for name, weight in unet.state_dict().items()}
     copy.load_state_dict(weights, assign=True)
     scheduler = DDPMScheduler.from_config(scheduler_config)

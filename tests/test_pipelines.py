@@ -11,7 +11,7 @@ import torch
 from diffusers import DDPMPipeline
 
 from ddpo.errors import UserError
-from ddpo.pipelines import ModelCache, load_model
+from ddpo.pipelines import ModelCache, load_model, save_model
 from ddpo.precision import Compute
 
 
@@ -31,6 +31,15 @@ def test_both_layouts_load_the_same_model(tiny_folder: Path, tmp_path: Path, com
 def test_diffusers_loads_what_we_save(tiny_folder: Path, compute: Compute) -> None:
     pipeline = DDPMPipeline.from_pretrained(tiny_folder)
     assert same_weights(pipeline.unet, load_model(str(tiny_folder), compute).unet)
+
+
+def test_a_saved_model_does_not_tell_where_it_was_loaded_from(
+    tiny_folder: Path, tmp_path: Path, compute: Compute
+) -> None:
+    model = load_model(str(tiny_folder), compute)
+    save_model(model.unet, model.scheduler_config, tmp_path / "copy", torch.float16)
+    for file in (tmp_path / "copy").rglob("*.json"):
+        assert str(tiny_folder) not in file.read_text()
 
 
 def test_the_cache_loads_a_model_once(tiny_folder: Path, compute: Compute) -> None:
