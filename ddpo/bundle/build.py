@@ -76,12 +76,12 @@ def _finetune(config: TrainConfig, checkpoint: Path, result: Path, compute: Comp
 
 def measure_pair(work: Path, compute: Compute) -> None:
     """Measure both models and write the figures and the two grids."""
-    for results in measure.measure(BUNDLE, work / "collapsed", work, REWARD, compute):
-        (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     for model in ("base", "tuned"):
         pictures = measure.draw_pictures(BUNDLE / model, "ddim", work, compute)[:GRID]
         sheet = Image.fromarray(measure.grid(pictures))
         sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.LANCZOS).save(BUNDLE / f"{model}.png")
+    for results in measure.measure(BUNDLE, work / "collapsed", work, REWARD, compute):
+        (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def write_card(work: Path, compute: Compute) -> None:

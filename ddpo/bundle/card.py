@@ -40,8 +40,8 @@ standard deviations of the base's own scores; diversity is `ddpo/diversity.py`'s
 
 {gains}
 
-A copy that was pushed on purpose until its pictures looked alike (no KL penalty, {collapse_epochs} epochs) keeps
-{collapsed:.0%} of the base's diversity: the measure sees a collapse.
+A copy that was pushed too far on purpose (no KL penalty, {collapse_epochs} epochs) keeps {collapsed:.0%} of the base's
+diversity.
 
 ## How close the base is to the drawings
 
