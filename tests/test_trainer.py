@@ -84,7 +84,7 @@ def test_a_linear_reward_on_gaussian_data_moves_to_its_known_optimum(compute: Co
     pixels = math.prod(SHAPE)
     for i, shift in enumerate(mean_shifts(model)[:-1]):
         optimum = stds[i] ** 2 * gains[i] / (kl_weight * pixels * history[0].reward_std)
-        # Standard error of the mean of A z over the 50 averaged epochs, as a shift; a tenth for what is still on the way.
+        # Standard error of the mean of A z over the 50 averaged epochs, as a shift; a tenth for the way there.
         error = stds[i] / (kl_weight * math.sqrt(pixels * config.batch_size * 50))
         assert abs(shift - optimum) < 3 * error + 0.1 * optimum, f"step {i}"
     expected_gain = sum(g * s for g, s in zip(gains, mean_shifts(model), strict=True))
