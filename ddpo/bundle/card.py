@@ -18,6 +18,7 @@ from it with DDPO on the score `{reward}`. Both are plain diffusers folders:
 
 ```python
 from diffusers import DDPMPipeline
+
 picture = DDPMPipeline.from_pretrained("assets/church-64/tuned")().images[0]
 ```
 
