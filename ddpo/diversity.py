@@ -66,12 +66,15 @@ def diversity(images: Tensor) -> float:
     Raises:
         UserError: not a batch of RGB pictures.
     """
-    features = describe_pictures(images).double()
-    count = len(features)
-    if count < 2:
+    return spread(describe_pictures(images))
+
+
+def spread(descriptions: Tensor) -> float:
+    """Mean squared distance between two different rows of descriptions (N, F); 0 where there are fewer than two."""
+    if len(descriptions) < 2:
         return 0.0
     # The mean over all pairs is twice the unbiased variance, summed over the features.
-    return float(2 * features.var(0, unbiased=True).sum())
+    return float(2 * descriptions.double().var(0, unbiased=True).sum())
 
 
 def diversity_kept(images: Tensor, reference: Tensor) -> float:

@@ -8,18 +8,55 @@ import torch
 from torch import Tensor
 
 
-def advantages(rewards: Tensor, clip: float) -> Tensor:
-    """Rewards, standardised over all samples of the epoch (on all processes) and clipped.
+def advantages(rewards: Tensor, clip: float, group_size: int = 1, leave_one_out: bool = False) -> Tensor:
+    """Rewards less a baseline, over their standard deviation, clipped.
+
+    The baseline is the mean of the samples that compete: of all samples of the epoch on all processes, or, with groups,
+    of the group, as the paper's per-prompt statistics and GRPO (Shao et al. 2024) have it. All are then divided by one
+    standard deviation about the baselines, so that a group whose members hardly differ counts little (Liu et al. 2025,
+    "Dr. GRPO", on dividing by each group's own).
 
     Args:
-        rewards: (N,) float32.
+        rewards: (N,) float32, the members of a group side by side.
         clip: largest absolute advantage, > 0.
+        group_size: samples in a group, a divisor of N; 1 is one group of all.
+        leave_one_out: the baseline of a sample is the mean of the others (Kool et al. 2019), which is unbiased.
 
     Returns:
-        (N,) float32 in [-clip, clip]; all zero where the rewards are all equal.
+        (N,) float32 in [-clip, clip]; all zero where the rewards of every group are equal.
     """
-    centred = rewards - rewards.mean()
-    return (centred / (rewards.std(unbiased=False) + 1e-8)).clamp(-clip, clip)
+    groups = rewards.view(-1, group_size) if group_size > 1 else rewards.view(1, -1)
+    centred = groups - groups.mean(1, keepdim=True)
+    deviation = centred.square().mean().sqrt()
+    count = groups.shape[1]
+    if leave_one_out and count > 1:
+        centred = centred * (count / (count - 1))  # r - mean of the others = n / (n - 1) (r - mean of all)
+    return (centred / (deviation + 1e-8)).clamp(-clip, clip).flatten()
+
+
+def regression_weights(advantage: Tensor, temperature: float) -> Tensor:
+    """Weights of reward-weighted regression (Black et al. 2023, section 4.2; Peters and Schaal 2007).
+
+    w = exp(A / temperature), scaled to a mean of 1.
+
+    Args:
+        advantage: (N,) float32, of all samples of the epoch on all processes.
+        temperature: > 0; the smaller it is, the more the best samples count.
+
+    Returns:
+        (N,) float32 >= 0.
+    """
+    return torch.softmax(advantage / temperature, 0) * len(advantage)
+
+
+def score_function_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
+    """DDPO-SF (equation 3): the loss () whose gradient is REINFORCE's, true for samples of the current policy only.
+
+    Args:
+        log_prob: (B,) float32 of the actions.
+        advantage: (B,) float32.
+    """
+    return -(advantage * log_prob).mean()
 
 
 @dataclass(frozen=True)

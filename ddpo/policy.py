@@ -97,6 +97,25 @@ def predict_x_0(model_output: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSch
     return x_0 if schedule.clip_range is None else x_0.clamp(-schedule.clip_range, schedule.clip_range)
 
 
+def diffuse(x_0: Tensor, noise: Tensor, t: Tensor, schedule: NoiseSchedule) -> tuple[Tensor, Tensor]:
+    """The forward process (Ho et al. 2020, equation 4), and what the network should say about its outcome.
+
+    Args:
+        x_0: (B, ...) clean pictures, float32.
+        noise: (B, ...) standard normal.
+        t: (B,) int64 timesteps.
+        schedule: the model's noise schedule.
+
+    Returns:
+        x_t and the target of the network, both (B, ...) float32.
+    """
+    alpha_bar = schedule.alpha_bar(t, x_0)
+    signal, spread = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    x_t = signal * x_0 + spread * noise
+    targets = {"epsilon": noise, "v_prediction": signal * noise - spread * x_0, "sample": x_0}
+    return x_t, targets[schedule.prediction_type]
+
+
 def denoising_step(
     model_output: Tensor, x_t: Tensor, t: Tensor, t_prev: Tensor, schedule: NoiseSchedule, eta: float = 1.0
 ) -> GaussianStep:

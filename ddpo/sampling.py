@@ -114,48 +114,76 @@ def _step_options(scheduler: str, eta: float, rngs: list[torch.Generator]) -> di
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What a policy did: the states, the actions and their log-probabilities, for B samples and S steps."""
+    """What a policy did: B finished pictures, and K of the steps that led to them."""
 
-    states: Tensor  # (S + 1, B, C, H, W) float32, x_T first and the finished pictures last
-    timesteps: Tensor  # (S,) int64, t of each step
-    previous_timesteps: Tensor  # (S,) int64, t_prev of each step; -1 for the last
-    log_probs: Tensor  # (S, B) float32, averaged over pixels; the last row is 0
-
-    @property
-    def pictures(self) -> Tensor:
-        """(B, C, H, W) float32 in [-1, 1]."""
-        return self.states[-1].clamp(-1, 1)
+    pictures: Tensor  # (B, C, H, W) float32 in [-1, 1]
+    states: Tensor  # (K, B, C, H, W) float32, x_t before each of the steps
+    actions: Tensor  # (K, B, C, H, W) float32, x_{t-1} after it
+    timesteps: Tensor  # (K,) int64, t of each step
+    previous_timesteps: Tensor  # (K,) int64, t_prev of each step; -1 for the last of a trajectory
+    log_probs: Tensor  # (K, B) float32, averaged over pixels; 0 where the step is deterministic
 
 
 @torch.no_grad()
 def roll_out(
     unet: nn.Module,
     schedule: NoiseSchedule,
-    x_T: Tensor,  # noqa: N803 (the paper's name)
     rngs: Sequence[torch.Generator],
+    shape: tuple[int, int, int],
     steps: int,
     compute: Compute,
     eta: float = 1.0,
+    recorded: Sequence[int] | None = None,
+    window: range | None = None,
+    group_size: int = 1,
 ) -> Trajectory:
     """Sample trajectories from the policy, by DDIM steps at evenly spaced timesteps.
+
+    With a window only its steps are noisy and all others are deterministic (MixGRPO, Li et al. 2025), and the members
+    of a group share their starting noise and all steps before it, which are computed once (Flow-GRPO-Fast, Liu et al.
+    2025).
 
     Args:
         unet: the network, in eval mode.
         schedule: its noise schedule.
-        x_T: (B, C, H, W) float32 standard normal noise.
-        rngs: B generators, the noise of each sample.
+        rngs: B generators, the noise of each sample; a group starts from the noise of its first.
+        shape: (C, H, W) of a sample.
         steps: S >= 1.
         compute: device and dtype of the network.
-        eta: share of DDPM's noise in (0, 1].
+        eta: share of DDPM's noise in the noisy steps, in (0, 1].
+        recorded: the steps to keep, ascending, each in 0 .. S - 1; None keeps all.
+        window: the steps that are noisy; None makes all of them noisy but the last.
+        group_size: samples in a group, a divisor of B; above 1 only with a window.
     """
     times = trailing_timesteps(steps, schedule.num_timesteps)
-    states, log_probs = [x_T], []
-    for t, t_prev in zip(times, [*times[1:], -1], strict=True):
-        x_t = states[-1]
+    noisy = range(steps - 1) if window is None else window
+    kept = range(steps) if recorded is None else recorded
+    x_t = draw_noise(rngs[::group_size], shape, compute.device)
+    states, actions, log_probs = [], [], []
+    for index, (t, t_prev) in enumerate(zip(times, [*times[1:], -1], strict=True)):
+        if index == noisy.start:
+            x_t = x_t.repeat_interleave(group_size, 0)  # (B, C, H, W) from here on
         t_now = torch.full((len(x_t),), t, device=x_t.device)
         output = evaluate_unet(unet, x_t, t_now, compute)
-        step = denoising_step(output, x_t, t_now, torch.full_like(t_now, t_prev), schedule, eta)
-        x_prev = step.sample(draw_noise(rngs, tuple(x_t.shape[1:]), x_t.device)) if t_prev >= 0 else step.mean
-        states.append(x_prev)
-        log_probs.append(step.log_prob(x_prev))
-    return Trajectory(torch.stack(states), torch.tensor(times), torch.tensor([*times[1:], -1]), torch.stack(log_probs))
+        is_noisy = index in noisy
+        step = denoising_step(output, x_t, t_now, torch.full_like(t_now, t_prev), schedule, eta if is_noisy else 0.0)
+        x_prev = step.sample(draw_noise(rngs, shape, x_t.device)) if is_noisy else step.mean
+        if index in kept:
+            states.append(x_t)
+            actions.append(x_prev)
+            log_probs.append(step.log_prob(x_prev))
+        x_t = x_prev
+    previous = [*times[1:], -1]
+    return Trajectory(
+        pictures=x_t.clamp(-1, 1),
+        states=_stacked(states, x_t),
+        actions=_stacked(actions, x_t),
+        timesteps=torch.tensor([times[index] for index in kept], dtype=torch.int64),
+        previous_timesteps=torch.tensor([previous[index] for index in kept], dtype=torch.int64),
+        log_probs=_stacked(log_probs, x_t.new_empty(len(x_t))),
+    )
+
+
+def _stacked(tensors: list[Tensor], like: Tensor) -> Tensor:
+    """(K, *like.shape), also for K = 0."""
+    return torch.stack(tensors) if tensors else like.new_empty(0, *like.shape)

@@ -1,106 +1,98 @@
-"""The DDPO loop (Black et al. 2023, algorithm 1): yields one event an epoch, knows no page and prints nothing.
+"""The DDPO loop (Black et al. 2023, algorithm 1): yields an event a step, knows no page and prints nothing.
 
-Every random number is a function of the seed and the epoch, so a trainer that is given back its state goes on as if it
-had never stopped.
+An epoch samples its batches (a step each), scores all pictures (one step), and makes its optimizer steps. Every random
+number is a function of the seed and of the place in the run, and `state_dict` can be taken between any two steps, so a
+trainer that is given back its state goes on as if it had never stopped. With several processes each sample has a number
+of its own, so that two of them draw what one with twice the batch draws.
 """
 
 from __future__ import annotations
 
 import copy
-import math
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ddpo.diversity import diversity_kept
+from ddpo.adapters import add_adapters, merge_adapters, use_gradient_checkpointing
+from ddpo.config import TrainConfig
+from ddpo.diversity import describe_pictures, spread
 from ddpo.errors import UserError
-from ddpo.objective import advantages, clipped_surrogate
+from ddpo.objective import advantages, clipped_surrogate, regression_weights, score_function_loss
 from ddpo.pictures import from_uint8, to_uint8
-from ddpo.policy import NoiseSchedule, denoising_step
+from ddpo.policy import GaussianStep, NoiseSchedule, denoising_step, diffuse
 from ddpo.precision import Compute
+from ddpo.processes import Processes, random_state, restore_random_state
 from ddpo.rewards import Reward
 from ddpo.sampling import Trajectory, draw_noise, evaluate_unet, generators, roll_out
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How a model is finetuned.
+class UpdateMetrics:
+    """What one optimizer step did, over all processes."""
 
-    Raises:
-        UserError: a value is outside its range; the sentence names the field.
-    """
-
-    epochs: int = 30  # rounds of sampling and training, >= 1
-    batches_per_epoch: int = 4  # batches sampled, and optimizer steps made, each epoch, >= 1
-    batch_size: int = 16  # pictures a batch, >= 1
-    sampling_steps: int = 20  # denoising steps of a trajectory, >= 2
-    eta: float = 1.0  # share of DDPM's noise in the policy, in (0, 1]
-    trained_steps: int = 6  # steps of each trajectory that are trained on, drawn anew for every batch, >= 1
-    inner_epochs: int = 1  # passes over the samples of an epoch, >= 1
-    learning_rate: float = 1e-4  # AdamW's, > 0
-    warmup_epochs: int = 1  # linear warm-up of the learning rate, >= 0
-    clip_range: float = 1e-4  # of the importance ratio, > 0; small because log-probabilities are means over pixels
-    advantage_clip: float = 5.0  # largest absolute advantage, > 0
-    kl_weight: float = 0.0  # of the KL divergence to the base model, >= 0
-    max_grad_norm: float = 1.0  # gradients are scaled down to this norm, > 0
-    ema_decay: float = 0.0  # per optimizer step, of the average of the weights that is kept as the result, in [0, 1)
-    seed: int = 0  # >= 0
-
-    def __post_init__(self) -> None:
-        lower = {"sampling_steps": 2, "warmup_epochs": 0, "kl_weight": 0, "ema_decay": 0, "seed": 0}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "int" and (isinstance(value, bool) or not isinstance(value, int)):
-                raise UserError(f"{field.name} must be a whole number, and {value!r} is not one.")
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise UserError(f"{field.name} must be a finite number, and {value!r} is not one.")
-            least = lower.get(field.name, 1 if field.type == "int" else 0)
-            if value < least or (field.type == "float" and field.name not in lower and value == 0):
-                bound = "above" if field.type == "float" and field.name not in lower else "at least"
-                raise UserError(f"{field.name} must be {bound} {least}, and {value!r} is not.")
-        if self.eta > 1 or self.ema_decay >= 1:
-            raise UserError("eta must be in (0, 1] and ema_decay in [0, 1).")
-        if self.trained_steps >= self.sampling_steps:
-            raise UserError(
-                f"trained_steps ({self.trained_steps}) must be below sampling_steps ({self.sampling_steps}): "
-                "the last step of a trajectory is deterministic and cannot be trained on."
-            )
-
-    @property
-    def samples_per_epoch(self) -> int:
-        """Pictures drawn each epoch."""
-        return self.batches_per_epoch * self.batch_size
+    loss: float  # what was minimised, KL penalty included
+    kl: float  # to the base, mean over pixels, measured steps and samples
+    clip_fraction: float  # share of the importance ratios outside the clip range, in [0, 1]
+    ratio_deviation: float  # largest |rho - 1|
+    grad_norm: float  # before clipping
+    learning_rate: float
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch did. Rewards are of the pictures sampled before its updates."""
+    """What one epoch did, over all processes. Rewards are of the pictures sampled before its updates."""
 
     epoch: int  # 1 .. epochs
     epochs: int
     reward_mean: float
     reward_std: float
     reward_quantiles: tuple[float, float, float]  # 10%, 50%, 90%
-    kl: float  # to the base, mean over pixels, trained steps and samples; 0.0 where kl_weight is 0
-    clip_fraction: float  # share of the ratios outside the clip range, in [0, 1]
+    kl: float  # mean over the updates, as everything below but the next
     first_ratio_deviation: float  # largest |rho - 1| before the first update: exactly 0 when all is well
-    grad_norm: float  # mean over the updates, before clipping
+    clip_fraction: float
+    grad_norm: float
+    learning_rate: float
     diversity: float  # against the samples of the first epoch, 1.0 = as diverse
+    samples: int  # drawn so far
+    seconds: float  # of training so far
+    samples_per_second: float  # in this epoch, its updates included
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One step of the run is over, and `state_dict` may be taken."""
+
+    step: int  # 1 .. steps
+    steps: int
+    epoch: int  # 1 .. epochs, the one that the step belongs to
+    kind: Literal["sample", "score", "update"]
+    update: UpdateMetrics | None = None  # of an optimizer step
+    finished_epoch: EpochMetrics | None = None  # with the last step of an epoch
 
 
 @dataclass
-class _Sums:
-    """Running sums over the updates of an epoch."""
+class _Part:
+    """Samples of one process that are drawn and trained together."""
 
-    kl: float = 0.0
-    clip_fraction: float = 0.0
-    grad_norm: float = 0.0
-    passes: int = 0
-    updates: int = 0
-    first_ratio_deviation: float = 0.0
+    trajectory: Trajectory
+    first_sample: int  # number of the first of them among all samples of the run
+    advantage: Tensor | None = None  # (B,) float32, from the scoring on
+
+
+@dataclass
+class _EpochState:
+    """What an epoch has so far."""
+
+    parts: list[_Part]
+    scores: Tensor | None = None  # (N,) of all processes
+    diversity: float = 0.0
+    updates: int = 0  # optimizer steps made
+    seconds: float = 0.0
+    sums: dict[str, float] | None = None  # of UpdateMetrics, by name
 
 
 class Trainer:
@@ -113,6 +105,10 @@ class Trainer:
         reward: scores pictures (B, C, H, W) in [-1, 1].
         config: how to train.
         compute: device and dtype, the same for sampling and training, so that the first ratio is exactly 1.
+        processes: those that train together; None is this one alone.
+
+    Raises:
+        UserError: the config asks for what this network or this machine does not have.
     """
 
     def __init__(
@@ -123,143 +119,350 @@ class Trainer:
         reward: Reward,
         config: TrainConfig,
         compute: Compute,
+        processes: Processes | None = None,
     ) -> None:
+        self.base = copy.deepcopy(unet).eval().requires_grad_(False)
         self.unet = unet.eval().requires_grad_(True)
-        self.base = copy.deepcopy(unet).requires_grad_(False)
-        self.average = copy.deepcopy(unet).requires_grad_(False)
+        if config.lora_rank > 0:
+            add_adapters(self.unet, config.lora_rank, config.seed)
+        if config.gradient_checkpointing:
+            use_gradient_checkpointing(self.unet)
+        self.trainable = {name: weight for name, weight in self.unet.named_parameters() if weight.requires_grad}
+        self.average = {name: weight.detach().clone() for name, weight in self.trainable.items()}
         self.schedule, self.picture_shape = schedule, picture_shape
         self.reward, self.config, self.compute = reward, config, compute
-        self.optimizer = torch.optim.AdamW(self.unet.parameters(), lr=config.learning_rate, weight_decay=0.0)
-        self.epoch = 0
-        self.first_pictures: Tensor | None = None
+        self.processes = processes or Processes()
+        self.optimizer = torch.optim.AdamW(
+            self.trainable.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.epoch = 0  # finished
+        self.seconds = 0.0  # of training, over all goes
+        self.first_spread = 0.0  # of the pictures of the first epoch
+        self._now = _EpochState([])
+
+    # Where it stands --------------------------------------------------------------------------------------------------
 
     @property
+    def updates_per_epoch(self) -> int:
+        """Optimizer steps in an epoch. The score function is true for samples of the current policy only: one step."""
+        config = self.config
+        return 1 if config.algorithm == "ddpo-sf" else config.batches_per_epoch * config.inner_epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches sampled, the scoring, and optimizer steps."""
+        return self.config.batches_per_epoch + 1 + self.updates_per_epoch
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        now = self._now
+        sampled = len(now.parts) // self.config.accumulation
+        return self.epoch * self.steps_per_epoch + sampled + (now.scores is not None) + now.updates
+
     def result(self) -> nn.Module:
-        """The finetuned network: the moving average of the weights where there is one."""
-        return self.average if self.config.ema_decay > 0 else self.unet
-
-    def run(self) -> Iterator[EpochMetrics]:
-        """Train to config.epochs, yielding after every epoch. Closing the iterator stops between two epochs.
-
-        Raises:
-            UserError: the reward returned scores of the wrong number, or some that are not finite.
-        """
-        while self.epoch < self.config.epochs:
-            metrics = self._run_epoch()
-            self.epoch += 1
-            yield metrics
+        """A copy of the network as it is to be kept: the average of the weights where there is one, adapters merged."""
+        kept = copy.deepcopy(self.unet).requires_grad_(False)
+        if self.config.ema_decay > 0:
+            kept.load_state_dict(self.average, strict=False)
+        return merge_adapters(kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on from here, tensors and numbers only."""
+        """All that is needed to go on from here, for all processes; tensors and plain values only.
+
+        Every process must call it at the same step; only the main one's answer is to be saved.
+        """
+        now = self._now
+        own = {
+            "random": random_state(),
+            "parts": [
+                {"first_sample": part.first_sample, "advantage": part.advantage, **vars(part.trajectory)}
+                for part in now.parts
+            ],
+        }
         return {
             "epoch": self.epoch,
-            "unet": self.unet.state_dict(),
-            "average": self.average.state_dict(),
+            "seconds": self.seconds,
+            "first_spread": self.first_spread,
+            "unet": {name: weight.detach() for name, weight in self.trainable.items()},
+            "average": self.average,
             "optimizer": self.optimizer.state_dict(),
-            "first_pictures": self.first_pictures,
-        }
+            "now": {
+                "scores": now.scores, "diversity": now.diversity, "updates": now.updates, "seconds": now.seconds,
+                "sums": now.sums,
+            },
+            "processes": self.processes.gather_objects(own),
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict` of a trainer with the same config and base."""
-        self.epoch = state["epoch"]
-        self.unet.load_state_dict(state["unet"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.first_pictures = state["first_pictures"]
+        """Go on from a `state_dict` of a trainer with the same config and base.
 
-    def _run_epoch(self) -> EpochMetrics:
-        config = self.config
-        batches = [self._sample_batch(index) for index in range(config.batches_per_epoch)]
-        # As uint8, since that is what is shown, scored and saved; scores of the app and of the trainer are the same.
-        pictures = torch.cat([from_uint8(to_uint8(batch.pictures)) for batch in batches])
-        scores = self._score(pictures)
-        if self.first_pictures is None:
-            self.first_pictures = pictures
-        batch_advantages = advantages(scores, config.advantage_clip).to(self.compute.device).split(config.batch_size)
-        sums = self._train(batches, list(batch_advantages))
-        return self._metrics(scores, sums, diversity_kept(pictures, self.first_pictures))
-
-    def _sample_batch(self, index: int) -> Trajectory:
-        config = self.config
-        first = (self.epoch * config.batches_per_epoch + index) * config.batch_size
-        rngs = generators([_mix(config.seed, first + i) for i in range(config.batch_size)])
-        noise = draw_noise(rngs, self.picture_shape, self.compute.device)
-        return roll_out(self.unet, self.schedule, noise, rngs, config.sampling_steps, self.compute, config.eta)
-
-    def _score(self, pictures: Tensor) -> Tensor:
-        scores = self.reward(pictures).float().cpu()
-        if scores.shape != (len(pictures),) or not bool(torch.isfinite(scores).all()):
+        Raises:
+            UserError: it was taken with another number of processes.
+        """
+        others = state["processes"]
+        if len(others) != self.processes.count:
             raise UserError(
-                f"The reward must return {len(pictures)} finite scores for {len(pictures)} pictures; "
-                f"it returned {tuple(scores.shape)} with {int((~torch.isfinite(scores)).sum())} that are not finite."
+                f"The run was stopped with {len(others)} processes and can only go on with as many, "
+                f"not with {self.processes.count}."
             )
+        own = others[self.processes.rank]
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.first_spread = state["first_spread"]
+        self.unet.load_state_dict(state["unet"], strict=False)
+        for name, weight in self.average.items():
+            weight.copy_(state["average"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        names = [field.name for field in fields(Trajectory)]
+        device = self.compute.device
+        parts = [
+            _Part(
+                Trajectory(**{name: part[name].to("cpu" if "timesteps" in name else device) for name in names}),
+                part["first_sample"],
+                None if part["advantage"] is None else part["advantage"].to(device),
+            )
+            for part in own["parts"]
+        ]
+        self._now = _EpochState(parts, **state["now"])
+        restore_random_state(own["random"])
+
+    # The loop ---------------------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[StepDone]:
+        """Train to config.epochs, yielding after every step. Closing the iterator stops between two steps.
+
+        Raises:
+            UserError: the reward returned scores of the wrong number, or some that are not finite, or the weights did.
+        """
+        while self.epoch < self.config.epochs:
+            started = time.perf_counter()
+            now, epoch = self._now, self.epoch + 1
+            kind: Literal["sample", "score", "update"] = "update"
+            update = finished = None
+            if len(now.parts) < self.config.batches_per_epoch * self.config.accumulation:
+                kind = "sample"
+                self._sample_batch()
+            elif now.scores is None:
+                kind = "score"
+                self._score()
+            else:
+                update = self._update()
+            seconds = time.perf_counter() - started
+            now.seconds += seconds
+            self.seconds += seconds
+            if now.updates == self.updates_per_epoch:
+                finished = self._finish_epoch()
+            yield StepDone(self.step, self.steps, epoch, kind, update, finished)
+
+    def _sample_batch(self) -> None:
+        """Draw this process's share of the next batch, part by part."""
+        config, processes = self.config, self.processes
+        for _ in range(config.accumulation):
+            number = self.epoch * config.batches_per_epoch * config.accumulation + len(self._now.parts)
+            first = (number * processes.count + processes.rank) * config.part_size
+            rngs = generators([_mix(config.seed, _SAMPLES, first + i) for i in range(config.part_size)])
+            recorded, window = self._choose_steps(number)
+            trajectory = roll_out(
+                self.unet, self.schedule, rngs, self.picture_shape, config.sampling_steps, self.compute, config.eta,
+                recorded, window, config.group_size,
+            )  # fmt: skip
+            self._now.parts.append(_Part(trajectory, first))
+
+    def _choose_steps(self, number: int) -> tuple[list[int], range | None]:
+        """The steps of a part that are trained on, and its window; the same on all processes."""
+        config = self.config
+        if config.algorithm == "rwr":
+            return [], None
+        rng = torch.Generator().manual_seed(_mix(config.seed, _WINDOWS, number))
+        if config.window == "random":
+            chosen = torch.randperm(config.sampling_steps - 1, generator=rng)[: config.trained_steps]
+            return sorted(chosen.tolist()), None
+        starts = config.window_starts
+        drawn = number if config.window == "sliding" else int(torch.randint(len(starts), (1,), generator=rng))
+        start = starts[drawn % len(starts)]
+        window = range(start, start + config.trained_steps)
+        return list(window), window
+
+    def _score(self) -> None:
+        """Score the pictures of all processes together, which is what an advantage is relative to."""
+        config, now = self.config, self._now
+        # As uint8, since that is what is shown, scored and saved; scores of the app and of the trainer are the same.
+        pictures = torch.cat([from_uint8(to_uint8(part.trajectory.pictures)) for part in now.parts])
+        scores, descriptions = self._rewards(pictures), describe_pictures(pictures)
+        per_process = len(now.parts), config.part_size
+        all_scores = self.processes.gather(scores).view(self.processes.count, *per_process)
+        all_scores = all_scores.transpose(0, 1).flatten()  # part by part, the processes side by side in each
+        now.diversity = spread(self.processes.gather(descriptions))
+        if self.epoch == 0:
+            self.first_spread = now.diversity
+        advantage = advantages(all_scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
+        if config.algorithm == "rwr":
+            advantage = regression_weights(advantage, config.temperature)
+        own = advantage.view(len(now.parts), self.processes.count, config.part_size)[:, self.processes.rank]
+        for part, part_advantage in zip(now.parts, own, strict=True):
+            part.advantage = part_advantage.to(self.compute.device)
+        now.scores = all_scores
+
+    def _rewards(self, pictures: Tensor) -> Tensor:
+        """Checked scores (N,) float32 on the CPU. What goes wrong on one process stops all of them."""
+        problem, scores = "", torch.zeros(len(pictures))
+        try:
+            answer = torch.as_tensor(self.reward(pictures.to(self.compute.device))).detach().float().cpu()
+        except UserError as error:
+            problem = str(error)
+        except Exception as error:  # whatever a user's own function raises
+            problem = f"The reward failed on {len(pictures)} pictures: {type(error).__name__}: {error}"
+        else:
+            if answer.shape != scores.shape or not bool(torch.isfinite(answer).all()):
+                problem = (
+                    f"The reward must return {len(pictures)} finite scores for {len(pictures)} pictures; it returned "
+                    f"{tuple(answer.shape)} with {int((~torch.isfinite(answer)).sum())} that are not finite."
+                )
+            else:
+                scores = answer
+        for other in self.processes.gather_objects(problem):
+            if other:
+                raise UserError(other)
         return scores
 
-    def _train(self, batches: list[Trajectory], batch_advantages: list[Tensor]) -> _Sums:
-        config, sums = self.config, _Sums()
-        rng = torch.Generator().manual_seed(_mix(config.seed + 1, self.epoch))
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * min(1.0, (self.epoch + 1) / (config.warmup_epochs + 1))
-        for _ in range(config.inner_epochs):
-            for index in torch.randperm(len(batches), generator=rng).tolist():
-                chosen = torch.randperm(config.sampling_steps - 1, generator=rng)[: config.trained_steps]
-                self._update(batches[index], batch_advantages[index], chosen.tolist(), sums)
-        return sums
-
-    def _update(self, batch: Trajectory, advantage: Tensor, chosen: list[int], sums: _Sums) -> None:
-        """One optimizer step on some steps of the trajectories of a batch."""
+    def _update(self) -> UpdateMetrics:
+        """One optimizer step."""
         config = self.config
-        for step in chosen:
-            surrogate_loss, kl, ratio_deviation, clip_fraction = self._step_loss(batch, advantage, step)
-            ((surrogate_loss + config.kl_weight * kl) / len(chosen)).backward()
-            sums.kl += float(kl.detach())
-            sums.clip_fraction += clip_fraction
-            sums.passes += 1
-            if sums.updates == 0:
-                sums.first_ratio_deviation = max(sums.first_ratio_deviation, ratio_deviation)
-        norm = nn.utils.clip_grad_norm_(self.unet.parameters(), config.max_grad_norm)
+        rate = config.learning_rate * min(1.0, (self.epoch + 1) / (config.warmup_epochs + 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        parts = self._parts_of_update()
+        totals = torch.zeros(4, dtype=torch.float64)  # loss, KL, clip fraction, measured KLs
+        deviation = 0.0
+        for part in parts:
+            deviation = max(deviation, self._backward(part, len(parts), totals))
+        weights = [weight for weight in self.trainable.values() if weight.grad is not None]
+        self.processes.average(weight.grad for weight in weights if weight.grad is not None)
+        norm = float(nn.utils.clip_grad_norm_(weights, config.max_grad_norm))
+        if not norm < float("inf"):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise UserError(
+                "The gradient is no longer finite, the run has diverged; start again with a lower learning_rate."
+            )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.unet.parameters()), 1 - config.ema_decay)
-        sums.grad_norm += float(norm)
-        sums.updates += 1
-
-    def _step_loss(self, batch: Trajectory, advantage: Tensor, step: int) -> tuple[Tensor, Tensor, float, float]:
-        """Surrogate loss and KL (both scalars) of one denoising step, and what to report of the ratios."""
-        x_t, x_prev = batch.states[step], batch.states[step + 1]
-        t = batch.timesteps[step].expand(len(x_t)).to(x_t.device)
-        t_prev = batch.previous_timesteps[step].expand(len(x_t)).to(x_t.device)
-        output = evaluate_unet(self.unet, x_t, t, self.compute)
-        policy = denoising_step(output, x_t, t, t_prev, self.schedule, self.config.eta)
-        surrogate = clipped_surrogate(policy.log_prob(x_prev), batch.log_probs[step], advantage, self.config.clip_range)
-        kl = torch.zeros((), device=x_t.device)
-        if self.config.kl_weight > 0:
+        if config.ema_decay > 0:
             with torch.no_grad():
-                base_output = evaluate_unet(self.base, x_t, t, self.compute)
-            reference = denoising_step(base_output, x_t, t, t_prev, self.schedule, self.config.eta)
-            kl = policy.kl_to(reference).mean()
-        return surrogate.loss, kl, float((surrogate.ratio - 1).abs().max()), float(surrogate.clip_fraction)
+                torch._foreach_lerp_(list(self.average.values()), list(self.trainable.values()), 1 - config.ema_decay)
+        self.processes.average([totals])
+        loss, kl, clip_fraction, measured = totals.tolist()
+        count = len(parts) * config.trained_steps
+        metrics = UpdateMetrics(loss, kl / max(measured, 1), clip_fraction / count, deviation, norm, rate)
+        self._sum_up(metrics)
+        return metrics
 
-    def _metrics(self, scores: Tensor, sums: _Sums, diversity: float) -> EpochMetrics:
-        low, middle, high = torch.quantile(scores, torch.tensor([0.1, 0.5, 0.9])).tolist()
+    def _parts_of_update(self) -> list[_Part]:
+        config, now = self.config, self._now
+        if config.algorithm == "ddpo-sf":
+            return now.parts
+        inner, index = divmod(now.updates, config.batches_per_epoch)
+        rng = torch.Generator().manual_seed(_mix(config.seed, _ORDER, self.epoch * config.inner_epochs + inner))
+        batch = int(torch.randperm(config.batches_per_epoch, generator=rng)[index])
+        return now.parts[batch * config.accumulation : (batch + 1) * config.accumulation]
+
+    def _backward(self, part: _Part, parts: int, totals: Tensor) -> float:
+        """Add a part's gradients and figures; the largest deviation of a ratio from 1."""
+        config, deviation = self.config, 0.0
+        for index in range(config.trained_steps):
+            if config.algorithm == "rwr":
+                loss, kl = self._regression_loss(part, index), None
+            else:
+                loss, kl, ratio_deviation, clip_fraction = self._policy_loss(part, index)
+                totals[2] += clip_fraction
+                deviation = max(deviation, ratio_deviation)
+            if kl is not None:
+                loss = loss + config.kl_weight * kl
+                totals[1] += float(kl.detach())
+                totals[3] += 1
+            loss = loss / (config.trained_steps * parts)
+            loss.backward()
+            totals[0] += float(loss.detach())
+        return deviation
+
+    def _policy_loss(self, part: _Part, index: int) -> tuple[Tensor, Tensor | None, float, float]:
+        """Loss and KL (both scalars) of one denoising step, and what to report of the ratios."""
+        config, trajectory = self.config, part.trajectory
+        assert part.advantage is not None
+        policy = self._denoise(self.unet, trajectory, index)
+        log_prob = policy.log_prob(trajectory.actions[index])
+        surrogate = clipped_surrogate(log_prob, trajectory.log_probs[index], part.advantage, config.clip_range)
+        loss = surrogate.loss
+        if config.algorithm == "ddpo-sf":
+            loss = score_function_loss(log_prob, part.advantage)
+        kl = None
+        if config.kl_weight > 0 or index == 0:  # without a penalty it is only shown, and one step a part will do
+            with torch.no_grad():
+                reference = self._denoise(self.base, trajectory, index)
+            kl = policy.kl_to(reference).mean()
+        return loss, kl, float((surrogate.ratio - 1).abs().max()), float(surrogate.clip_fraction)
+
+    def _denoise(self, unet: nn.Module, trajectory: Trajectory, index: int) -> GaussianStep:
+        x_t = trajectory.states[index]
+        t = trajectory.timesteps[index].expand(len(x_t)).to(x_t.device)
+        t_prev = trajectory.previous_timesteps[index].expand(len(x_t)).to(x_t.device)
+        output = evaluate_unet(unet, x_t, t, self.compute)
+        return denoising_step(output, x_t, t, t_prev, self.schedule, self.config.eta)
+
+    def _regression_loss(self, part: _Part, index: int) -> Tensor:
+        """The weighted denoising loss of reward-weighted regression, at a timestep drawn for every sample."""
+        config, x_0 = self.config, part.trajectory.pictures
+        assert part.advantage is not None
+        turn = (self._now.updates * config.trained_steps + index) * (1 << 32)
+        seeds = [_mix(config.seed, _REGRESSION, turn + part.first_sample + i) for i in range(len(x_0))]
+        rngs = generators(seeds)
+        last = self.schedule.num_timesteps
+        t = torch.stack([torch.randint(last, (), generator=rng) for rng in rngs]).to(x_0.device)
+        x_t, target = diffuse(x_0, draw_noise(rngs, self.picture_shape, x_0.device), t, self.schedule)
+        error = (evaluate_unet(self.unet, x_t, t, self.compute) - target).square().flatten(1).mean(1)
+        return (part.advantage * error).mean()
+
+    def _sum_up(self, metrics: UpdateMetrics) -> None:
+        now = self._now
+        now.sums = now.sums or {"first_ratio_deviation": metrics.ratio_deviation}
+        for name, value in asdict(metrics).items():
+            now.sums[name] = now.sums.get(name, 0.0) + value
+        now.updates += 1
+
+    def _finish_epoch(self) -> EpochMetrics:
+        now = self._now
+        assert now.scores is not None and now.sums is not None
+        self.epoch += 1
+        self._now = _EpochState([])
+        samples = self.config.samples_per_epoch(self.processes.count)
+        low, middle, high = torch.quantile(now.scores, torch.tensor([0.1, 0.5, 0.9])).tolist()
+        means = {name: now.sums[name] / now.updates for name in ("kl", "clip_fraction", "grad_norm", "learning_rate")}
         return EpochMetrics(
-            epoch=self.epoch + 1,
+            epoch=self.epoch,
             epochs=self.config.epochs,
-            reward_mean=float(scores.mean()),
-            reward_std=float(scores.std()),
+            reward_mean=float(now.scores.mean()),
+            reward_std=float(now.scores.std(unbiased=False)),
             reward_quantiles=(low, middle, high),
-            kl=sums.kl / sums.passes,
-            clip_fraction=sums.clip_fraction / sums.passes,
-            first_ratio_deviation=sums.first_ratio_deviation,
-            grad_norm=sums.grad_norm / sums.updates,
-            diversity=diversity,
+            first_ratio_deviation=now.sums["first_ratio_deviation"],
+            diversity=now.diversity / self.first_spread if self.first_spread > 0 else 1.0,
+            samples=self.epoch * samples,
+            seconds=self.seconds,
+            samples_per_second=samples / max(now.seconds, 1e-9),
+            **means,
         )
 
 
-def _mix(seed: int, counter: int) -> int:
-    """A seed of its own for every counter (splitmix64), far from the small seeds that comparisons use."""
-    z = (seed * 0x9E3779B97F4A7C15 + (counter + 1) * 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+_SAMPLES, _WINDOWS, _ORDER, _REGRESSION = range(4)  # streams of random numbers
+
+
+def _mix(seed: int, stream: int, counter: int) -> int:
+    """A seed of its own for every counter of a stream (splitmix64), far from the small seeds that comparisons use."""
+    mask = 0xFFFFFFFFFFFFFFFF
+    z = (seed * 0x9E3779B97F4A7C15 + (counter * 4 + stream + 1) * 0xD1B54A32D192ED03) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
     return (z ^ (z >> 31)) | (1 << 40)  # never a small number

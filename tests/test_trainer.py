@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -11,10 +12,11 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
+from ddpo.config import TrainConfig
 from ddpo.errors import UserError
 from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.precision import Compute, choose_compute
-from ddpo.trainer import EpochMetrics, TrainConfig, Trainer
+from ddpo.trainer import EpochMetrics, Trainer
 from tests.conftest import make_unet
 
 SHAPE = (3, 16, 16)
@@ -35,6 +37,12 @@ class GaussianDenoiser(nn.Module):
         exact = (1 - alpha_bar).sqrt() / (alpha_bar * self.spread**2 + 1 - alpha_bar) * x_t
         index = STEPS - 1 - t.expand(len(x_t)) // (SCHEDULE.num_timesteps // STEPS)
         return SimpleNamespace(sample=exact + self.offset[index].view(-1, 1, 1, 1))
+
+
+def epochs(trainer: Trainer) -> Iterator[EpochMetrics]:
+    for event in trainer.run():
+        if event.finished_epoch is not None:
+            yield event.finished_epoch
 
 
 def brightness(pictures: Tensor) -> Tensor:
@@ -76,7 +84,7 @@ def test_a_linear_reward_on_gaussian_data_moves_to_its_known_optimum(compute: Co
     )  # fmt: skip
     trainer = Trainer(model, SCHEDULE, SHAPE, brightness, config, compute)
     history, offsets = [], []
-    for metrics in trainer.run():
+    for metrics in epochs(trainer):
         history.append(metrics)
         offsets.append(model.offset.detach().clone())
     model.offset.data = torch.stack(offsets[-50:]).mean(0)  # the noise of the last updates averages out
@@ -94,7 +102,7 @@ def test_a_linear_reward_on_gaussian_data_moves_to_its_known_optimum(compute: Co
 def finetune(config: TrainConfig, compute: Compute, reward: object = brightness) -> tuple[Trainer, list[EpochMetrics]]:
     schedule = NoiseSchedule(DDPMScheduler().alphas_cumprod, "v_prediction", 1.0)
     trainer = Trainer(make_unet(), schedule, SHAPE, reward, config, compute)  # type: ignore[arg-type]
-    return trainer, list(trainer.run())
+    return trainer, list(epochs(trainer))
 
 
 SHORT = TrainConfig(epochs=2, batches_per_epoch=2, batch_size=4, sampling_steps=4, trained_steps=2, kl_weight=0.1)
@@ -122,7 +130,7 @@ def test_going_on_from_a_state_gives_the_same_weights(compute: Compute) -> None:
     schedule = NoiseSchedule(DDPMScheduler().alphas_cumprod, "v_prediction", 1.0)
     second = Trainer(make_unet(), schedule, SHAPE, brightness, SHORT, compute)
     second.load_state_dict(first.state_dict())
-    assert [metrics.epoch for metrics in second.run()] == [2]
+    assert [metrics.epoch for metrics in epochs(second)] == [2]
     for a, b in zip(whole.unet.parameters(), second.unet.parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -23,9 +23,10 @@ from ddpo.bundle import card, measure
 from ddpo.bundle.pretrain import PretrainConfig, Pretraining
 from ddpo.catalog import ASSETS
 from ddpo.checkpoint import load_checkpoint, save_checkpoint
+from ddpo.config import TrainConfig
 from ddpo.pipelines import load_model, save_model
 from ddpo.precision import Compute, choose_compute
-from ddpo.trainer import TrainConfig, Trainer
+from ddpo.trainer import Trainer
 
 BUNDLE = ASSETS / "church-64"
 REWARD = "photographic"
@@ -67,11 +68,12 @@ def _finetune(config: TrainConfig, checkpoint: Path, result: Path, compute: Comp
     if state is not None:
         trainer.load_state_dict(state)
     with tqdm(total=config.epochs, initial=trainer.epoch, desc=checkpoint.stem, unit="epoch") as bar:
-        for metrics in trainer.run():
-            save_checkpoint(trainer.state_dict(), checkpoint)
-            bar.set_postfix(reward=f"{metrics.reward_mean:.2f}", diversity=f"{metrics.diversity:.2f}")
-            bar.update()
-    save_model(trainer.result, base.scheduler_config, result, torch.float16)
+        for event in trainer.run():
+            if metrics := event.finished_epoch:
+                save_checkpoint(trainer.state_dict(), checkpoint)
+                bar.set_postfix(reward=f"{metrics.reward_mean:.2f}", diversity=f"{metrics.diversity:.2f}")
+                bar.update()
+    save_model(trainer.result(), base.scheduler_config, result, torch.float16)
 
 
 def measure_pair(work: Path, compute: Compute) -> None:

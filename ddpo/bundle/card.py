@@ -7,8 +7,8 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.bundle.pretrain import PretrainConfig
+from ddpo.config import TrainConfig
 from ddpo.schedulers import get_scheduler
-from ddpo.trainer import TrainConfig
 
 _CARD = """\
 # church-64

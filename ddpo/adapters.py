@@ -1,0 +1,60 @@
+"""What is done to a network before and after finetuning: low-rank adapters (through peft), gradient checkpointing."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ddpo.errors import UserError
+
+
+def add_adapters(unet: nn.Module, rank: int, seed: int) -> None:
+    """Freeze the weights and put a low-rank update (LoRA, Hu et al. 2022) beside every convolution and linear layer.
+
+    The update starts at zero, so the network stays what it was.
+
+    Args:
+        unet: changed in place.
+        rank: of the updates, >= 1.
+        seed: of their random first factor.
+
+    Raises:
+        UserError: peft is not installed, or it finds no layer to adapt.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise UserError("lora_rank above 0 needs peft: install it with `pip install peft`.") from error
+    layers = [name for name, layer in unet.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    if not layers:
+        raise UserError("LoRA finds no convolution and no linear layer in this network; set lora_rank to 0.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), unet)
+    unet.eval()
+
+
+def merge_adapters(unet: nn.Module) -> nn.Module:
+    """Add the updates to the weights they stand beside and remove them; a network without adapters stays as it is."""
+    if not any(hasattr(layer, "lora_A") for layer in unet.modules()):
+        return unet
+    from peft.tuners.lora import LoraLayer
+
+    for name, layer in list(unet.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.merge()
+            parent, _, child = name.rpartition(".")
+            setattr(unet.get_submodule(parent), child, layer.get_base_layer())
+    return unet
+
+
+def use_gradient_checkpointing(unet: nn.Module) -> None:
+    """Have activations computed again in the backward pass instead of kept.
+
+    Raises:
+        UserError: the network cannot.
+    """
+    enable = getattr(unet, "enable_gradient_checkpointing", None)
+    if enable is None or not getattr(unet, "_supports_gradient_checkpointing", True):
+        raise UserError("This network does not support gradient_checkpointing; turn it off.")
+    enable()

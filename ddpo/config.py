@@ -1,0 +1,285 @@
+"""How a model is finetuned: one frozen dataclass, of which the command line, the form and the run folder are made.
+
+Neither torch nor anything else that is slow is imported here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from ddpo.errors import UserError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known about a field of `TrainConfig`, for whoever shows or checks it."""
+
+    name: str
+    kind: type  # int, float, bool or str
+    default: Any
+    help: str  # one line
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False  # low itself is not allowed
+    open_high: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def bounds(self) -> str:
+        """The range in words, as it stands behind "must be"."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        low = ("above " if self.open_low else "at least ") + f"{self.low:g}"
+        if self.high == math.inf:
+            return low
+        return f"{low} and " + ("below " if self.open_high else "at most ") + f"{self.high:g}"
+
+    def check(self, value: Any) -> Any:
+        """The value in the field's own type.
+
+        Raises:
+            UserError: it is of another type or out of range; the sentence names the field.
+        """
+        if self.kind is bool:
+            if not isinstance(value, bool):
+                raise UserError(f"{self.name} must be true or false, and {value!r} is neither.")
+            return value
+        if self.kind is str:
+            if value not in self.choices:
+                raise UserError(f"{self.name} must be {self.bounds}, and {value!r} is not.")
+            return value
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or (self.kind is int and value != int(value)):
+            what = "a whole number" if self.kind is int else "a finite number"
+            raise UserError(f"{self.name} must be {what}, and {value!r} is not one.")
+        below = value <= self.low if self.open_low else value < self.low
+        above = value >= self.high if self.open_high else value > self.high
+        if below or above:
+            raise UserError(f"{self.name} must be {self.bounds}, and {value!r} is not.")
+        return self.kind(value)
+
+    def parse(self, text: str) -> Any:
+        """The value that a text stands for, checked.
+
+        Raises:
+            UserError: it stands for none.
+        """
+        if self.kind is str:
+            return self.check(text)
+        if self.kind is bool:
+            return self.check({"true": True, "false": False}.get(text.lower(), text))
+        try:
+            value = float(text)
+        except ValueError:
+            return self.check(text)
+        return self.check(value)
+
+
+def _setting(default: T, text: str, low: float = -math.inf, high: float = math.inf, **more: Any) -> T:
+    value: T = field(default=default, metadata={"help": text, "low": low, "high": high, **more})
+    return value
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is finetuned.
+
+    Raises:
+        UserError: a value is of the wrong type or out of range, or two do not go together; the sentence names them.
+    """
+
+    algorithm: str = _setting(
+        "ddpo-is",
+        "ddpo-is: clipped importance sampling; ddpo-sf: score function; rwr: reward-weighted regression",
+        choices=("ddpo-is", "ddpo-sf", "rwr"),
+    )
+    epochs: int = _setting(30, "rounds of sampling and training", 1, 100_000)
+    batches_per_epoch: int = _setting(4, "batches sampled, and optimizer steps made, in an epoch", 1, 10_000)
+    batch_size: int = _setting(16, "pictures in a batch, on each process", 1, 10_000)
+    accumulation: int = _setting(1, "parts that a batch is sampled and trained in, to save memory", 1, 10_000)
+    sampling_steps: int = _setting(20, "denoising steps of a trajectory", 2, 1000)
+    eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy", 0, 1, open_low=True)
+    trained_steps: int = _setting(5, "steps of each trajectory that are trained on, fewer than sampling_steps", 1, 999)
+    window: str = _setting(
+        "random",
+        "random: the trained steps lie anywhere; sliding or drawn: they follow each other and only they are noisy, "
+        "and the window moves on from batch to batch, or is drawn anew (MixGRPO, Flow-GRPO-Fast)",
+        choices=("random", "sliding", "drawn"),
+    )
+    window_first: int = _setting(0, "earliest step at which a window may begin", 0, 999)
+    window_last: int = _setting(999, "latest step at which a window may begin", 0, 999)
+    group_size: int = _setting(
+        1, "pictures that share their way up to the window and are judged against each other; 1: no groups", 1, 10_000
+    )
+    baseline: str = _setting(
+        "mean",
+        "what a reward is compared with: the mean of all samples (or of the group), or of all the others",
+        choices=("mean", "leave-one-out"),
+    )
+    advantage_clip: float = _setting(5.0, "largest absolute advantage", 0, open_low=True)
+    clip_range: float = _setting(
+        1e-4, "of the importance ratio (ddpo-is); small because log-probabilities are means over pixels", 0,
+        open_low=True,
+    )  # fmt: skip
+    temperature: float = _setting(0.5, "of the weights exp(advantage / temperature) (rwr)", 0, open_low=True)
+    inner_epochs: int = _setting(1, "passes over the samples of an epoch", 1, 100)
+    kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
+    learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
+    warmup_epochs: int = _setting(1, "epochs over which the learning rate rises", 0, 100_000)
+    weight_decay: float = _setting(0.0, "AdamW's", 0, 1)
+    max_grad_norm: float = _setting(1.0, "norm that longer gradients are scaled down to", 0, open_low=True)
+    ema_decay: float = _setting(
+        0.0, "per optimizer step, of the average of the weights that is the result; 0: the last weights", 0, 1,
+        open_high=True,
+    )  # fmt: skip
+    lora_rank: int = _setting(0, "rank of the low-rank updates that are trained (needs peft); 0: all weights", 0, 1024)
+    gradient_checkpointing: bool = _setting(False, "compute activations twice instead of keeping them, to save memory")
+    seed: int = _setting(0, "of all random numbers", 0, 2**32 - 1)
+
+    def __post_init__(self) -> None:
+        for setting in settings():
+            object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name)))
+        if self.trained_steps >= self.sampling_steps:
+            raise UserError(
+                f"trained_steps ({self.trained_steps}) must be below sampling_steps ({self.sampling_steps}): "
+                "the last step of a trajectory is deterministic and cannot be trained on."
+            )
+        if self.window == "random" and self.group_size > 1:
+            raise UserError("group_size above 1 needs window to be sliding or drawn, as a group shares its way there.")
+        if self.window != "random" and not self.window_starts:
+            latest = self.sampling_steps - 1 - self.trained_steps
+            raise UserError(
+                f"window_first ({self.window_first}) must be at most window_last ({self.window_last}) and at most "
+                f"{latest}, where the last window of {self.trained_steps} trained steps begins."
+            )
+        if self.algorithm == "rwr" and (self.kl_weight > 0 or self.window != "random"):
+            raise UserError("algorithm rwr has no policy steps: set kl_weight to 0 and window to random with it.")
+        if self.algorithm == "ddpo-sf" and self.inner_epochs > 1:
+            raise UserError("algorithm ddpo-sf holds for fresh samples only: set inner_epochs to 1 with it.")
+        if self.batch_size % self.accumulation or self.part_size % self.group_size:
+            raise UserError(
+                f"batch_size ({self.batch_size}) must be a multiple of accumulation ({self.accumulation}) times "
+                f"group_size ({self.group_size})."
+            )
+        if self.baseline == "leave-one-out" and self.group_size == 1 and self.batch_size == 1:
+            raise UserError("baseline leave-one-out needs a batch_size of at least 2: there are no others otherwise.")
+
+    @property
+    def part_size(self) -> int:
+        """Pictures of a process that are in memory at once."""
+        return self.batch_size // self.accumulation
+
+    @property
+    def window_starts(self) -> range:
+        """Steps at which a window may begin; the last step of a trajectory is never in one."""
+        return range(self.window_first, min(self.window_last, self.sampling_steps - 1 - self.trained_steps) + 1)
+
+    def samples_per_epoch(self, processes: int = 1) -> int:
+        """Pictures drawn in an epoch by all processes together."""
+        return self.batches_per_epoch * self.batch_size * processes
+
+
+def settings() -> tuple[Setting, ...]:
+    """The fields of `TrainConfig`, in order."""
+    return _SETTINGS
+
+
+def _read_settings() -> Iterator[Setting]:
+    kinds = {"int": int, "float": float, "bool": bool, "str": str}
+    for entry in fields(TrainConfig):
+        yield Setting(entry.name, kinds[str(entry.type)], entry.default, **entry.metadata)
+
+
+_SETTINGS = tuple(_read_settings())
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that are known to work, under a name."""
+
+    name: str
+    title: str
+    description: str  # one sentence: how long it takes on what, and what for
+    config: TrainConfig
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "quick",
+            "Quick",
+            "A few minutes on two CPU cores with a small model: enough to see the reward rise.",
+            TrainConfig(
+                epochs=20, batches_per_epoch=4, batch_size=16, sampling_steps=20, trained_steps=5,
+                learning_rate=1.5e-4, kl_weight=0.05, ema_decay=0.9,
+            ),
+        ),
+        Recipe(
+            "short",
+            "Short",
+            "Minutes on one GPU with a model of 256 x 256 pixels.",
+            TrainConfig(
+                epochs=20, batches_per_epoch=4, batch_size=16, accumulation=2, sampling_steps=20, trained_steps=5,
+                learning_rate=2e-5, kl_weight=0.02, ema_decay=0.9, gradient_checkpointing=True,
+            ),
+        ),
+        Recipe(
+            "paper",
+            "As in the paper",
+            "50 denoising steps, all of them trained on, 256 samples an epoch (Black et al. 2023, appendix D); hours "
+            "on a GPU.",
+            TrainConfig(
+                epochs=100, batches_per_epoch=2, batch_size=128, accumulation=16, sampling_steps=50, trained_steps=49,
+                learning_rate=1e-5, weight_decay=1e-4, warmup_epochs=0,
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
+    if name not in RECIPES:
+        raise UserError(f"There is no recipe named {name!r}; choose one of {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def make_config(values: Mapping[str, Any], recipe: str = "quick") -> TrainConfig:
+    """A recipe with some of its settings replaced.
+
+    Args:
+        values: settings by name; texts stand for the values that they spell.
+        recipe: where the others come from.
+
+    Raises:
+        UserError: a name is not a setting (the sentence suggests one), or a value is not acceptable.
+    """
+    known = {setting.name: setting for setting in settings()}
+    for name in values:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}."
+            raise UserError(f"There is no setting named {name!r}; {hint}")
+    parsed = {name: known[name].parse(v) if isinstance(v, str) else v for name, v in values.items()}
+    return replace(get_recipe(recipe).config, **parsed)
+
+
+def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
+    """The config that `asdict` was taken of: all settings, no others. Raises UserError as `make_config` does."""
+    missing = [setting.name for setting in settings() if setting.name not in values]
+    if missing:
+        raise UserError(f"The settings {', '.join(missing)} are missing.")
+    config = make_config(values)
+    assert asdict(config).keys() == values.keys()
+    return config

@@ -1,0 +1,96 @@
+"""One process or many: what the trainer needs of accelerate, and nothing else knows of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class Processes:
+    """The processes that train together, each with a part of every batch.
+
+    Gradients are averaged once an optimizer step rather than by a wrapper around the network: a step sums many backward
+    passes, and only its end has to be agreed on.
+    """
+
+    def __init__(self, accelerator: Accelerator | None = None) -> None:
+        self._accelerator = accelerator
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._accelerator.num_processes if self._accelerator else 1
+
+    @property
+    def rank(self) -> int:
+        """Which of them this is: 0 .. count - 1."""
+        return self._accelerator.process_index if self._accelerator else 0
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the one that writes files."""
+        return self.rank == 0
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows (N, ...) of all processes in the order of their ranks: (count * N, ...), on the CPU."""
+        if self.count == 1:
+            return rows.cpu()
+        assert self._accelerator is not None
+        gathered: Tensor = self._accelerator.gather(rows.to(self._accelerator.device).contiguous())
+        return gathered.cpu()
+
+    def gather_objects(self, value: Any) -> list[Any]:
+        """The value of every process, in the order of their ranks."""
+        if self.count == 1:
+            return [value]
+        from accelerate.utils import gather_object
+
+        return list(gather_object([value]))
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor, in place, by its mean over all processes."""
+        if self.count == 1:
+            return
+        assert self._accelerator is not None
+        for tensor in tensors:
+            tensor.copy_(self._accelerator.reduce(tensor, "mean"))
+
+    def agree(self, flag: bool) -> bool:
+        """Whether the flag is set on any process, so that all of them stop at the same step."""
+        if self.count == 1:
+            return flag
+        assert self._accelerator is not None
+        return bool(self.gather(torch.tensor([float(flag)])).max() > 0)
+
+
+def random_state() -> dict[str, Any]:
+    """The state of the global generators, for rewards that draw from them; tensors and plain values only."""
+    version, keys, gauss = random.getstate()
+    _, numpy_keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": [version, list(keys), gauss],
+        "numpy": [torch.from_numpy(np.asarray(numpy_keys, np.int64)), position, has_gauss, cached],
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put the global generators back to where `random_state` found them."""
+    torch.set_rng_state(state["torch"].cpu())
+    version, keys, gauss = state["python"]
+    random.setstate((version, tuple(keys), gauss))
+    numpy_keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state(("MT19937", numpy_keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
