@@ -1,11 +1,13 @@
-"""The model pairs on offer. Adding one is one more entry here."""
+"""The model pairs on offer. Adding one is one more entry here; every finetuning run with a result is one more pair."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddpo.errors import UserError
+from ddpo.runs import Run, list_runs, open_run, runs_root
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -38,14 +40,53 @@ PAIRS: dict[str, Pair] = {
     ),
 }
 DEFAULT_PAIR = "church-64"
+RUN = "run:"  # before the id of a run, makes the name of a pair
 
 
 def get_pair(name: str) -> Pair:
-    """The pair of that name.
+    """The pair of that name; "run:<id>" is the base and the result of a finetuning run.
 
     Raises:
-        UserError: there is no such pair.
+        UserError: there is no such pair, or the run has no result yet.
     """
+    if name.startswith(RUN):
+        run = open_run(runs_root(), name.removeprefix(RUN))
+        if not run.has_result():
+            raise UserError(f"The run {run.id} has no result yet; stop it, or wait until it is finished.")
+        return _run_pair(run)
     if name not in PAIRS:
         raise UserError(f"There is no model pair called {name!r}; choose one of: {', '.join(PAIRS)}.")
     return PAIRS[name]
+
+
+def run_pairs() -> list[Pair]:
+    """The finetuning runs that have a result, the newest first."""
+    return [_run_pair(run) for run in list_runs(runs_root()) if run.has_result()]
+
+
+def all_pairs() -> list[Pair]:
+    """Everything that can be compared by name."""
+    return [*PAIRS.values(), *run_pairs()]
+
+
+def _run_pair(run: Run) -> Pair:
+    spec = run.spec
+    base = spec.pair or Path(spec.base).name
+    return Pair(
+        name=RUN + run.id,
+        title=f"Run of {run.created[5:16].replace('T', ' ')}, {spec.reward}",
+        description=f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it.",
+        base=PAIRS[spec.pair].base if spec.pair in PAIRS else spec.base,  # the repository may have moved
+        tuned=str(run.result),
+        reward=spec.reward,
+        sample_size=_sample_size(run.result),
+    )
+
+
+def _sample_size(model: Path) -> int:
+    """Pixels a side of what a model folder draws; 0 where that cannot be read."""
+    try:
+        size = json.loads((model / "unet" / "config.json").read_text(encoding="utf-8"))["sample_size"]
+        return int(size if isinstance(size, int) else max(size))
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0

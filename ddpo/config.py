@@ -132,6 +132,7 @@ class TrainConfig:
     kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
     learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
     warmup_epochs: int = _setting(1, "epochs over which the learning rate rises", 0, 100_000)
+    final_learning_rate: float = _setting(1.0, "share of the learning rate that is left in the last epoch", 0, 1)
     weight_decay: float = _setting(0.0, "AdamW's", 0, 1)
     max_grad_norm: float = _setting(1.0, "norm that longer gradients are scaled down to", 0, open_low=True)
     ema_decay: float = _setting(

@@ -22,7 +22,7 @@ ROLES = ("base", "tuned")
 def base_name(result: ComparisonResult) -> str:
     """What the files of a comparison are called, without extension: pair, scheduler, steps and first seed."""
     s = result.settings
-    return f"{s.pair}-{s.scheduler.replace('+', 'p')}-{s.steps}-seed-{s.seed}"
+    return f"{s.pair.replace(':', '-')}-{s.scheduler.replace('+', 'p')}-{s.steps}-seed-{s.seed}"
 
 
 def png_bytes(image: Image, result: ComparisonResult, role: str, index: int) -> bytes:

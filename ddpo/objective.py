@@ -27,7 +27,7 @@ def advantages(rewards: Tensor, clip: float, group_size: int = 1, leave_one_out:
     """
     groups = rewards.view(-1, group_size) if group_size > 1 else rewards.view(1, -1)
     centred = groups - groups.mean(1, keepdim=True)
-    deviation = centred.square().mean().sqrt()
+    deviation = groups.var(1, unbiased=False).mean().sqrt()
     count = groups.shape[1]
     if leave_one_out and count > 1:
         centred = centred * (count / (count - 1))  # r - mean of the others = n / (n - 1) (r - mean of all)

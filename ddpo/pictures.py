@@ -66,3 +66,20 @@ def check_images(images: Tensor, smallest: int = 1) -> None:
         raise UserError(f"A picture of {width} x {height} pixels is too small; {smallest} pixels a side are needed.")
     if not bool(torch.isfinite(images).all()):
         raise UserError("A picture holds values that are not finite numbers, so it can be neither shown nor scored.")
+
+
+def tile(pictures: np.ndarray, columns: int = 8, gap: int = 2) -> np.ndarray:
+    """Lay pictures out in rows on white.
+
+    Args:
+        pictures: (N, H, W, 3) uint8, N a multiple of columns.
+        columns: pictures in a row.
+        gap: white pixels between two.
+    """
+    count, height, width, _ = pictures.shape
+    rows = count // columns
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, picture in enumerate(pictures[: rows * columns]):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[y : y + height, x : x + width] = picture
+    return sheet

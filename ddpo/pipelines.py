@@ -1,4 +1,4 @@
-"""From a source (bundle folder, local folder; later a Hub id) to a UNet2DModel and its noise schedule."""
+"""From a source (bundle folder, local folder, id on the Hub) to a UNet2DModel and its noise schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
+from ddpo import hub
 from ddpo.errors import UserError
+from ddpo.hub import Progress
 from ddpo.policy import NoiseSchedule
 from ddpo.precision import Compute
 
@@ -40,31 +42,62 @@ class DiffusionModel:
         return NoiseSchedule(scheduler.alphas_cumprod, scheduler.config.prediction_type, clip)
 
 
-def load_model(source: str, compute: Compute) -> DiffusionModel:
-    """Load a model from a folder in either layout: `unet/` and `scheduler/`, or everything in the root.
+def load_model(source: str, compute: Compute, progress: Progress | None = None) -> DiffusionModel:
+    """Load a model in either layout: `unet/` and `scheduler/`, or everything in the root.
 
     Args:
-        source: path of the folder.
+        source: path of a folder, or "owner/name" or "owner/name@revision" on the Hugging Face Hub.
         compute: where the weights are to live.
+        progress: told of bytes there and bytes in all, while weights are downloaded.
 
     Raises:
-        UserError: there is no such folder, it holds no model, not an unconditional pixel UNet2DModel, or it is damaged.
+        UserError: there is no such folder or model, it cannot be had, it is not an unconditional pixel UNet2DModel, or
+            it is damaged.
     """
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {source!r}; give the path of a folder that holds a diffusers model.")
-    unet_folder = _part(folder, "unet", "config.json")
-    scheduler_folder = _part(folder, "scheduler", "scheduler_config.json")
-    _check_architecture(_read_json(unet_folder / "config.json"), source)
-    try:
-        unet = UNet2DModel.from_pretrained(unet_folder, torch_dtype=torch.float32, local_files_only=True)
-    except Exception as error:  # whatever the loader meets in a damaged file
-        raise UserError(f"The weights in {source!r} cannot be read; the files are damaged or incomplete.") from error
+    folder = _folder(source, progress)
     return DiffusionModel(
         source=source,
-        unet=_laid_out(unet, compute).eval().requires_grad_(False),
-        scheduler_config=_read_json(scheduler_folder / "scheduler_config.json"),
+        unet=_laid_out(_load_unet(folder, source), compute).eval().requires_grad_(False),
+        scheduler_config=_read_json(_part(folder, "scheduler", "scheduler_config.json", source), source),
     )
+
+
+def _folder(source: str, progress: Progress | None) -> Path:
+    """Where the model lies, once it has been seen that it can be loaded."""
+    folder = hub.as_path(source)
+    if source and folder.is_dir():
+        _check_model(folder, source)
+        return folder
+    model = hub.parse(source)
+    if model is None:
+        raise UserError(
+            f"There is no folder {source!r}, and it is no id of a model on the Hugging Face Hub either, which reads "
+            "owner/name or owner/name@revision."
+        )
+    return hub.download(model, lambda folder: _check_model(folder, source), progress)
+
+
+def _load_unet(folder: Path, source: str) -> UNet2DModel:
+    path = _part(folder, "unet", "config.json", source).parent
+    try:  # diffusers prefers safetensors, and reads a .bin with weights_only, so that no code in it is run
+        unet, loaded = UNet2DModel.from_pretrained(
+            path, torch_dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except Exception as error:  # whatever the loader meets in a damaged file
+        raise UserError(f"The weights in {source!r} cannot be read; {_remedy(folder, source)}.") from error
+    if loaded["missing_keys"]:
+        count = len(loaded["missing_keys"])
+        raise UserError(f"The weights in {source!r} lack {count} tensors of the network; {_remedy(folder, source)}.")
+    return unet
+
+
+def _remedy(folder: Path, source: str) -> str:
+    what = "the files are damaged or incomplete"
+    if not any(folder.rglob("*.safetensors")):
+        what += ", or hold code, which is never run"
+    if hub.as_path(source).is_dir():
+        return what
+    return f"{what}; if the Hub's are whole, `hf cache rm model/{source.partition('@')[0]}` has them downloaded anew"
 
 
 def _laid_out(unet: UNet2DModel, compute: Compute) -> UNet2DModel:
@@ -83,34 +116,46 @@ def save_model(unet: UNet2DModel, scheduler_config: dict[str, Any], folder: Path
     DDPMPipeline(unet=copy, scheduler=scheduler).save_pretrained(folder, safe_serialization=True)
 
 
-def _part(folder: Path, name: str, marker: str) -> Path:
-    for candidate in (folder / name, folder):
-        if (candidate / marker).is_file():
+def _part(folder: Path, name: str, file: str, source: str) -> Path:
+    for candidate in (folder / name / file, folder / file):
+        if candidate.is_file():
             return candidate
     raise UserError(
-        f"The folder {str(folder)!r} holds no diffusion model: {name}/{marker} is missing. "
-        "Give a folder as diffusers' save_pretrained writes it."
+        f"{source!r} holds no diffusion model: {name}/{file} is missing. "
+        "Give a model as diffusers' save_pretrained writes it."
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, source: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{str(path)!r} is not valid JSON; the model folder is damaged.") from error
+        raise UserError(f"{path.name} in {source!r} is not valid JSON; the model is damaged.") from error
     if not isinstance(content, dict):
-        raise UserError(f"{str(path)!r} does not hold a configuration; the model folder is damaged.")
+        raise UserError(f"{path.name} in {source!r} does not hold a configuration; the model is damaged.")
     return content
 
 
+def _check_model(folder: Path, source: str) -> None:
+    """Refuse what is no unconditional model of RGB pictures, by its configurations alone."""
+    index = folder / "model_index.json"
+    parts = _read_json(index, source).keys() if index.is_file() else ()
+    if any(part in ("vae", "vqvae", "movq") for part in parts):
+        raise UserError(f"{source!r} works in a latent space; only models of RGB pictures can be compared.")
+    _check_architecture(_read_json(_part(folder, "unet", "config.json", source), source), source)
+    _part(folder, "scheduler", "scheduler_config.json", source)
+
+
 def _check_architecture(config: dict[str, Any], source: str) -> None:
-    name = config.get("_class_name", "UNet2DModel")
+    name = config.get("_class_name") or next(iter(config.get("architectures") or ()), "UNet2DModel")
     if name != "UNet2DModel":
         raise UserError(f"{source!r} holds a {name}; only unconditional UNet2DModel models can be compared.")
     if config.get("num_class_embeds") or config.get("class_embed_type"):
         raise UserError(f"{source!r} is conditioned on classes; only unconditional models can be compared.")
     if (config.get("in_channels", 3), config.get("out_channels", 3)) != (3, 3):
         raise UserError(f"{source!r} works in a latent space or in grey; only models of RGB pictures can be compared.")
+    if not config.get("sample_size"):
+        raise UserError(f"{source!r} does not say how large its pictures are; sample_size is missing in config.json.")
 
 
 class ModelCache:
@@ -118,18 +163,24 @@ class ModelCache:
 
     def __init__(self, size: int = 4) -> None:
         self._models: OrderedDict[tuple[str, str], DiffusionModel] = OrderedDict()
+        self._loading: dict[tuple[str, str], threading.Lock] = {}
         self._size, self._lock = size, threading.Lock()
 
-    def get(self, source: str, compute: Compute) -> DiffusionModel:
-        """The model of that source, loaded on first use. Raises UserError as `load_model` does."""
+    def get(self, source: str, compute: Compute, progress: Progress | None = None) -> DiffusionModel:
+        """The model of that source, loaded on first use; others are not held up by it. Raises as `load_model` does."""
         key = (source, str(compute.device))
         with self._lock:
-            if key not in self._models:
-                self._models[key] = load_model(source, compute)
-            self._models.move_to_end(key)
-            while len(self._models) > self._size:
-                self._models.popitem(last=False)
-            return self._models[key]
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:
+            with self._lock:
+                model = self._models.get(key)
+            model = model or load_model(source, compute, progress)
+            with self._lock:
+                self._models[key] = model
+                self._models.move_to_end(key)
+                while len(self._models) > self._size:
+                    self._loading.pop(self._models.popitem(last=False)[0], None)
+        return model
 
 
 cache = ModelCache()

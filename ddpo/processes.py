@@ -39,6 +39,14 @@ class Processes:
         """Whether this is the one that writes files."""
         return self.rank == 0
 
+    @property
+    def device(self) -> str | None:
+        """The device of this one; None where the choice is free."""
+        if self._accelerator is None or self.count == 1:
+            return None
+        device = self._accelerator.device
+        return "cpu" if device.type == "cpu" else str(device)
+
     def gather(self, rows: Tensor) -> Tensor:
         """The rows (N, ...) of all processes in the order of their ranks: (count * N, ...), on the CPU."""
         if self.count == 1:
@@ -61,7 +69,7 @@ class Processes:
             return
         assert self._accelerator is not None
         for tensor in tensors:
-            tensor.copy_(self._accelerator.reduce(tensor, "mean"))
+            tensor.copy_(self._accelerator.reduce(tensor.to(self._accelerator.device), "mean"))
 
     def agree(self, flag: bool) -> bool:
         """Whether the flag is set on any process, so that all of them stop at the same step."""

@@ -151,7 +151,7 @@ def roll_out(
         steps: S >= 1.
         compute: device and dtype of the network.
         eta: share of DDPM's noise in the noisy steps, in (0, 1].
-        recorded: the steps to keep, ascending, each in 0 .. S - 1; None keeps all.
+        recorded: the steps to keep, each in 0 .. S - 1, in the order wanted; None keeps all.
         window: the steps that are noisy; None makes all of them noisy but the last.
         group_size: samples in a group, a divisor of B; above 1 only with a window.
     """
@@ -159,7 +159,7 @@ def roll_out(
     noisy = range(steps - 1) if window is None else window
     kept = range(steps) if recorded is None else recorded
     x_t = draw_noise(rngs[::group_size], shape, compute.device)
-    states, actions, log_probs = [], [], []
+    states, actions, log_probs = {}, {}, {}  # by step
     for index, (t, t_prev) in enumerate(zip(times, [*times[1:], -1], strict=True)):
         if index == noisy.start:
             x_t = x_t.repeat_interleave(group_size, 0)  # (B, C, H, W) from here on
@@ -169,18 +169,17 @@ def roll_out(
         step = denoising_step(output, x_t, t_now, torch.full_like(t_now, t_prev), schedule, eta if is_noisy else 0.0)
         x_prev = step.sample(draw_noise(rngs, shape, x_t.device)) if is_noisy else step.mean
         if index in kept:
-            states.append(x_t)
-            actions.append(x_prev)
-            log_probs.append(step.log_prob(x_prev))
+            states[index], actions[index] = x_t, x_prev
+            log_probs[index] = step.log_prob(x_prev)
         x_t = x_prev
     previous = [*times[1:], -1]
     return Trajectory(
         pictures=x_t.clamp(-1, 1),
-        states=_stacked(states, x_t),
-        actions=_stacked(actions, x_t),
+        states=_stacked([states[index] for index in kept], x_t),
+        actions=_stacked([actions[index] for index in kept], x_t),
         timesteps=torch.tensor([times[index] for index in kept], dtype=torch.int64),
         previous_timesteps=torch.tensor([previous[index] for index in kept], dtype=torch.int64),
-        log_probs=_stacked(log_probs, x_t.new_empty(len(x_t))),
+        log_probs=_stacked([log_probs[index] for index in kept], x_t.new_empty(len(x_t))),
     )
 
 

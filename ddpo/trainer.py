@@ -262,31 +262,45 @@ class Trainer:
     def _sample_batch(self) -> None:
         """Draw this process's share of the next batch, part by part."""
         config, processes = self.config, self.processes
+        _, steps = self._plan()
         for _ in range(config.accumulation):
-            number = self.epoch * config.batches_per_epoch * config.accumulation + len(self._now.parts)
+            part = len(self._now.parts)
+            number = self.epoch * len(steps) + part
             first = (number * processes.count + processes.rank) * config.part_size
-            rngs = generators([_mix(config.seed, _SAMPLES, first + i) for i in range(config.part_size)])
-            recorded, window = self._choose_steps(number)
+            rngs = generators([_mix(config.seed, first + i) for i in range(config.part_size)])
+            recorded = steps[part]
+            window = None if config.window == "random" else range(recorded[0], recorded[-1] + 1)
             trajectory = roll_out(
                 self.unet, self.schedule, rngs, self.picture_shape, config.sampling_steps, self.compute, config.eta,
                 recorded, window, config.group_size,
             )  # fmt: skip
             self._now.parts.append(_Part(trajectory, first))
 
-    def _choose_steps(self, number: int) -> tuple[list[int], range | None]:
-        """The steps of a part that are trained on, and its window; the same on all processes."""
+    def _plan(self) -> tuple[list[list[int]], list[list[int]]]:
+        """The order of the batches in each inner epoch, and the trained steps of each part; alike on all processes."""
+        config = self.config
+        rng = torch.Generator().manual_seed(_mix(config.seed + 1, self.epoch))
+        orders: list[list[int]] = []
+        steps: list[list[int]] = [[]] * (config.batches_per_epoch * config.accumulation)
+        for inner in range(config.inner_epochs):
+            orders.append(torch.randperm(config.batches_per_epoch, generator=rng).tolist())
+            if inner == 0:
+                for batch in orders[0]:
+                    for part in range(batch * config.accumulation, (batch + 1) * config.accumulation):
+                        steps[part] = self._draw_steps(part, rng)
+        return orders, steps
+
+    def _draw_steps(self, part: int, rng: torch.Generator) -> list[int]:
         config = self.config
         if config.algorithm == "rwr":
-            return [], None
-        rng = torch.Generator().manual_seed(_mix(config.seed, _WINDOWS, number))
+            return []
         if config.window == "random":
-            chosen = torch.randperm(config.sampling_steps - 1, generator=rng)[: config.trained_steps]
-            return sorted(chosen.tolist()), None
+            return torch.randperm(config.sampling_steps - 1, generator=rng)[: config.trained_steps].tolist()
         starts = config.window_starts
-        drawn = number if config.window == "sliding" else int(torch.randint(len(starts), (1,), generator=rng))
-        start = starts[drawn % len(starts)]
-        window = range(start, start + config.trained_steps)
-        return list(window), window
+        moved = self.epoch * config.batches_per_epoch * config.accumulation + part
+        index = moved if config.window == "sliding" else int(torch.randint(len(starts), (1,), generator=rng))
+        start = starts[index % len(starts)]
+        return list(range(start, start + config.trained_steps))
 
     def _score(self) -> None:
         """Score the pictures of all processes together, which is what an advantage is relative to."""
@@ -333,7 +347,7 @@ class Trainer:
     def _update(self) -> UpdateMetrics:
         """One optimizer step."""
         config = self.config
-        rate = config.learning_rate * min(1.0, (self.epoch + 1) / (config.warmup_epochs + 1))
+        rate = config.learning_rate * learning_rate_factor(self.epoch, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         parts = self._parts_of_update()
@@ -366,8 +380,7 @@ class Trainer:
         if config.algorithm == "ddpo-sf":
             return now.parts
         inner, index = divmod(now.updates, config.batches_per_epoch)
-        rng = torch.Generator().manual_seed(_mix(config.seed, _ORDER, self.epoch * config.inner_epochs + inner))
-        batch = int(torch.randperm(config.batches_per_epoch, generator=rng)[index])
+        batch = self._plan()[0][inner][index]
         return now.parts[batch * config.accumulation : (batch + 1) * config.accumulation]
 
     def _backward(self, part: _Part, parts: int, totals: Tensor) -> float:
@@ -418,7 +431,7 @@ class Trainer:
         config, x_0 = self.config, part.trajectory.pictures
         assert part.advantage is not None
         turn = (self._now.updates * config.trained_steps + index) * (1 << 32)
-        seeds = [_mix(config.seed, _REGRESSION, turn + part.first_sample + i) for i in range(len(x_0))]
+        seeds = [_mix(config.seed + 2, turn + part.first_sample + i) for i in range(len(x_0))]
         rngs = generators(seeds)
         last = self.schedule.num_timesteps
         t = torch.stack([torch.randint(last, (), generator=rng) for rng in rngs]).to(x_0.device)
@@ -456,13 +469,20 @@ class Trainer:
         )
 
 
-_SAMPLES, _WINDOWS, _ORDER, _REGRESSION = range(4)  # streams of random numbers
+def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
+    """Linear warm-up, times a straight line from 1 down to config.final_learning_rate; in [0, 1].
+
+    Args:
+        epoch: 0 .. config.epochs - 1.
+        config: of the run.
+    """
+    warm_up = min(1.0, (epoch + 1) / (config.warmup_epochs + 1))
+    return warm_up * (1 - (1 - config.final_learning_rate) * epoch / max(1, config.epochs - 1))
 
 
-def _mix(seed: int, stream: int, counter: int) -> int:
-    """A seed of its own for every counter of a stream (splitmix64), far from the small seeds that comparisons use."""
-    mask = 0xFFFFFFFFFFFFFFFF
-    z = (seed * 0x9E3779B97F4A7C15 + (counter * 4 + stream + 1) * 0xD1B54A32D192ED03) & mask
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+def _mix(seed: int, counter: int) -> int:
+    """A seed of its own for every counter (splitmix64), far from the small seeds that comparisons use."""
+    z = (seed * 0x9E3779B97F4A7C15 + (counter + 1) * 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
     return (z ^ (z >> 31)) | (1 << 40)  # never a small number

@@ -19,7 +19,7 @@ from ddpo.bundle.scenes import Scene, draw_scene, draw_scenes
 from ddpo.catalog import PAIRS
 from ddpo.diversity import diversity_kept
 from ddpo.evaluate import paired_statistics
-from ddpo.pictures import from_uint8, to_uint8
+from ddpo.pictures import from_uint8, tile, to_uint8
 from ddpo.pipelines import load_model
 from ddpo.precision import Compute
 from ddpo.sampling import sample_pictures
@@ -122,6 +122,6 @@ def test_pretraining_goes_on_after_a_kill_as_if_nothing_had_happened(
 
 def test_the_grid_shows_every_picture_in_its_place() -> None:
     pictures = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    sheet = measure.grid(pictures, columns=2, gap=2)
+    sheet = tile(pictures, columns=2, gap=2)
     assert sheet.shape == (18, 18, 3)
     assert [int(sheet[y, x, 0]) for y in (0, 10) for x in (0, 10)] == [0, 1, 2, 3] and sheet[9, 9, 0] == 255

@@ -86,10 +86,10 @@ def test_only_the_recorded_steps_are_kept(tiny_model: DiffusionModel, compute: C
             tiny_model.unet, tiny_model.noise_schedule, generators([1, 2]), shape, 5, compute, recorded=recorded
         )
 
-    whole, part = trajectory(None), trajectory([1, 3])
+    whole, part = trajectory(None), trajectory([3, 1])
     assert torch.equal(part.pictures, whole.pictures)
     for name in ("states", "actions", "timesteps", "previous_timesteps", "log_probs"):
-        assert torch.equal(getattr(part, name), getattr(whole, name)[[1, 3]])
+        assert torch.equal(getattr(part, name), getattr(whole, name)[[3, 1]])
 
 
 def test_a_group_shares_its_way_up_to_the_window(tiny_model: DiffusionModel, compute: Compute) -> None:

@@ -24,6 +24,7 @@ from ddpo.bundle.pretrain import PretrainConfig, Pretraining
 from ddpo.catalog import ASSETS
 from ddpo.checkpoint import load_checkpoint, save_checkpoint
 from ddpo.config import TrainConfig
+from ddpo.pictures import tile
 from ddpo.pipelines import load_model, save_model
 from ddpo.precision import Compute, choose_compute
 from ddpo.trainer import Trainer
@@ -80,7 +81,7 @@ def measure_pair(work: Path, compute: Compute) -> None:
     """Measure both models and write the figures and the two grids."""
     for model in ("base", "tuned"):
         pictures = measure.draw_pictures(BUNDLE / model, "ddim", work, compute)[:GRID]
-        sheet = Image.fromarray(measure.grid(pictures))
+        sheet = Image.fromarray(tile(pictures))
         sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.LANCZOS).save(BUNDLE / f"{model}.png")
     for results in measure.measure(BUNDLE, work / "collapsed", work, REWARD, compute):
         (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -103,14 +103,3 @@ def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Com
 
 def _diversity_kept(pictures: np.ndarray, reference: np.ndarray) -> float:
     return diversity_kept(from_uint8(pictures), from_uint8(reference))
-
-
-def grid(pictures: np.ndarray, columns: int = 8, gap: int = 2) -> np.ndarray:
-    """Lay pictures (N, H, W, 3) uint8 out in rows on white, N a multiple of `columns`."""
-    count, height, width, _ = pictures.shape
-    rows = count // columns
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures[: rows * columns]):
-        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
-        sheet[y : y + height, x : x + width] = picture
-    return sheet

@@ -7,12 +7,15 @@ To add a reward, write one file with `load(compute) -> Reward` and add one entry
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ddpo import weights
 from ddpo.errors import UserError
+from ddpo.weights import WeightsFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +43,26 @@ class RewardSpec:
     unit: str  # "" or for instance "kB"
     decimals: int  # digits to show
     load: Callable[[Compute], Reward]  # builds the scorer
+    files: tuple[WeightsFile, ...] = ()  # fetched on first use
+    packages: tuple[str, ...] = ()  # Python packages that it needs and the app can do without
+    argument: str = ""  # what follows the name and a colon, in words; "" where nothing does
+
+    @property
+    def download_megabytes(self) -> float:
+        """How much has to be downloaded before the first score; 0 where everything is at hand. Asks no network."""
+        return sum(file.megabytes for file in self.files if weights.cached(file) is None)
+
+    def obstacle(self) -> str | None:
+        """Why this reward cannot be used on this machine, in a sentence; None where nothing is known to be in the way.
+
+        A reward without an obstacle may still have to download its weights, and fail at that.
+        """
+        lacking = [name for name in self.packages if importlib.util.find_spec(name) is None]
+        if lacking:
+            return f"{self.title} needs the Python package {lacking[0]}, which is not installed."
+        if weights.is_offline() and self.download_megabytes > 0:
+            return f"The weights of {self.title} are not on this machine, and it is set to stay offline."
+        return None
 
 
 def _from(module: str, function: str = "load") -> Callable[[Compute], Reward]:
@@ -53,6 +76,10 @@ def _from(module: str, function: str = "load") -> Callable[[Compute], Reward]:
 
 
 _DDPO = "Black et al. 2023, arXiv 2305.13301"
+_CLIP = "Radford et al. 2021, arXiv 2103.00020"
+_AGE = "nateraw/vit-age-classifier; alcazar90/ddpo-celebahq"
+_AGE_FILES = (weights.AGE_CONFIG, weights.AGE_PICTURES, weights.AGE_MODEL)
+_NO_LIMITS = (-math.inf, math.inf)
 
 REWARDS: dict[str, RewardSpec] = {
     spec.name: spec
@@ -100,12 +127,89 @@ REWARDS: dict[str, RewardSpec] = {
             decimals=2,
             load=_from("ddpo.rewards.jpeg", "load_incompressibility"),
         ),
+        RewardSpec(
+            name="laion-v2",
+            title="LAION aesthetic v2",
+            description="LAION's predictor of the rating, from 1 to 10, that people would give a picture: "
+            "the aesthetic reward of the DDPO paper. Photographs mostly get 4 to 7.",
+            source=f"christophschuhmann/improved-aesthetic-predictor; {_CLIP}; {_DDPO}",
+            value_range=_NO_LIMITS,
+            unit="",
+            decimals=2,
+            load=_from("ddpo.rewards.laion", "load_v2"),
+            files=(weights.CLIP_L_14, weights.LAION_V2),
+            packages=("open_clip",),
+        ),
+        RewardSpec(
+            name="laion-v1",
+            title="LAION aesthetic v1 (L/14)",
+            description="LAION's first predictor of people's ratings, one linear layer on CLIP ViT-L/14. "
+            "It spreads pictures further than v2, below 0 and above 10.",
+            source=f"LAION-AI/aesthetic-predictor; {_CLIP}",
+            value_range=_NO_LIMITS,
+            unit="",
+            decimals=2,
+            load=_from("ddpo.rewards.laion", "load_v1"),
+            files=(weights.CLIP_L_14, weights.LAION_V1_L_14),
+            packages=("open_clip",),
+        ),
+        RewardSpec(
+            name="laion-v1-b32",
+            title="LAION aesthetic v1 (B/32)",
+            description="LAION's first predictor on the much smaller CLIP ViT-B/32: "
+            "a third of the download and many times quicker than on L/14.",
+            source=f"LAION-AI/aesthetic-predictor; {_CLIP}",
+            value_range=_NO_LIMITS,
+            unit="",
+            decimals=2,
+            load=_from("ddpo.rewards.laion", "load_v1_b_32"),
+            files=(weights.CLIP_B_32, weights.LAION_V1_B_32),
+            packages=("open_clip",),
+        ),
+        RewardSpec(
+            name="prompt",
+            title="Likeness to a sentence",
+            description="How well a picture fits a sentence, or one sentence rather than another: the cosine "
+            "similarity of their CLIP embeddings.",
+            source=_CLIP,
+            value_range=(-1.0, 1.0),
+            unit="",
+            decimals=3,
+            load=_from("ddpo.rewards.prompt", "load_without_sentence"),
+            files=(weights.CLIP_L_14,),
+            packages=("open_clip",),
+            argument="a sentence, or two with | between them",
+        ),
+        RewardSpec(
+            name="over50",
+            title="Looks over 50",
+            description="How sure a classifier of faces is of an age over 50: the sum of its logits for those ages.",
+            source=_AGE,
+            value_range=_NO_LIMITS,
+            unit="",
+            decimals=2,
+            load=_from("ddpo.rewards.age", "load_over_50"),
+            files=_AGE_FILES,
+            packages=("transformers",),
+        ),
+        RewardSpec(
+            name="under30",
+            title="Looks under 30",
+            description="How sure a classifier of faces is of an age under 30: the sum of its logits for those ages.",
+            source=_AGE,
+            value_range=_NO_LIMITS,
+            unit="",
+            decimals=2,
+            load=_from("ddpo.rewards.age", "load_under_30"),
+            files=_AGE_FILES,
+            packages=("transformers",),
+        ),
     )
 }
 
 
 def names() -> tuple[str, ...]:
-    """The rewards on offer, in the order in which they are shown."""
+    """The rewards on offer, in the order in which they are shown; one with an `argument` is not complete without it."""
     return tuple(REWARDS)
 
 
@@ -113,17 +217,25 @@ def get(name: str, own_functions: bool = False) -> RewardSpec:
     """Look a reward up.
 
     Args:
-        name: one of `names()`, or "module:function".
+        name: one of `names()`, with a colon and its argument where it takes one ("prompt:a sunny day",
+            "prompt:a sunny day|a grey day"), or "module:function".
         own_functions: whether "module:function" is accepted. It runs whatever code it names, so only a command line
             may say True, never a page or an endpoint that strangers can reach.
 
     Raises:
-        UserError: there is no such reward, or the function cannot be imported.
+        UserError: there is no such reward, its argument is missing, or the function cannot be imported.
     """
+    family, colon, _ = name.partition(":")
+    if family == "prompt":
+        from ddpo.rewards.prompt import prompt_spec
+
+        return prompt_spec(name, REWARDS[family])
     if name in REWARDS:
         return REWARDS[name]
-    choices = ", ".join(REWARDS)
-    if ":" not in name:
+    choices = ", ".join(spec.name + (":..." if spec.argument else "") for spec in REWARDS.values())
+    if family in REWARDS:
+        raise UserError(f"The reward {family} takes nothing after its name; write {family} alone.")
+    if not colon:
         raise UserError(f"There is no reward named {name!r}; choose one of {choices}.")
     if not own_functions:
         raise UserError(
@@ -135,5 +247,18 @@ def get(name: str, own_functions: bool = False) -> RewardSpec:
 
 
 def load(name: str, compute: Compute, own_functions: bool = False) -> Reward:
-    """Build the scorer of a name; arguments and errors as in `get`."""
-    return get(name, own_functions).load(compute)
+    """Build the scorer of a name, which may download its weights.
+
+    Args:
+        name: as in `get`.
+        compute: where it is to run.
+        own_functions: as in `get`.
+
+    Raises:
+        UserError: as in `get`; or a package is missing, or the weights cannot be had.
+    """
+    spec = get(name, own_functions)
+    obstacle = spec.obstacle()
+    if obstacle is not None:
+        raise UserError(f"{obstacle.removesuffix('.')}; choose another scorer or mend that.")
+    return spec.load(compute)

@@ -1,0 +1,338 @@
+"""The command line of the trainer, behind train_space.py. Nothing slow is imported before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ddpo import rewards
+from ddpo.catalog import DEFAULT_PAIR, PAIRS, get_pair
+from ddpo.config import RECIPES, Setting, make_config, settings
+
+from ddpo.errors import UserError
+from ddpo.runs import Busy, Run, RunSpec, create_run, in_words, list_runs, open_run, runs_root
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from ddpo.trainer import EpochMetrics, StepDone
+    from ddpo.worker import Outcome
+
+DONE, FAILED, WRONG_USAGE, BUSY, OUT_OF_TIME = range(5)
+TRACKERS = ("tensorboard", "trackio", "wandb")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the arguments say, and return the exit code (see train_space.py)."""
+    options = build_parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except Busy as error:
+        return _fail(str(error), BUSY)
+    except UserError as error:
+        return _fail(str(error), WRONG_USAGE if options.before_training else FAILED)
+    except KeyboardInterrupt:
+        return _fail("Stopped at once; what was saved last is whole.", FAILED)
+    except BrokenPipeError:  # the reader of a pipe has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _fail(sentence: str, code: int) -> int:
+    if os.environ.get("RANK", "0") == "0":  # every process fails with the same sentence
+        print(sentence, file=sys.stderr)
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence rather than in a screen of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{message[:1].upper()}{message[1:]}; `{self.prog} --help` lists what there is.", file=sys.stderr)
+        raise SystemExit(WRONG_USAGE)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The commands and their options; those of `start` are made from the settings themselves."""
+    parser = _Parser(prog="train_space.py", description="Finetune a diffusion model with DDPO.")
+    parser.add_argument("--root", type=Path, default=None, help="folder of the runs (default: $DDPO_RUNS, or ./runs)")
+    parser.set_defaults(before_training=True)
+    commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.add_argument("--root", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        added.set_defaults(command=command)
+        return added
+
+    start = add("start", _start, "Start a run.")
+    what = start.add_mutually_exclusive_group()
+    what.add_argument("--pair", default=None, help=f"finetune the base of a pair: {', '.join(PAIRS)}")
+    what.add_argument("--base", default=None, help="finetune a model of your own: a folder or a Hub id (UNet2DModel)")
+    start.add_argument("--reward", default=None, help=f"{', '.join(rewards.names())}, or module:function of your own")
+    recipes = "; ".join(f"{recipe.name}: {recipe.description}" for recipe in RECIPES.values())
+    start.add_argument("--recipe", default="quick", help=recipes)
+    _add_training_options(start)
+    group = start.add_argument_group("settings", "each replaces the recipe's own")
+    for setting in settings():
+        _add_setting(group, setting)
+
+    resume = add("resume", _resume, "Go on with a run from its newest checkpoint.")
+    resume.add_argument("run", help="id of the run, or `latest`")
+    _add_training_options(resume)
+    status = add("status", _status, "Say where a run stands and whether it looks healthy.")
+    status.add_argument("run", nargs="?", default="latest", help="id of the run (default: latest)")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    add("list", _list, "List all runs, the newest first.")
+    export = add("export", _export, "Copy the finetuned model, a plain diffusers pipeline, to a folder.")
+    export.add_argument("run", help="id of the run, or `latest`")
+    export.add_argument("folder", type=Path, help="new folder")
+    push = add("push", _push, "Publish the finetuned model on the Hugging Face Hub.")
+    push.add_argument("run", help="id of the run, or `latest`")
+    push.add_argument("repository", help="owner/name")
+    push.add_argument("--private", action="store_true", help="only you can see it")
+    push.add_argument("--dry-run", action="store_true", help="show what would be published, and send nothing")
+    return parser
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--time-budget", type=_seconds, default=None, metavar="TIME",
+        help="stop and save in time before this is over, as in 90, 10m or 1.5h; exit code 4",
+    )  # fmt: skip
+    parser.add_argument("--log-with", choices=TRACKERS, default=None, help="follow the run with a tracker")
+
+
+def _add_setting(group: Any, setting: Setting) -> None:
+    flag = "--" + setting.name.replace("_", "-")
+    text = setting.help.replace("%", "%%")
+    if setting.choices:
+        group.add_argument(flag, default=None, metavar="|".join(setting.choices), help=text)
+    else:
+        group.add_argument(flag, default=None, metavar=setting.kind.__name__.upper(), help=text)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, or 10m, or 1.5h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+def _start(options: argparse.Namespace) -> int:
+    given = {s.name: getattr(options, s.name) for s in settings() if getattr(options, s.name) is not None}
+    config = make_config(given, options.recipe)
+    pair = get_pair(options.pair or DEFAULT_PAIR) if options.base is None else None
+    base = options.base if pair is None else pair.base
+    reward = options.reward or (pair.reward if pair else "photographic")
+    rewards.get(reward, own_functions=True)
+    spec = RunSpec(pair.name if pair else None, base, reward, options.recipe, config)
+    return _train(options, lambda: create_run(_root(options), spec))
+
+
+def _resume(options: argparse.Namespace) -> int:
+    return _train(options, lambda: _open(options))
+
+
+def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
+    """Carry a run out in this process, one of those that `accelerate launch` started, or alone."""
+    accelerator = _accelerator(options)
+    from ddpo.processes import Processes
+    from ddpo.worker import Limits, carry_out
+
+    sys.path.insert(0, str(Path.cwd()))  # where a module:function of the user's own lies
+    processes = Processes(accelerator)
+    run = _agreed_run(options, get_run, processes)
+    options.before_training = False
+    if not processes.is_main:
+        carry_out(run, Limits(options.time_budget), accelerator)
+        return DONE
+    reporter = _Reporter(run, accelerator if options.log_with else None)
+    print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {run.spec.config.epochs} epochs")
+    try:
+        outcome = carry_out(run, Limits(options.time_budget), accelerator, reporter.on_step)
+    except UserError:
+        reporter.close()
+        if not isinstance(sys.exc_info()[1], Busy):
+            print(f"Everything before it is kept; go on with: {_resume_command(run)}", file=sys.stderr)
+        raise
+    reporter.close()
+    return _report_end(run, outcome)
+
+
+def _agreed_run(options: argparse.Namespace, get_run: Callable[[], Run], processes: Any) -> Run:
+    """The run that the main process made or opened, on all of them."""
+    run_id, problem = "", None
+    if processes.is_main:
+        try:
+            run_id = get_run().id
+        except UserError as error:
+            problem = str(error)
+    run_id, problem = processes.gather_objects((run_id, problem))[0]
+    if problem is not None:
+        raise UserError(problem)
+    return open_run(_root(options), run_id)
+
+
+def _report_end(run: Run, outcome: Outcome) -> int:
+    if outcome == "finished":
+        print(f"Finished. The finetuned model is in {run.result}")
+        return DONE
+    print(f"Stopped ({outcome}) and saved. Go on with: {_resume_command(run)}")
+    return OUT_OF_TIME if outcome == "out of time" else DONE
+
+
+def _status(options: argparse.Namespace) -> int:
+    run = _open(options)
+    status, epochs = run.status(), run.epochs()
+    from ddpo.diagnosis import diagnose
+
+    diagnosis = diagnose(epochs)
+    if options.json:
+        print(json.dumps({"id": run.id, **asdict(status), "last_epoch": epochs[-1:], "diagnosis": asdict(diagnosis)}))
+        return DONE
+    print(f"{run.id}: {status.state}, epoch {status.epoch} of {status.epochs}, {in_words(status.seconds)} of training")
+    if status.state == "running" and status.seconds_left is not None:
+        print(f"Time left: {in_words(status.seconds_left)}")
+    if epochs:
+        print(f"Reward {epochs[0]['reward_mean']:.3f} -> {epochs[-1]['reward_mean']:.3f}")
+    for sentence in (status.error, status.notice, f"{diagnosis.title}: {diagnosis.sentence}"):
+        if sentence:
+            print(sentence)
+    return DONE
+
+
+def _list(options: argparse.Namespace) -> int:
+    runs = list_runs(_root(options))
+    if not runs:
+        print("There are no runs yet; `train_space.py start` makes one.")
+    for run in runs:
+        status = run.status()
+        print(f"{run.id}  {status.state:<11}  epoch {status.epoch:>3} of {status.epochs:<3}  {run.spec.reward}")
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    run = _open(options)
+    if not run.has_result():
+        raise UserError(f"The run {run.id} has no result yet; stop it or let it finish first.")
+    if options.folder.exists():
+        raise UserError(f"{options.folder} is there already; name a folder that is not.")
+    try:
+        shutil.copytree(run.result, options.folder)
+    except OSError as error:
+        shutil.rmtree(options.folder, ignore_errors=True)
+        raise UserError(f"{options.folder} cannot be written: {error.strerror or error}.") from error
+    print(f"Exported to {options.folder}")
+    return DONE
+
+
+def _push(options: argparse.Namespace) -> int:
+    from ddpo import publish
+
+    run = _open(options)
+    plan = publish.plan_push(run, options.repository)
+    if options.dry_run:
+        print(plan)
+        return DONE
+    print(f"Published: {publish.push(run, options.repository, private=options.private)}")
+    return DONE
+
+
+# Helpers --------------------------------------------------------------------------------------------------------------
+
+
+def _root(options: argparse.Namespace) -> Path:
+    return options.root or runs_root()
+
+
+def _open(options: argparse.Namespace) -> Run:
+    root = _root(options)
+    if options.run != "latest":
+        return open_run(root, options.run)
+    runs = list_runs(root)
+    if not runs:
+        raise UserError("There are no runs yet; `train_space.py start` makes one.")
+    return runs[0]
+
+
+def _resume_command(run: Run) -> str:
+    root = "" if run.folder.parent.resolve() == runs_root().resolve() else f" --root {run.folder.parent}"
+    return f"python train_space.py resume {run.id}{root}"
+
+
+def _accelerator(options: argparse.Namespace) -> Accelerator | None:
+    """Only where there is something for it to do: several processes, or a tracker."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and options.log_with is None:
+        return None
+    import torch
+    from accelerate import Accelerator
+
+    try:
+        # Without a GPU accelerate has to be told to let the processes talk over the CPU.
+        return Accelerator(cpu=not torch.cuda.is_available(), log_with=options.log_with, project_dir=str(_root(options) / "trackers"))
+    except (ImportError, ValueError) as error:
+        raise UserError(f"--log-with {options.log_with} needs a package that is not installed: {error}") from error
+
+
+class _Reporter:
+    """Tells of the steps: a bar on a terminal, a line an epoch otherwise, and the tracker where there is one."""
+
+    def __init__(self, run: Run, tracked: Accelerator | None) -> None:
+        self.run, self.tracked = run, tracked
+        self.bar: Any = None
+        self.started = time.monotonic()
+        if tracked is not None:
+            tracked.init_trackers(run.id, config=asdict(run.spec.config))
+
+    def on_step(self, event: StepDone) -> None:
+        """One step is done and on disk."""
+        if sys.stderr.isatty():
+            self._show(event)
+        if event.finished_epoch is not None:
+            if self.bar is None:
+                print(_line(event.finished_epoch), flush=True)
+            self._track(event.finished_epoch, event.step)
+
+    def _show(self, event: StepDone) -> None:
+        if self.bar is None:
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=event.steps, initial=event.step - 1, unit="step", dynamic_ncols=True)
+        self.bar.update(event.step - self.bar.n)
+        self.bar.set_description(f"epoch {event.epoch}, {event.kind}")
+        if event.finished_epoch is not None:
+            self.bar.write(_line(event.finished_epoch))
+
+    def _track(self, metrics: EpochMetrics, step: int) -> None:
+        if self.tracked is not None:
+            values = {name: value for name, value in asdict(metrics).items() if isinstance(value, int | float)}
+            self.tracked.log(values, step=step)
+
+    def close(self) -> None:
+        """Take the bar away and close the tracker."""
+        if self.bar is not None:
+            self.bar.close()
+        if self.tracked is not None:
+            self.tracked.end_training()
+
+
+def _line(metrics: EpochMetrics) -> str:
+    m = metrics
+    return (
+        f"epoch {m.epoch}/{m.epochs}  reward {m.reward_mean:.3f} ± {m.reward_std:.3f}  kl {m.kl:.2e}  "
+        f"diversity {m.diversity:.0%}  {m.samples_per_second:.1f} samples/s"
+    )

@@ -1,0 +1,126 @@
+"""Files that a kill at any moment leaves whole, and sentences for what a disk refuses."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from ddpo.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes the path's place in one step when the block ends, and only then.
+
+    Nothing is left of it where the block fails. After a kill a `.part` beside the path may remain, never a torn path.
+    The folder is made where it is missing.
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with part.open("wb") as file:
+            yield file
+            sync(file)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def sync(file: IO[bytes]) -> None:
+    """Have everything that was written to a file on the disk itself."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk; not every file system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def json_bytes(value: Any, indent: int | None = None) -> bytes:
+    """Strict JSON with a newline at its end; numbers that are not finite, which it has no words for, become null."""
+    return (json.dumps(_finite(value), indent=indent, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, value: dict[str, Any], even_when_full: bool = False) -> None:
+    """Write a JSON file atomically.
+
+    Args:
+        path: the file.
+        value: what it will hold.
+        even_when_full: on a full disk, write over the file that is there, in its own blocks, rather than give up. For
+            the small file that has to say that the disk is full.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    content = json_bytes(value, indent=2)
+    try:
+        with replacing(path) as file:
+            file.write(content)
+    except OSError as error:
+        if not (even_when_full and is_full(error) and path.exists()):
+            raise
+        with path.open("r+b", buffering=0) as there:
+            there.write(content.ljust(path.stat().st_size))  # blanks behind the end are still JSON
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds no JSON object.
+    """
+    value = json.loads(path.read_bytes())
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it was for want of room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def storage_error(error: OSError, folder: Path, what: str) -> UserError:
+    """A sentence for what a disk refused.
+
+    Args:
+        error: what was raised.
+        folder: where it was to be written.
+        what: what was to be written, as the subject of a sentence: "The checkpoint of step 3".
+    """
+    if is_full(error):
+        return UserError(f"{what} could not be written, because the disk that holds {folder} is full; make room there.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UserError(
+            f"{what} could not be written, because {folder} gives no permission to; allow it or choose another folder."
+        )
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return UserError(f"{what} could not be written, because {folder} is no folder; choose another one.")
+    reason = error.strerror or type(error).__name__
+    return UserError(f"{what} could not be written to {folder} ({reason}); see to that disk or choose another folder.")

@@ -1,0 +1,216 @@
+"""Models on the Hugging Face Hub: what an id means, the files that are needed, and a sentence for what goes wrong.
+
+Configurations come first and are looked at before any weights are downloaded. Everything goes through huggingface_hub's
+own cache, so that a model that any other program has downloaded is found, and a download that broke off leaves nothing
+behind that could be taken for the whole. Tokens are huggingface_hub's business: they are never seen here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddpo.errors import UserError
+from ddpo.files import is_full, storage_error
+
+Progress = Callable[[int, int], None]  # bytes that are there, bytes in all
+SECONDS_TO_ANSWER = 10.0  # after which the Hub counts as out of reach
+CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
+WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # in the order of preference
+_PART = r"\w(?:[\w.-]{0,94}\w)?"
+_SOURCE = re.compile(rf"(?P<id>{_PART}/{_PART})(?:@(?P<revision>\w(?:[\w./-]*[\w-])?))?", re.ASCII)
+LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the Hub, at a branch, tag or commit."""
+
+    id: str  # "owner/name"
+    revision: str | None  # None is the main branch
+
+
+def as_path(source: str) -> Path:
+    """The path that a source stands for, whether there is anything or not. A folder comes before the Hub."""
+    return Path(os.path.expanduser(source))  # noqa: PTH111, Path.expanduser raises for users that are not there
+
+
+def parse(source: str) -> HubModel | None:
+    """What "owner/name" or "owner/name@revision" means; None where it reads otherwise. Does not ask the Hub."""
+    match = _SOURCE.fullmatch(source)
+    if match is None or ".." in source or "--" in match["id"] or match["id"].endswith(".git"):
+        return None
+    return HubModel(match["id"], match["revision"])
+
+
+def download(model: HubModel, check: Callable[[Path], None], progress: Progress | None = None) -> Path:
+    """The folder in the cache that holds a model, after what was missing has been downloaded.
+
+    Args:
+        model: which.
+        check: looks at the folder once the configurations are in it, and raises UserError where weights are not worth
+            downloading.
+        progress: told of the bytes of the weights while they arrive, in the caller's thread.
+
+    Raises:
+        UserError: the model is missing, private, gated or out of reach and not in the cache, or `check` refused it.
+    """
+    try:
+        folder = _configurations(model)
+        check(folder)
+        _fetch_weights(model, folder, progress or (lambda done, total: None))
+    except UserError:
+        raise
+    except Exception as error:  # whatever the network, the Hub or the disk comes up with
+        raise sentence_for(error, model) from error
+    return folder
+
+
+def licence(model: HubModel) -> str | None:
+    """What the card of a model names as its licence, such as "apache-2.0"; None where there is none or no answer."""
+    from huggingface_hub import HfApi
+
+    try:
+        card = HfApi().model_info(model.id, revision=model.revision, timeout=SECONDS_TO_ANSWER).card_data
+    except Exception:  # a licence that cannot be looked up must not stop anything
+        return None
+    name = card.get("license") if card else None
+    return name if isinstance(name, str) else None
+
+
+def _configurations(model: HubModel) -> Path:
+    """The snapshot folder with the configurations; from the cache where the Hub does not answer as it should."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
+
+    refusal: Exception | None = None
+    try:
+        HfApi().model_info(model.id, revision=model.revision, timeout=SECONDS_TO_ANSWER)
+    except RevisionNotFoundError:
+        raise
+    except Exception as error:  # offline, down, hanging, rate limit, no longer public: the cache may still have it
+        refusal = error
+    patterns = [f"{part}{name}" for part in ("", "unet/", "scheduler/") for name in CONFIGS]
+    try:
+        return Path(
+            snapshot_download(
+                model.id, revision=model.revision, allow_patterns=patterns, local_files_only=refusal is not None,
+                tqdm_class=_bar(lambda done, total: None),
+            )
+        )  # fmt: skip
+    except LocalEntryNotFoundError as error:
+        raise error from refusal
+
+
+def _fetch_weights(model: HubModel, folder: Path, progress: Progress) -> None:
+    from huggingface_hub import get_cached_repo_tree, hf_hub_download
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    part = "unet/" if (folder / "unet" / "config.json").is_file() else ""
+    names = [part + name for name in WEIGHTS]
+    if any((folder / name).is_file() for name in names):
+        return
+    try:
+        on_hub = {file.path for file in get_cached_repo_tree(model.id, revision=folder.name)}
+    except CachedRepoTreeNotFoundError:  # another program has filled the cache, and the Hub is out of reach
+        on_hub = set(names)
+    name = next((name for name in names if name in on_hub), None)
+    if name is None:
+        raise UserError(f"{model.id!r} holds no weights that can be loaded: {' or '.join(names)} is missing.")
+    hf_hub_download(model.id, name, revision=folder.name, tqdm_class=_bar(progress))
+
+
+def _bar(progress: Progress) -> Any:
+    """A class of progress bars for huggingface_hub that draw nothing and tell `progress`."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            progress(int(self.n), int(self.total or 0))
+
+        # With these two, downloads through Xet report to one bar instead of two.
+        def update_transfer(self, n: float | None = 1) -> None: ...
+        def set_transfer_postfix_str(self, postfix: str = "", refresh: bool = True) -> None: ...
+
+    return Bar
+
+
+def sentence_for(error: Exception, model: HubModel) -> UserError:
+    """What a failed download means for the person who asked for the model."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name = repr(model.id)
+    for cause in causes(error):
+        match cause:
+            case GatedRepoError():
+                return UserError(f"{name} is gated: accept its conditions on its page on the Hub, then {LOG_IN}.")
+            case RevisionNotFoundError():
+                return UserError(
+                    f"{name} has no revision {model.revision!r}; give a branch, a tag or a commit of it on the Hub."
+                )
+            case RepositoryNotFoundError():
+                return UserError(
+                    f"There is no folder {name}, and no model of that name on the Hub that you may see; check the "
+                    f"spelling, or {LOG_IN} if it is private."
+                )
+            case OfflineModeIsEnabled():
+                return UserError(
+                    f"{name} is not in the cache, or not all of it, and HF_HUB_OFFLINE forbids to download it; "
+                    "unset that, or load the model once where there is a network."
+                )
+            case OSError() if is_full(cause) or isinstance(cause, PermissionError):
+                return storage_error(cause, Path(constants.HF_HUB_CACHE), f"The model {name}")
+    status = http_status(error)
+    if status is not None and status >= 400:
+        return UserError(status_sentence(status, f"{name} is not in the cache"))
+    if any(isinstance(cause, EntryNotFoundError) for cause in causes(error)):
+        return UserError(
+            f"The Hugging Face Hub cannot be reached, and {name} is not in the cache, or not all of it; see to the "
+            "network, or use a model that is here."
+        )
+    return UserError(f"The download of {name} broke off; try again, every file that has arrived whole is kept.")
+
+
+def status_sentence(status: int, trouble: str) -> str:
+    """What a status of 400 and above means, for whatever was asked for.
+
+    Args:
+        status: of the answer.
+        trouble: what is the matter for that reason, as a clause.
+    """
+    if status == 429:
+        return f"The Hugging Face Hub takes no more requests for now, and {trouble}; wait a few minutes, or {LOG_IN}."
+    if status in (401, 403):
+        return f"The Hugging Face Hub refuses the token, and {trouble}; {LOG_IN} with one that is valid."
+    return f"The Hugging Face Hub is out of order (HTTP {status}), and {trouble}; try again later."
+
+
+def http_status(error: BaseException) -> int | None:
+    """The status of the answer that an error is about, None where there was no answer."""
+    for cause in causes(error):
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -1,0 +1,98 @@
+"""How old or young a face looks, as in the models alkzar90/ddpo-over50-celebahq-256 and its like.
+
+The classifier is nateraw/vit-age-classifier (a ViT trained on FairFace, Karkkainen and Joo 2021). As in alcazar90's
+ddpo-celebahq, the score is the sum of the logits of the classes of that age, not a probability.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ddpo import weights
+from ddpo.errors import UserError
+from ddpo.pictures import to_uint8
+from ddpo.rewards.clip import CHUNK, in_chunks
+
+if TYPE_CHECKING:
+    from ddpo.precision import Compute
+    from ddpo.rewards import Reward
+
+CLASSES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")
+OVER_50 = slice(6, None)
+UNDER_30 = slice(None, 4)
+
+
+class AgeClassifier:
+    """The classifier on a device, frozen."""
+
+    def __init__(self, model: Any, processor: Any, device: torch.device) -> None:
+        self._model = model.eval().requires_grad_(False).to(device)
+        self._processor, self._device = processor, device
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits of the classes: (B, 3, H, W) float32 in [-1, 1] -> (B, 9) float32, on the device of the pictures.
+
+        Raises:
+            UserError: not a batch of RGB pictures, or one picture alone does not fit the device's memory.
+        """
+        return in_chunks(self._encode, images, CHUNK).to(images.device)
+
+    def _encode(self, images: Tensor) -> Tensor:
+        pixels = self._processor(list(to_uint8(images)), return_tensors="pt").pixel_values
+        with torch.no_grad(), torch.autocast(self._device.type, enabled=False):
+            logits: Tensor = self._model(pixels.to(self._device)).logits
+        return logits.float()
+
+
+_loaded: dict[str, AgeClassifier] = {}
+_lock = threading.Lock()
+
+
+def load_classifier(compute: Compute) -> AgeClassifier:
+    """The classifier on that device, fetched on first use and kept.
+
+    Raises:
+        UserError: its files cannot be had, are damaged, or know other classes.
+    """
+    with _lock:
+        device = str(compute.device)
+        if device not in _loaded:
+            _loaded[device] = _read_classifier(compute.device)
+        return _loaded[device]
+
+
+def _read_classifier(device: torch.device) -> AgeClassifier:
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    paths = [weights.fetch(file) for file in (weights.AGE_CONFIG, weights.AGE_PICTURES, weights.AGE_MODEL)]
+    try:
+        config, pictures = (json.loads(path.read_text(encoding="utf-8")) for path in paths[:2])
+        labels = tuple(config["id2label"][str(index)] for index in range(len(config["id2label"])))
+        processor = ViTImageProcessor.from_dict(pictures)
+        model = ViTForImageClassification.from_pretrained(
+            paths[2].parent, config=ViTConfig.from_dict(config), use_safetensors=True, local_files_only=True
+        )
+    except Exception as error:  # whatever transformers meets in damaged files
+        raise UserError(
+            f"The age classifier in {paths[2].parent} cannot be read; delete that folder and try again."
+        ) from error
+    if labels != CLASSES:
+        raise UserError(f"The age classifier knows the classes {', '.join(labels)}, not the ones expected.")
+    return AgeClassifier(model, processor, device)
+
+
+def load_over_50(compute: Compute) -> Reward:
+    """The scorer of faces over 50. Raises UserError where the classifier cannot be had."""
+    classifier = load_classifier(compute)
+    return lambda images: classifier.logits(images)[:, OVER_50].sum(1)
+
+
+def load_under_30(compute: Compute) -> Reward:
+    """The scorer of faces under 30. Raises UserError where the classifier cannot be had."""
+    classifier = load_classifier(compute)
+    return lambda images: classifier.logits(images)[:, UNDER_30].sum(1)

@@ -1,0 +1,176 @@
+"""Weights that are fetched on first use: where they are, how to know them, and whether they are here already.
+
+Nothing is imported here that is slow, so that the page can ask before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddpo.errors import UserError
+from ddpo.files import replacing, storage_error
+
+HASH_BLOCK = 1 << 20
+LARGEST_FROM_URL = 16 << 20  # bytes; what comes from a plain address is a few kB, and is held in memory
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One file, in a repository on the Hugging Face Hub or at an address."""
+
+    repo: str  # id of the repository
+    filename: str
+    megabytes: float  # about how much is downloaded
+    revision: str | None = None  # commit; None follows the repository's main branch
+    sha256: str | None = None  # of the file; None where its contents are checked otherwise
+    url: str | None = None  # address of a file that is not on the Hub, of the commit `revision`
+
+
+CLIP_L_14 = WeightsFile(
+    repo="timm/vit_large_patch14_clip_224.openai",
+    filename="open_clip_model.safetensors",
+    megabytes=1710,
+    revision="18d0535469bb561bf468d76c1d73aa35156c922b",
+    sha256="9ce2e8a8ebfff3793d7d375ad6d3c35cb9aebf3de7ace0fc7308accab7cd207e",
+)
+CLIP_B_32 = WeightsFile(
+    repo="timm/vit_base_patch32_clip_224.openai",
+    filename="open_clip_model.safetensors",
+    megabytes=605,
+    revision="a6f597a30f7b82c51704746581f9a4e41421e878",
+    sha256="e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
+)
+LAION_V2 = WeightsFile(  # the tensors of christophschuhmann/improved-aesthetic-predictor, saved again
+    repo="trl-lib/ddpo-aesthetic-predictor",
+    filename="aesthetic-model.pth",
+    megabytes=3.7,
+    revision="cf4bd10345610935a80a5d3be9a3133c50f121e4",
+)
+_LAION_V1 = "https://raw.githubusercontent.com/LAION-AI/aesthetic-predictor/6d122adad522ab246644d9dc1c6d7a3810ee255f/"
+LAION_V1_L_14 = WeightsFile(
+    repo="LAION-AI/aesthetic-predictor",
+    filename="sa_0_4_vit_l_14_linear.pth",
+    megabytes=0.004,
+    revision="6d122adad522ab246644d9dc1c6d7a3810ee255f",
+    sha256="2cd4e60f4f24ae3bcd57b847b13c1f3ba27edc28cc1a7f9ce74ee9f421243cba",
+    url=_LAION_V1 + "sa_0_4_vit_l_14_linear.pth",
+)
+LAION_V1_B_32 = WeightsFile(
+    repo="LAION-AI/aesthetic-predictor",
+    filename="sa_0_4_vit_b_32_linear.pth",
+    megabytes=0.003,
+    revision="6d122adad522ab246644d9dc1c6d7a3810ee255f",
+    sha256="c7b14cead230694acc7b9447974d3cad78003c72da032e402a303b6c2429e85f",
+    url=_LAION_V1 + "sa_0_4_vit_b_32_linear.pth",
+)
+AGE_CONFIG = WeightsFile("nateraw/vit-age-classifier", "config.json", 0.001)
+AGE_PICTURES = WeightsFile("nateraw/vit-age-classifier", "preprocessor_config.json", 0.001)
+AGE_MODEL = WeightsFile("nateraw/vit-age-classifier", "model.safetensors", 343)
+
+
+def cached(file: WeightsFile) -> Path | None:
+    """Where a file is on this machine; None where it has to be fetched. It asks no network and checks no contents."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if file.url is not None:
+        path = _place(file)
+        return path if path.is_file() else None
+    found = try_to_load_from_cache(file.repo, file.filename, revision=file.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def is_offline() -> bool:
+    """Whether the Hub's client was told to stay offline (HF_HUB_OFFLINE)."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def fetch(file: WeightsFile) -> Path:
+    """The path of a file, downloaded where it is not in the cache.
+
+    Raises:
+        UserError: it cannot be had, or it is not the file that was expected.
+    """
+    path = _from_hub(file) if file.url is None else _from_url(file, file.url)
+    if file.sha256 is not None and _sha256(path) != file.sha256:
+        raise UserError(
+            f"The file {file.filename} of {file.repo} is damaged or was changed: its SHA-256 checksum is not the "
+            f"expected one; delete {path.resolve()} and try again."
+        )
+    return path
+
+
+def _from_hub(file: WeightsFile) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(file.repo, file.filename, revision=file.revision))
+    except Exception as error:  # its own errors, the HTTP client's and the disk's
+        raise UserError(_sentence(file, error)) from error
+
+
+def _sentence(file: WeightsFile, error: Exception) -> str:
+    from huggingface_hub import errors
+
+    what = f"{file.filename} of {file.repo}"
+    if isinstance(error, errors.GatedRepoError):
+        return f"{what} is behind a form on the Hub; accept it there and give a token in HF_TOKEN."
+    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
+        return f"{what} cannot be had: the Hub shows no such repository or revision; choose another scorer."
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return _unreachable(file, "the Hugging Face Hub")
+    if isinstance(error, errors.EntryNotFoundError):
+        return f"{what} cannot be had: the repository holds no such file; choose another scorer."
+    if isinstance(error, OSError) and error.errno is not None:
+        return str(storage_error(error, Path(error.filename or ".").parent, f"The download of {what}"))
+    return f"{what} could not be downloaded ({type(error).__name__}); try again, or choose a scorer without a download."
+
+
+def _unreachable(file: WeightsFile, where: str) -> str:
+    return (
+        f"{file.filename} of {file.repo} is not on this machine and {where} cannot be reached; "
+        "connect to the network, or choose a scorer without a download."
+    )
+
+
+def _place(file: WeightsFile) -> Path:
+    from huggingface_hub import constants
+
+    return (
+        Path(constants.HF_ASSETS_CACHE)
+        / "ddpo"
+        / file.repo.replace("/", "--")
+        / (file.revision or "main")
+        / file.filename
+    )
+
+
+def _from_url(file: WeightsFile, url: str) -> Path:
+    path = _place(file)
+    if path.is_file():
+        return path
+    try:
+        if is_offline():
+            raise OSError("offline")
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            content = answer.read(LARGEST_FROM_URL)
+    except OSError as error:  # urllib's errors are OSErrors
+        raise UserError(_unreachable(file, url.split("/")[2])) from error
+    try:
+        with replacing(path) as target:
+            target.write(content)
+    except OSError as error:
+        raise storage_error(error, path.parent, f"The download of {file.filename}") from error
+    return path
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while block := content.read(HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,260 @@
+"""Carries a run out in this process: trains, and keeps the run folder up to date while it does.
+
+Everything that is worth keeping is on disk before anybody is told of it, so the process may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from PIL import Image
+
+from ddpo import rewards
+from ddpo.checkpoint import LoadedCheckpoint
+from ddpo.errors import UserError
+from ddpo.files import replacing, storage_error
+from ddpo.pictures import tile, to_uint8
+from ddpo.pipelines import DiffusionModel, load_model, save_model
+from ddpo.precision import choose_compute
+from ddpo.processes import Processes
+from ddpo.runs import Run, training_lock
+from ddpo.sampling import sample_pictures
+from ddpo.trainer import StepDone, Trainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+logger = logging.getLogger("ddpo.worker")
+
+GRID_SEEDS = list(range(8))  # drawn after every epoch, so that the same pictures can be followed
+GRID_STEPS = 20  # of DDIM, for the grids of an epoch: quick, and the same seeds can be told apart
+CHECKPOINT_SECONDS = 20.0  # between two checkpoints, at the least
+CHECKPOINT_SHARE = 0.05  # of the time, at the most, goes into saving
+Outcome = Literal["finished", "stopped", "out of time"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop before the end."""
+
+    seconds: float | None = None  # of this go, loading included; None: no limit
+
+
+class _Interrupt:
+    """Ctrl-C and SIGTERM as a wish to stop after the step; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.wished = False
+
+    @contextmanager
+    def caught(self) -> Iterator[_Interrupt]:
+        """Within the block; outside of a main thread, which gets no signals, nothing is caught."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        try:
+            before = [signal.signal(number, self._on_signal) for number in numbers]
+        except ValueError:
+            yield self
+            return
+        try:
+            yield self
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.wished:
+            raise KeyboardInterrupt
+        self.wished = True
+
+
+def carry_out(
+    run: Run,
+    limits: Limits | None = None,
+    accelerator: Accelerator | None = None,
+    on_step: Callable[[StepDone], None] | None = None,
+) -> Outcome:
+    """Train a run from where it stands to its end, a stop or a limit, and write its result.
+
+    Args:
+        run: the run; it goes on from its newest whole checkpoint.
+        limits: when to stop early.
+        accelerator: of the processes that train together; each must call this. None is one process.
+        on_step: told of every step, on the main process, after its metrics are on disk.
+
+    Returns:
+        "finished", "stopped" (a stop was asked for, or Ctrl-C), or "out of time".
+
+    Raises:
+        UserError: training cannot start or go on; the run is marked as failed with that sentence.
+        Busy: another run is being trained.
+    """
+    started = time.monotonic()
+    processes = Processes(accelerator)
+    lock = training_lock(run.folder.parent, run) if processes.is_main else nullcontext()
+    with lock:
+        try:
+            with _Interrupt().caught() as interrupt:
+                worker = _Worker(run, processes, on_step)
+                return worker.train(limits or Limits(), interrupt, started)
+        except BaseException as error:
+            if processes.is_main:
+                _mark_failed(run, error)
+            if isinstance(error, UserError | KeyboardInterrupt):
+                raise
+            if isinstance(error, Exception):
+                logger.exception("The run failed")
+                raise UserError(_sentence(error)) from error
+            raise
+
+
+def _mark_failed(run: Run, error: BaseException) -> None:
+    """The cause goes into the status; where even that cannot be written, the caller still gets the sentence."""
+    try:
+        if isinstance(error, KeyboardInterrupt | GeneratorExit):
+            run.write_status(state="stopped", error=None, seconds_left=None)
+        else:
+            run.write_status(state="failed", error=_sentence(error), seconds_left=None)
+    except (OSError, UserError):
+        logger.warning("The status of the run could not be written")
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return "The memory is not enough; raise accumulation, turn gradient_checkpointing on, or lower batch_size."
+    if isinstance(error, OSError):
+        return f"The run folder cannot be written ({error.strerror or error}); free some space or mend its permissions."
+    return f"Training failed with an unexpected {type(error).__name__}: {error}"
+
+
+class _Worker:
+    """The model, the trainer and the run folder of one go."""
+
+    def __init__(self, run: Run, processes: Processes, on_step: Callable[[StepDone], None] | None) -> None:
+        self.run, self.processes, self.on_step = run, processes, on_step
+        if processes.is_main:
+            run.clear_stop()
+            run.write_status(state="starting", pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
+        self.compute = choose_compute(device=processes.device)
+        self.model = load_model(run.spec.base, self.compute)
+        reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
+        self.trainer = Trainer(
+            self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
+            self.compute, processes,
+        )  # fmt: skip
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
+        self.saved_step = -1
+        self._resume()
+
+    def _resume(self) -> None:
+        loaded: LoadedCheckpoint | None = self.run.checkpoints.load_newest("cpu")
+        if loaded is not None:
+            self.trainer.load_state_dict(loaded.state)
+            self.saved_step = loaded.step
+        if not self.processes.is_main:
+            return
+        # Lines beyond the checkpoint are of steps that are about to be done again.
+        self.run.truncate_metrics(self.trainer.step)
+        if loaded is None:
+            self._draw_grid(0)
+        self._write_status(state="running", notice=loaded.notice if loaded else None)
+
+    def train(self, limits: Limits, interrupt: _Interrupt, started: float) -> Outcome:
+        """The loop; see `carry_out`."""
+        outcome: Outcome = "finished"
+        longest_step = 0.0
+        last = time.monotonic()
+        with closing(self.trainer.run()) as events:  # type: ignore[type-var]
+            for event in events:
+                now = time.monotonic()
+                longest_step, last = max(longest_step, now - last), now
+                self._record(event)
+                wished = interrupt.wished or (self.processes.is_main and self.run.stop_requested())
+                # The time that the next step and the last checkpoint take is kept back.
+                reserve = longest_step + 2 * self.save_seconds
+                late = limits.seconds is not None and now - started + reserve >= limits.seconds
+                if event.step < event.steps and self.processes.agree(wished):
+                    outcome = "stopped"
+                    break
+                if event.step < event.steps and self.processes.agree(late):
+                    outcome = "out of time"
+                    break
+        self._save_checkpoint()
+        self._finish(outcome)
+        return outcome
+
+    def _record(self, event: StepDone) -> None:
+        """Put a step on disk, then tell of it."""
+        if self.processes.is_main:
+            if event.update is not None:
+                line = {"kind": "update", "step": event.step, "epoch": event.epoch}
+                self.run.append_metrics({**line, **asdict(event.update)})
+            if event.finished_epoch is not None:
+                line = {"kind": "epoch", "step": event.step}
+                self.run.append_metrics({**line, **asdict(event.finished_epoch)})
+                self._draw_grid(event.epoch)
+            self._write_status()
+        due = max(CHECKPOINT_SECONDS, self.save_seconds / CHECKPOINT_SHARE)
+        if event.finished_epoch is not None and self.processes.agree(time.monotonic() - self.saved_at >= due):
+            self._save_checkpoint()
+        if self.processes.is_main and self.on_step is not None:
+            self.on_step(event)
+
+    def _save_checkpoint(self) -> None:
+        if self.trainer.step == self.saved_step:
+            return
+        begun = time.monotonic()
+        state = self.trainer.state_dict()
+        if self.processes.is_main:
+            self.run.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
+        self.saved_at, self.saved_step = time.monotonic(), self.trainer.step
+        self.save_seconds = self.saved_at - begun
+
+    def _draw_grid(self, epoch: int) -> None:
+        """The fixed seeds as the model draws them now."""
+        model = DiffusionModel(self.run.id, self.trainer.result(), self.model.scheduler_config)
+        pictures = sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
+        path = self.run.folder / "samples" / f"{epoch:05d}.png"
+        try:
+            with replacing(path) as file:
+                Image.fromarray(tile(to_uint8(pictures), columns=len(GRID_SEEDS))).save(file, "PNG")
+        except OSError as error:
+            raise storage_error(error, self.run.folder, f"The pictures of epoch {epoch}") from error
+
+    def _write_status(self, **changes: Any) -> None:
+        trainer = self.trainer
+        left = None
+        if trainer.step > 0:
+            left = trainer.seconds / trainer.step * (trainer.steps - trainer.step)
+        self.run.write_status(
+            epoch=trainer.epoch, epochs=trainer.config.epochs, step=trainer.step, steps=trainer.steps,
+            seconds=trainer.seconds, seconds_left=left, **changes,
+        )  # fmt: skip
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Write the result, whole, and then the status that tells of it."""
+        if not self.processes.is_main:
+            return
+        part = self.run.result.with_name("result.part")
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            save_model(self.trainer.result(), self.model.scheduler_config, part, torch.float32)
+            shutil.rmtree(self.run.result, ignore_errors=True)
+            part.replace(self.run.result)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise storage_error(error, self.run.folder, "The finetuned model") from error
+        notice = "The time was up; resume it to go on." if outcome == "out of time" else None
+        self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

@@ -1,0 +1,80 @@
+"""How long a run takes, before it starts."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from ddpo import estimate as estimates
+from ddpo.config import make_config
+from ddpo.errors import UserError
+from ddpo.estimate import DDPM_256, estimate, hourly_price, read_network
+from ddpo.runs import list_runs
+from tests.run_folders import CHURCH, make_run
+
+CONFIG = make_config({}, "quick")
+
+
+@pytest.fixture(autouse=True)
+def without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "has_gpu", lambda: False)
+
+
+def seconds(**changes: object) -> float:
+    found = estimate(make_config(changes, "quick"), read_network(str(CHURCH)), str(CHURCH)).seconds
+    assert found is not None
+    return found - estimates.START_SECONDS
+
+
+def test_the_measured_work_is_that_of_the_bundled_network() -> None:
+    assert read_network(str(CHURCH)).work == estimates.MEASURED_WORK
+
+
+def test_twice_the_epochs_take_twice_the_time() -> None:
+    assert seconds(epochs=20) == pytest.approx(2 * seconds(epochs=10))
+
+
+def test_more_steps_and_larger_networks_take_longer() -> None:
+    assert seconds(sampling_steps=40) > 1.3 * seconds(sampling_steps=20)
+    assert seconds(trained_steps=10) > 1.2 * seconds(trained_steps=5)
+    assert DDPM_256.work > 100 * read_network(str(CHURCH)).work
+
+
+def test_an_earlier_run_of_the_same_model_here_is_what_counts(tmp_path: Path) -> None:
+    make_run(tmp_path, "finished", 4, epochs=4, host=platform.node())
+    found = estimate(make_config({"epochs": 8}, "quick"), read_network(str(CHURCH)), str(CHURCH), list_runs(tmp_path))
+    assert found.from_run and found.seconds == pytest.approx(estimates.START_SECONDS + 8 * 10)
+    assert not estimate(CONFIG, DDPM_256, "someone/else", list_runs(tmp_path)).from_run
+
+
+def test_a_run_on_another_machine_says_nothing(tmp_path: Path) -> None:
+    make_run(tmp_path, "finished", 4, host="elsewhere")
+    assert not estimate(CONFIG, read_network(str(CHURCH)), str(CHURCH), list_runs(tmp_path)).from_run
+
+
+def test_nothing_is_claimed_of_a_gpu_before_a_run_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "has_gpu", lambda: True)
+    found = estimate(CONFIG, DDPM_256, "google/ddpm-church-256")
+    assert found.seconds is None and found.pictures == 20 * 64
+
+
+def test_what_is_no_model_gets_a_sentence(tmp_path: Path) -> None:
+    assert read_network("google/ddpm-church-256") == DDPM_256
+    with pytest.raises(UserError, match="There is no folder '/nowhere'"):
+        read_network("/nowhere")
+    with pytest.raises(UserError, match="holds no diffusion model"):
+        read_network(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"sample_size": "large"}')
+    with pytest.raises(UserError, match="damaged"):
+        read_network(str(tmp_path))
+
+
+def test_the_price_is_told_on_a_space_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_HARDWARE", "t4-small")
+    assert hourly_price() is None
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    assert hourly_price() == 0.40
+    monkeypatch.setenv("SPACE_HARDWARE", "quantum-1")
+    assert hourly_price() is None

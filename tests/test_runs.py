@@ -1,0 +1,369 @@
+"""Run folders: what is written is never torn, one process trains at a time, and no id leads out of the root."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddpo import runs
+from ddpo.config import get_recipe
+from ddpo.errors import UserError
+from ddpo.runs import Busy, Run, RunSpec, create_run, current_run, in_words, list_runs, open_run, training_lock
+from tests.small_disk import fill, make_read_only, small_disk
+
+SPEC = RunSpec("church-64", "some/base", "photographic", "quick", get_recipe("quick").config)
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return create_run(tmp_path / "runs", SPEC)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_run_is_found_again_as_it_was_made(run: Run) -> None:
+    found = open_run(run.root, run.id)
+    assert found == run and found.spec == SPEC and [found] == list_runs(run.root)
+    facts = json.loads((run.folder / "run.json").read_text())
+    assert facts["format"] == 1 and facts["id"] == run.id and "photographic" in run.id
+    assert {"python", "torch", "diffusers"} <= facts["versions"].keys()
+    assert run.metrics() == [] and run.samples() == [] and not run.has_result()
+
+
+def test_runs_are_listed_newest_first_and_other_things_are_passed_over(run: Run) -> None:
+    time.sleep(0.002)
+    second = create_run(run.root, replace(SPEC, reward="my.module:Reward"))
+    (run.root / "notes").mkdir()
+    (run.root / "damaged").mkdir()
+    (run.root / "damaged" / "run.json").write_text('{"format": 1,')
+    (run.root / "file").touch()
+    assert [entry.id for entry in list_runs(run.root)] == [second.id, run.id]
+    assert "my-module-reward" in second.id
+    assert list_runs(run.root / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    "id", ["", ".", "..", "../runs", "/etc", "a/b", "a\\b", ".lock", "x\n", "a\0b", "~", "x" * 500, "nothing", None, 7]
+)  # fmt: skip
+def test_no_id_leads_out_of_the_root(run: Run, id: Any) -> None:
+    (run.root.parent / "run.json").write_text((run.folder / "run.json").read_text())  # what ".." would lead to
+    with pytest.raises(UserError, match=r"^There is no run .*\.$"):
+        open_run(run.root, id)
+    with pytest.raises(UserError, match="There is no run"):
+        open_run(run.root, f"{run.id}/../{run.id}")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"format": 2}, "newer version"),
+        ({"format": "one"}, "damaged"),
+        ({"config": {"epochs": 3}}, "missing"),
+        ({"config": None}, "damaged"),
+    ],
+)
+def test_a_damaged_description_is_told_in_a_sentence(run: Run, change: dict[str, Any], expected: str) -> None:
+    path = run.folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UserError, match=expected) as caught:
+        open_run(run.root, run.id)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_a_config_with_a_typo_is_told_by_its_name(run: Run) -> None:
+    path = run.folder / "run.json"
+    path.write_text(path.read_text().replace('"kl_weight"', '"kl_wieght"'))
+    with pytest.raises(UserError, match="kl_weight"):
+        open_run(run.root, run.id)
+
+
+def test_the_status_changes_field_by_field(run: Run) -> None:
+    assert run.status().state == "starting" and run.status().epochs == SPEC.config.epochs
+    run.write_status(state="stopped", step=12, seconds_left=math.inf)
+    run.write_status(notice="A notice.")
+    status = run.status()
+    assert (status.state, status.step, status.seconds_left, status.notice) == ("stopped", 12, None, "A notice.")
+    with pytest.raises(TypeError):
+        run.write_status(stat="stopped")
+    with pytest.raises(TypeError):
+        run.write_status(state="asleep")
+
+
+def test_without_a_process_a_run_counts_as_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.write_status(state="running", epoch=3)
+    assert (run.status().state, run.status().epoch) == ("interrupted", 3)
+    assert json.loads((run.folder / "status.json").read_text())["state"] == "running"
+    with training_lock(run.root, run):
+        assert run.status().state == "running"
+        other = create_run(run.root, SPEC)
+        other.write_status(state="running")
+        assert other.status().state == "interrupted"  # the lock is another run's
+    run.write_status(state="starting")
+    assert run.status().state == "starting"  # its process may be on its way to the lock
+    monkeypatch.setattr("ddpo.run_folder.START_GRACE", 0.0)
+    assert run.status().state == "interrupted"
+    (run.folder / "status.json").write_text('{"state": "runn')
+    assert run.status().state == "interrupted"
+
+
+def write_statuses(run: Run, count: int) -> None:
+    for number in range(count):
+        run.write_status(epoch=number, step=number, notice="x" * (number % 50) * 100)
+
+
+def test_a_status_is_never_seen_half_written(run: Run) -> None:
+    run.write_status(epoch=0, step=0)
+    writer = multiprocessing.get_context("fork").Process(target=write_statuses, args=(run, 300))
+    writer.start()
+    seen = set()
+    while writer.is_alive():
+        facts = json.loads((run.folder / "status.json").read_bytes())
+        assert facts["epoch"] == facts["step"]
+        seen.add(facts["epoch"])
+    writer.join()
+    assert writer.exitcode == 0 and len(seen) > 10 and run.status().step == 299
+    assert {path.name for path in run.folder.iterdir()} == {"run.json", "status.json"}
+
+
+def test_metrics_are_lines_that_a_reader_gets_whole(run: Run) -> None:
+    run.append_metrics({"kind": "update", "step": 1, "kl": math.nan})
+    run.append_metrics({"kind": "epoch", "step": 2, "reward_quantiles": (1.0, 2.0, math.inf)})
+    assert run.metrics() == [
+        {"kind": "update", "step": 1, "kl": None},
+        {"kind": "epoch", "step": 2, "reward_quantiles": [1.0, 2.0, None]},
+    ]
+    assert run.epochs() == run.metrics()[1:]
+
+
+@pytest.mark.parametrize("torn", [b'{"kind": "epoch", "st', b'{"step": 3}', b"\xff\xfe\0"])
+def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next(run: Run, torn: bytes) -> None:
+    run.append_metrics({"step": 1})
+    run.append_metrics({"step": 2})
+    with (run.folder / "metrics.jsonl").open("ab") as file:
+        file.write(torn)
+    assert run.metrics() == [{"step": 1}, {"step": 2}]
+    run.truncate_metrics(2)
+    assert (run.folder / "metrics.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n'
+    with (run.folder / "metrics.jsonl").open("ab") as file:
+        file.write(torn)
+    run.append_metrics({"step": 4})
+    assert [line["step"] for line in run.metrics()][-1] == 4 and len(run.metrics()) >= 3
+
+
+def test_metrics_are_cut_back_to_the_step_that_training_goes_on_from(run: Run) -> None:
+    run.truncate_metrics(5)
+    assert run.metrics() == []
+    for step in range(1, 11):
+        run.append_metrics({"kind": "update", "step": step})
+    run.truncate_metrics(7)
+    assert [line["step"] for line in run.metrics()] == list(range(1, 8))
+    run.append_metrics({"kind": "update", "step": 8})
+    assert [line["step"] for line in run.metrics()] == list(range(1, 9))
+
+
+def test_samples_are_in_order_and_a_result_is_one_that_can_be_loaded(run: Run) -> None:
+    (run.folder / "samples").mkdir()
+    for name in ("00010.png", "00000.png", "00002.png", "notes.txt", "00003.png.1234.part", "x.png"):
+        (run.folder / "samples" / name).touch()
+    assert [epoch for epoch, _ in run.samples()] == [0, 2, 10]
+    run.result.mkdir()
+    assert not run.has_result()
+    (run.result / "model_index.json").touch()
+    assert run.has_result()
+
+
+def test_a_stop_is_asked_for_seen_and_forgotten(run: Run) -> None:
+    assert not run.stop_requested()
+    run.request_stop()
+    run.request_stop()
+    assert open_run(run.root, run.id).stop_requested()
+    run.clear_stop()
+    run.clear_stop()
+    assert not run.stop_requested()
+
+
+def test_a_full_disk_spoils_nothing_and_can_still_be_told(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        run = create_run(disk / "runs", SPEC)
+        run.append_metrics({"step": 1})
+        fill(disk)
+        with pytest.raises(UserError, match=r"^The metrics of the run could not be .* is full; make room there\.$"):
+            run.append_metrics({"step": 2, "text": "x" * 5000})
+        with pytest.raises(UserError, match="is full"):
+            run.truncate_metrics(1)
+        assert (run.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
+        run.write_status(state="failed", error="The disk is full, " + "and that is a long story. " * 20)
+        run.write_status(error="The disk is full.")
+        assert (run.status().state, run.status().error) == ("failed", "The disk is full.")
+        with pytest.raises(UserError, match="is full"):
+            create_run(disk / "runs", SPEC)
+        assert [entry.id for entry in list_runs(disk / "runs")] == [run.id]
+        assert [path for path in disk.rglob("*") if path.suffix == ".part" or path.name.startswith(".2")] == []
+
+
+def test_a_folder_without_permission_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        run = create_run(disk, SPEC)
+        make_read_only(disk)
+        for action in (
+            lambda: create_run(disk, SPEC),
+            lambda: run.write_status(step=1),
+            lambda: run.append_metrics({"step": 1}),
+            run.request_stop,
+            training_lock(disk, run).__enter__,
+        ):
+            with pytest.raises(UserError, match="gives no permission"):
+                action()
+
+
+def test_a_root_below_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"is no folder; choose another one\.$"):
+        create_run(tmp_path / "file" / "runs", SPEC)
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from ddpo.runs import open_run, training_lock
+run = open_run(Path(sys.argv[1]), sys.argv[2])
+with training_lock(run.root, run):
+    run.write_status(state="running", seconds_left=720.0)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def another_process_trains(run: Run) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLD, str(run.root), run.id]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_second_run_is_refused_and_told_who_trains_and_for_how_long(run: Run) -> None:
+    second = create_run(run.root, SPEC)
+    assert current_run(run.root) is None
+    with another_process_trains(run) as process:
+        expected = rf"^The run {run.id} is training since 2\d\d\d-.* UTC, for 12 minutes yet; wait .*\.$"
+        with pytest.raises(Busy, match=expected), training_lock(run.root, second):
+            pass
+        with pytest.raises(Busy, match=expected):
+            runs.start_process(second)
+        assert current_run(run.root) == run and run.status().state == "running"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert current_run(run.root) is None and run.status().state == "interrupted"
+        with training_lock(run.root, second):
+            assert current_run(run.root) == second
+    assert current_run(run.root) is None
+
+
+def test_a_look_at_the_lock_keeps_nobody_from_training(run: Run) -> None:
+    """`holder` takes the lock for an instant; here that instant is long."""
+    with training_lock(run.root, run):
+        pass
+    looking = os.open(run.root / ".lock", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.1, os.close, (looking,)).start()
+    with training_lock(run.root, run):
+        assert current_run(run.root) == run
+
+
+TRAIN = """
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, os.environ["REPOSITORY"])
+from ddpo.runs import open_run, training_lock
+print("arguments", *sys.argv[1:])
+run = open_run(Path(sys.argv[4]), sys.argv[2])
+with training_lock(run.root, run):
+    run.write_status(state="running", pid=os.getpid())
+    while not run.stop_requested():
+        time.sleep(0.01)
+    run.clear_stop()
+    run.write_status(state="stopped")
+"""
+
+
+def test_a_started_process_is_on_its_own_and_stops_on_request(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.py").write_text(TRAIN)
+    monkeypatch.setattr(runs, "TRAIN_SPACE", tmp_path / "train.py")
+    monkeypatch.setenv("REPOSITORY", str(REPOSITORY))
+    run.request_stop()  # of an earlier time
+    pid = runs.start_process(run, time_budget=90)
+    assert not run.stop_requested()
+    assert run.status().state in ("starting", "running") and current_run(run.root) == run
+    with pytest.raises(Busy):
+        runs.start_process(create_run(run.root, SPEC))  # also before the first one has the lock
+    wait_for(lambda: run.status().state == "running")
+    assert run.status().pid == pid and os.getsid(pid) == pid != os.getsid(0)
+    run.request_stop()
+    wait_for(lambda: run.status().state == "stopped")
+    wait_for(lambda: current_run(run.root) is None)
+    arguments = f"arguments resume {run.id} --root {run.root.resolve()} --time-budget 90"
+    assert (run.folder / "log.txt").read_text().strip() == arguments
+
+
+def test_a_process_that_cannot_begin_is_told_of(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.py").write_text("raise SystemExit('no luck')")
+    monkeypatch.setattr(runs, "TRAIN_SPACE", tmp_path / "train.py")
+    runs.start_process(run)
+    wait_for(lambda: run.status().state == "failed")
+    assert "ended with code 1 before it began" in str(run.status().error)
+    assert (run.folder / "log.txt").read_text() == "no luck\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, "runs"), ({"DDPO_RUNS": "/somewhere/else"}, "/somewhere/else"), ({"SPACE_ID": "me/space"}, None)],
+)
+def test_the_root_is_where_the_environment_says(
+    environment: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DDPO_RUNS", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    on_a_space = "/data/runs" if os.access("/data", os.W_OK) else "runs"
+    assert runs.runs_root() == Path(expected or on_a_space)
+
+
+def test_durations_read_well() -> None:
+    assert [in_words(seconds) for seconds in (5, 60, 725, 3600, 7500)] == [
+        "less than a minute", "1 minute", "12 minutes", "1 hour", "2 hours 5 minutes",
+    ]  # fmt: skip
+
+
+def test_nothing_slow_is_imported() -> None:
+    code = "import sys, ddpo.runs, ddpo.diagnosis; print(sorted({'torch', 'diffusers', 'gradio'} & sys.modules.keys()))"
+    output = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert output.stdout == "[]\n"

@@ -1,0 +1,281 @@
+"""Whole runs through train_space.py: killed at any moment, stopped, out of time, failing, on two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDPMPipeline
+from safetensors.torch import load_file
+
+from ddpo.runs import Run, create_run, list_runs, training_lock
+from tests.serving import ROOT
+
+TINY = [
+    "--epochs", "3", "--batches-per-epoch", "2", "--batch-size", "4", "--sampling-steps", "4", "--trained-steps", "2",
+    "--inner-epochs", "2", "--ema-decay", "0.5", "--kl-weight", "0.1", "--learning-rate", "1e-3",
+]  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def command(root: Path, *arguments: object, launcher: Sequence[str] = (sys.executable,)) -> list[str]:
+    return [*launcher, str(ROOT / "train_space.py"), "--root", str(root), *map(str, arguments)]
+
+
+def environment(**variables: str) -> Mapping[str, str]:
+    return {
+        **os.environ, "DDPO_PRECISION": "float32", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "", **variables,
+    }  # fmt: skip
+
+
+def train_space(root: Path, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    launcher = options.pop("launcher", (sys.executable,))
+    return subprocess.run(
+        command(root, *arguments, launcher=launcher),  # type: ignore[arg-type]
+        cwd=options.pop("cwd", ROOT), env=environment(), capture_output=True, text=True, timeout=240,  # type: ignore[call-overload]
+    )  # fmt: skip
+
+
+def start(root: Path, model: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return train_space(root, "start", "--base", model, "--reward", "colourfulness", *TINY, *arguments)
+
+
+def weights(run: Run) -> dict[str, torch.Tensor]:
+    return load_file(run.result / "unet" / "diffusion_pytorch_model.safetensors")
+
+
+def only_run(root: Path) -> Run:
+    (run,) = list_runs(root)
+    return run
+
+
+def assert_same_weights(one: Run, other: Run, tolerance: float = 0.0) -> None:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    assert max(float((first[name] - second[name]).abs().max()) for name in first) <= tolerance
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nothing disturbed."""
+    root = tmp_path_factory.mktemp("whole")
+    done = start(root, tiny_folder)
+    assert done.returncode == 0, done.stderr
+    return only_run(root)
+
+
+def test_a_finished_run_leaves_its_metrics_its_pictures_and_a_pipeline(whole: Run, tiny_folder: Path) -> None:
+    status = whole.status()
+    assert (status.state, status.epoch, status.step, status.steps) == ("finished", 3, 21, 21)
+    assert [line["epoch"] for line in whole.epochs()] == [1, 2, 3]
+    assert [line["step"] for line in whole.metrics() if line["kind"] == "update"] == [*range(4, 8), *range(11, 15), *range(18, 22)]
+    assert all(line["first_ratio_deviation"] == 0 for line in whole.epochs())
+    assert [epoch for epoch, _ in whole.samples()] == [0, 1, 2, 3]
+    picture = DDPMPipeline.from_pretrained(whole.result)(num_inference_steps=2).images[0]
+    assert picture.size == (16, 16)
+    before = load_file(tiny_folder / "unet" / "diffusion_pytorch_model.safetensors")
+    assert any(not torch.equal(before[name], after) for name, after in weights(whole).items())
+
+
+def test_twenty_kills_at_random_moments_change_nothing(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run = only_run(root)
+    killer = subprocess.run(
+        [sys.executable, "-c", KILLER, str(root), run.id], cwd=ROOT, env=environment(), capture_output=True, text=True,
+        timeout=240,
+    )  # fmt: skip
+    assert killer.stdout.split()[-2:] == ["20", "kills"], killer.stderr
+    done = train_space(root, "resume", run.id)
+    assert done.returncode == 0, done.stderr
+    assert_same_weights(run, whole)
+    steps = [(line["kind"], line["step"]) for line in run.metrics()]
+    assert steps == [(line["kind"], line["step"]) for line in whole.metrics()]
+    timing = ("seconds", "samples_per_second")
+    for ours, theirs in zip(run.metrics(), whole.metrics(), strict=True):
+        assert {k: v for k, v in ours.items() if k not in timing} == {k: v for k, v in theirs.items() if k not in timing}
+
+
+# Imports once and trains in forks of itself, which it kills; every step is saved, so that many kills fall into a saving.
+# A process that gets to the end does it over from an earlier checkpoint, so that no kill comes too late.
+KILLER = """
+import os, random, shutil, signal, sys, time
+from pathlib import Path
+import ddpo.worker as worker
+from ddpo.runs import open_run
+worker.CHECKPOINT_SECONDS = 0.0
+record = worker._Worker._record
+def eager(self, event):
+    record(self, event)
+    self._save_checkpoint()
+worker._Worker._record = eager
+run, rng, kills = open_run(Path(sys.argv[1]), sys.argv[2]), random.Random(0), 0
+while kills < 20:
+    child = os.fork()
+    if child == 0:
+        worker.carry_out(run)
+        os._exit(0)
+    time.sleep(rng.uniform(0.02, 0.6))
+    os.kill(child, signal.SIGKILL)
+    _, code = os.waitpid(child, 0)
+    if os.WIFSIGNALED(code):
+        kills += 1
+    if run.status().state == "finished":
+        shutil.rmtree(run.folder / "checkpoints")
+print(kills, "kills", flush=True)
+"""
+
+
+def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run = only_run(root)
+    process = subprocess.Popen(
+        command(root, "resume", run.id), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    wait_for(lambda: run.status().step >= 2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and f"resume {run.id}" in out and "Traceback" not in out + err
+    assert run.status().state == "stopped" and 2 <= run.status().step < 21 and run.has_result()
+    assert train_space(root, "resume", "latest").returncode == 0
+    assert_same_weights(run, whole)
+
+
+def test_a_run_in_slices_of_time_ends_like_one_in_one_go(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run, codes = only_run(root), []
+    for _ in range(20):
+        # So short a time is up after the first step: every slice does one, and the checkpoint is inside of it.
+        done = train_space(root, "resume", run.id, "--time-budget", "0.1" if len(codes) < 4 else "1h")
+        codes.append(done.returncode)
+        if done.returncode != 4:
+            break
+        assert run.status().step == len(codes) and run.status().state == "stopped"
+    assert codes == [4, 4, 4, 4, 0]
+    assert_same_weights(run, whole)
+
+
+def test_two_processes_end_like_one_with_twice_the_batch(whole: Run, root: Path) -> None:
+    halved = [*TINY]
+    halved[halved.index("--batch-size") + 1] = "2"
+    # `accelerate launch` starts several processes on GPUs only; on a CPU its processes come from torchrun.
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = train_space(
+        root, "start", "--base", whole.spec.base, "--reward", "colourfulness", *halved, launcher=launcher
+    )
+    assert done.returncode == 0, done.stderr
+    run = only_run(root)
+    assert_same_weights(run, whole, tolerance=1e-5)
+    ours, theirs = run.epochs()[-1], whole.epochs()[-1]
+    assert ours["reward_mean"] == pytest.approx(theirs["reward_mean"], abs=1e-3)
+    assert ours["samples"] == theirs["samples"] == 24
+
+
+def test_tensorboard_gets_the_curve(whole: Run, root: Path) -> None:
+    done = start(root, Path(whole.spec.base), "--epochs", "1", "--log-with", "tensorboard")
+    assert done.returncode == 0, done.stderr
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(root / "trackers" / only_run(root).id))
+    events.Reload()
+    assert len(events.Scalars("reward_mean")) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("raise ValueError('no model of taste')", "no model of taste"),
+        ("return images.mean((1, 2, 3)) * float('nan')", "not finite"),
+        ("return images.mean((1, 2, 3))[:2]", "finite scores"),
+    ],
+)
+def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(
+    root: Path, tiny_folder: Path, tmp_path: Path, body: str, words: str
+) -> None:
+    file = tmp_path / "own_reward.py"
+    good = "return images.mean((1, 2, 3))"
+    source = f"calls = 0\ndef score(images):\n    global calls\n    calls += 1\n    if calls == 2:\n        {body}\n    {good}\n"
+    file.write_text(source)
+    arguments = ["start", "--base", tiny_folder, "--reward", "own_reward:score", *TINY]
+    done = train_space(root, *arguments, cwd=tmp_path)
+    run = only_run(root)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert words in done.stderr and words in str(run.status().error) and run.status().state == "failed"
+    assert [line["epoch"] for line in run.epochs()] == [1] and "resume" in done.stderr
+    file.write_text(f"def score(images):\n    {good}\n")
+    assert train_space(root, "resume", "latest", cwd=tmp_path).returncode == 0
+    assert [line["epoch"] for line in run.epochs()] == [1, 2, 3] and run.status().state == "finished"
+
+
+def test_a_damaged_checkpoint_is_told_of_and_costs_only_what_came_after_the_one_before(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run = only_run(root)
+    for _ in range(2):
+        train_space(root, "resume", run.id, "--time-budget", "0.1")
+    newest = max((run.folder / "checkpoints").glob("*.pt"))
+    os.truncate(newest, newest.stat().st_size // 2)
+    train_space(root, "resume", run.id, "--time-budget", "0.1")
+    assert run.status().step == 2
+    assert train_space(root, "resume", run.id).returncode == 0
+    assert_same_weights(run, whole)
+
+
+def test_a_second_run_is_told_which_one_is_training(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run = only_run(root)
+    with training_lock(root, run):
+        done = start(root, Path(whole.spec.base))
+    assert done.returncode == 3 and run.id in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["start", "--epochs", "0"], "epochs must be at least 1"),
+        (["start", "--epoch-count", "3"], "--epoch-count"),
+        (["start", "--recipe", "slow"], "quick, short, paper"),
+        (["start", "--reward", "beauty"], "photographic"),
+        (["start", "--pair", "church-1"], "church-64"),
+        (["start", "--time-budget", "soon"], "10m"),
+        (["resume", "nothing"], "nothing"),
+        (["status"], "no runs yet"),
+        (["launch"], "launch"),
+    ],
+)
+def test_wrong_usage_gets_one_sentence_and_code_2(root: Path, arguments: list[str], words: str) -> None:
+    done = train_space(root, *arguments)
+    assert done.returncode == 2 and words in done.stderr
+    assert done.stderr.count("\n") == 1 and not list_runs(root)
+
+
+def test_list_status_and_export_tell_of_a_run(whole: Run, tmp_path: Path) -> None:
+    listed = train_space(whole.root, "list").stdout
+    assert whole.id in listed and "finished" in listed
+    status = json.loads(train_space(whole.root, "status", whole.id, "--json").stdout)
+    assert status["epoch"] == 3 and status["state"] == "finished" and status["diagnosis"]["sentence"]
+    target = tmp_path / "exported"
+    assert train_space(whole.root, "export", "latest", target).returncode == 0
+    assert DDPMPipeline.from_pretrained(target).unet.config.sample_size == 16
+    again = train_space(whole.root, "export", "latest", target)
+    assert again.returncode != 0 and "already" in again.stderr
+
+
+def wait_for(condition: object, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

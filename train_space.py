@@ -1,0 +1,12 @@
+"""Finetune a diffusion model with DDPO from the command line.
+
+    python train_space.py start --pair church-64 --reward photographic --recipe quick
+    accelerate launch --num_processes 2 train_space.py start --base my/model --reward my_rewards:sharpness
+
+Exit codes: 0 finished, or stopped on request; 1 failed; 2 wrong usage; 3 another run is training; 4 out of time.
+"""
+
+from ddpo.command_line import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
