@@ -24,14 +24,24 @@ def add_adapters(unet: nn.Module, rank: int, seed: int) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
-        raise UserError("lora_rank above 0 needs peft: install it with `pip install peft`.") from error
+        raise UserError("Training with weights lora needs peft: install it with `pip install peft`.") from error
     layers = [name for name, layer in unet.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     if not layers:
-        raise UserError("LoRA finds no convolution and no linear layer in this network; set lora_rank to 0.")
+        raise UserError("LoRA finds no convolution and no linear layer in this network; set weights to all.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), unet)
     unet.eval()
+
+
+def train_biases_only(unet: nn.Module) -> None:
+    """Freeze all but the biases and the weights of one dimension, which are those of normalisation layers.
+
+    Ben Zaken et al. 2022 ("BitFit"): a network can be steered by them. They are so few that the noise of a policy
+    gradient, which moves every weight, moves the network much less.
+    """
+    for name, weight in unet.named_parameters():
+        weight.requires_grad_(weight.dim() == 1 or name.endswith("bias"))
 
 
 def merge_adapters(unet: nn.Module) -> nn.Module:

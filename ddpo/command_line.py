@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ddpo import rewards
 from ddpo.catalog import DEFAULT_PAIR, PAIRS, get_pair
 from ddpo.config import RECIPES, Setting, make_config, settings
-
+from ddpo.diagnosis import diagnose
 from ddpo.errors import UserError
-from ddpo.runs import Busy, Run, RunSpec, create_run, in_words, list_runs, open_run, runs_root
+from ddpo.runs import Busy, Run, RunSpec, check_idle, create_run, in_words, list_runs, open_run, runs_root
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -139,6 +139,7 @@ def _start(options: argparse.Namespace) -> int:
     base = options.base if pair is None else pair.base
     reward = options.reward or (pair.reward if pair else "photographic")
     rewards.get(reward, own_functions=True)
+    check_idle(_root(options))  # before a run is made that could not be trained
     spec = RunSpec(pair.name if pair else None, base, reward, options.recipe, config)
     return _train(options, lambda: create_run(_root(options), spec))
 
@@ -198,8 +199,6 @@ def _report_end(run: Run, outcome: Outcome) -> int:
 def _status(options: argparse.Namespace) -> int:
     run = _open(options)
     status, epochs = run.status(), run.epochs()
-    from ddpo.diagnosis import diagnose
-
     diagnosis = diagnose(epochs)
     if options.json:
         print(json.dumps({"id": run.id, **asdict(status), "last_epoch": epochs[-1:], "diagnosis": asdict(diagnosis)}))
@@ -283,7 +282,9 @@ def _accelerator(options: argparse.Namespace) -> Accelerator | None:
 
     try:
         # Without a GPU accelerate has to be told to let the processes talk over the CPU.
-        return Accelerator(cpu=not torch.cuda.is_available(), log_with=options.log_with, project_dir=str(_root(options) / "trackers"))
+        return Accelerator(
+            cpu=not torch.cuda.is_available(), log_with=options.log_with, project_dir=str(_root(options) / "trackers")
+        )
     except (ImportError, ValueError) as error:
         raise UserError(f"--log-with {options.log_with} needs a package that is not installed: {error}") from error
 

@@ -139,7 +139,13 @@ class TrainConfig:
         0.0, "per optimizer step, of the average of the weights that is the result; 0: the last weights", 0, 1,
         open_high=True,
     )  # fmt: skip
-    lora_rank: int = _setting(0, "rank of the low-rank updates that are trained (needs peft); 0: all weights", 0, 1024)
+    weights: str = _setting(
+        "all",
+        "which weights are trained: all, or only biases and the scales and shifts of normalisation layers (BitFit), "
+        "or low-rank updates beside them (LoRA, needs peft)",
+        choices=("all", "biases", "lora"),
+    )
+    lora_rank: int = _setting(8, "rank of the low-rank updates, with weights lora", 1, 1024)
     gradient_checkpointing: bool = _setting(False, "compute activations twice instead of keeping them, to save memory")
     seed: int = _setting(0, "of all random numbers", 0, 2**32 - 1)
 

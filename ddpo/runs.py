@@ -29,8 +29,8 @@ from ddpo.files import read_json, storage_error, write_json
 from ddpo.run_folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
 
 __all__ = [
-    "STATES", "Busy", "Run", "RunSpec", "RunStatus", "create_run", "current_run", "in_words", "list_runs", "open_run",
-    "runs_root", "start_process", "training_lock",
+    "STATES", "Busy", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run", "in_words", "list_runs",
+    "open_run", "runs_root", "start_process", "training_lock",
 ]  # fmt: skip
 
 TRAIN_SPACE = Path(__file__).resolve().parent.parent / "train_space.py"
@@ -144,6 +144,17 @@ def current_run(root: Path) -> Run | None:
         return None
 
 
+def check_idle(root: Path) -> None:
+    """Make sure that nothing trains, or is about to.
+
+    Raises:
+        Busy: something does; the sentence says which run, since when and for how long yet.
+    """
+    training = current_run(root)
+    if training is not None:
+        raise _busy(root, {"id": training.id, **(locks.holder(lock_path(root)) or {})})
+
+
 def start_process(run: Run, time_budget: float | None = None) -> int:
     """Train a run, from the beginning or from where it stopped, in a process that outlives this one.
 
@@ -160,9 +171,7 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
         Busy: another run trains, or this one already does.
         UserError: the disk refuses, or no process can be started.
     """
-    training = current_run(run.root)
-    if training is not None:
-        raise _busy(run.root, {"id": training.id, **(locks.holder(lock_path(run.root)) or {})})
+    check_idle(run.root)
     run.clear_stop()
     started = datetime.now(timezone.utc).isoformat()  # also tells this start from any other
     run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ddpo.adapters import add_adapters, merge_adapters, use_gradient_checkpointing
+from ddpo.adapters import add_adapters, merge_adapters, train_biases_only, use_gradient_checkpointing
 from ddpo.config import TrainConfig
 from ddpo.diversity import describe_pictures, spread
 from ddpo.errors import UserError
@@ -123,8 +123,10 @@ class Trainer:
     ) -> None:
         self.base = copy.deepcopy(unet).eval().requires_grad_(False)
         self.unet = unet.eval().requires_grad_(True)
-        if config.lora_rank > 0:
+        if config.weights == "lora":
             add_adapters(self.unet, config.lora_rank, config.seed)
+        elif config.weights == "biases":
+            train_biases_only(self.unet)
         if config.gradient_checkpointing:
             use_gradient_checkpointing(self.unet)
         self.trainable = {name: weight for name, weight in self.unet.named_parameters() if weight.requires_grad}

@@ -145,7 +145,8 @@ class _Worker:
     def __init__(self, run: Run, processes: Processes, on_step: Callable[[StepDone], None] | None) -> None:
         self.run, self.processes, self.on_step = run, processes, on_step
         if processes.is_main:
-            run.clear_stop()
+            if not run.is_about_to_train():  # else the page started it a moment ago, and may want to stop it already
+                run.clear_stop()
             run.write_status(state="starting", pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(run.spec.base, self.compute)
@@ -256,5 +257,6 @@ class _Worker:
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
             raise storage_error(error, self.run.folder, "The finetuned model") from error
+        self.run.clear_stop()
         notice = "The time was up; resume it to go on." if outcome == "out of time" else None
         self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -82,7 +81,11 @@ def test_a_finished_run_leaves_its_metrics_its_pictures_and_a_pipeline(whole: Ru
     status = whole.status()
     assert (status.state, status.epoch, status.step, status.steps) == ("finished", 3, 21, 21)
     assert [line["epoch"] for line in whole.epochs()] == [1, 2, 3]
-    assert [line["step"] for line in whole.metrics() if line["kind"] == "update"] == [*range(4, 8), *range(11, 15), *range(18, 22)]
+    assert [line["step"] for line in whole.metrics() if line["kind"] == "update"] == [
+        *range(4, 8),
+        *range(11, 15),
+        *range(18, 22),
+    ]
     assert all(line["first_ratio_deviation"] == 0 for line in whole.epochs())
     assert [epoch for epoch, _ in whole.samples()] == [0, 1, 2, 3]
     picture = DDPMPipeline.from_pretrained(whole.result)(num_inference_steps=2).images[0]
@@ -106,10 +109,12 @@ def test_twenty_kills_at_random_moments_change_nothing(whole: Run, root: Path) -
     assert steps == [(line["kind"], line["step"]) for line in whole.metrics()]
     timing = ("seconds", "samples_per_second")
     for ours, theirs in zip(run.metrics(), whole.metrics(), strict=True):
-        assert {k: v for k, v in ours.items() if k not in timing} == {k: v for k, v in theirs.items() if k not in timing}
+        assert {k: v for k, v in ours.items() if k not in timing} == {
+            k: v for k, v in theirs.items() if k not in timing
+        }
 
 
-# Imports once and trains in forks of itself, which it kills; every step is saved, so that many kills fall into a saving.
+# Imports once and trains in forks of itself, which it kills; every step is saved, so many kills fall into a saving.
 # A process that gets to the end does it over from an earlier checkpoint, so that no kill comes too late.
 KILLER = """
 import os, random, shutil, signal, sys, time
@@ -157,7 +162,8 @@ def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(whole: Run, root: 
 
 def test_a_run_in_slices_of_time_ends_like_one_in_one_go(whole: Run, root: Path) -> None:
     create_run(root, whole.spec)
-    run, codes = only_run(root), []
+    run = only_run(root)
+    codes: list[int] = []
     for _ in range(20):
         # So short a time is up after the first step: every slice does one, and the checkpoint is inside of it.
         done = train_space(root, "resume", run.id, "--time-budget", "0.1" if len(codes) < 4 else "1h")
@@ -208,8 +214,8 @@ def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(
 ) -> None:
     file = tmp_path / "own_reward.py"
     good = "return images.mean((1, 2, 3))"
-    source = f"calls = 0\ndef score(images):\n    global calls\n    calls += 1\n    if calls == 2:\n        {body}\n    {good}\n"
-    file.write_text(source)
+    head = "calls = 0\ndef score(images):\n    global calls\n    calls += 1"
+    file.write_text(f"{head}\n    if calls == 2:\n        {body}\n    {good}\n")
     arguments = ["start", "--base", tiny_folder, "--reward", "own_reward:score", *TINY]
     done = train_space(root, *arguments, cwd=tmp_path)
     run = only_run(root)
@@ -240,6 +246,7 @@ def test_a_second_run_is_told_which_one_is_training(whole: Run, root: Path) -> N
     with training_lock(root, run):
         done = start(root, Path(whole.spec.base))
     assert done.returncode == 3 and run.id in done.stderr and "Traceback" not in done.stderr
+    assert only_run(root).id == run.id  # no run is left behind that never trained
 
 
 @pytest.mark.parametrize(

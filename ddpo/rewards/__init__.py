@@ -213,6 +213,11 @@ def names() -> tuple[str, ...]:
     return tuple(REWARDS)
 
 
+def choices() -> list[tuple[str, str]]:
+    """Titles and names of the rewards that a list can offer here: nothing is missing, and no words have to be added."""
+    return [(spec.title, spec.name) for spec in REWARDS.values() if not spec.argument and spec.obstacle() is None]
+
+
 def get(name: str, own_functions: bool = False) -> RewardSpec:
     """Look a reward up.
 

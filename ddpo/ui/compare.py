@@ -12,14 +12,12 @@ from typing import Any
 import gradio as gr
 
 from ddpo import export, rewards, schedulers
-from ddpo.catalog import DEFAULT_PAIR, PAIRS
+from ddpo.catalog import DEFAULT_PAIR, PAIRS, all_pairs
 from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, ComparisonSettings, Progress
 from ddpo.ui import views
-from ddpo.ui.inputs import OpenNumber, OpenSlider
-from ddpo.ui.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
+from ddpo.ui.inputs import OpenDropdown, OpenNumber, OpenSlider
+from ddpo.ui.running import ONE_AT_A_TIME, PRIVATE, QUICK, follow, make_settings, on_space, sentences
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
 TROUBLE = "This could not be compared"
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
 
@@ -60,8 +58,8 @@ class Results:
     state: gr.State
 
 
-def build() -> None:
-    """Lay the tab out and connect it."""
+def build() -> dict[str, gr.Component]:
+    """Lay the tab out and connect it; returns its controls by the names in FIELDS."""
     with gr.Row(elem_id="compare-tab", equal_height=False):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             controls = _build_controls()
@@ -73,15 +71,22 @@ def build() -> None:
         with gr.Column(scale=3, min_width=320, elem_id="results"):
             results = _build_results(compare, cancel)
     _connect(controls, results)
+    return dict(zip(FIELDS, controls, strict=True))
+
+
+def pair_choices() -> Any:
+    """An update of the list of pairs, which grows with every run that is finished."""
+    return gr.update(choices=[(pair.title, pair.name) for pair in all_pairs()])
 
 
 def _build_controls() -> list[gr.Component]:
     """The controls, in the order of FIELDS."""
     default = schedulers.get_scheduler("ddim")
     with gr.Group(elem_id="settings"):
-        pair = gr.Dropdown([(p.title, p.name) for p in PAIRS.values()], value=DEFAULT_PAIR, label="Model pair")
-        scorers = [(r.title, r.name) for r in rewards.REWARDS.values()]
-        scorer = gr.Dropdown(scorers, value="photographic", label="Scorer")
+        pair = OpenDropdown(
+            [(p.title, p.name) for p in PAIRS.values()], value=DEFAULT_PAIR, label="Model pair", elem_id="pair"
+        )
+        scorer = gr.Dropdown(rewards.choices(), value="photographic", label="Scorer")
         choices = [(s.title, s.name) for s in schedulers.SCHEDULERS.values()]
         scheduler = gr.Dropdown(choices, value=default.name, label="Noise scheduler", elem_id="scheduler")
         about = gr.HTML(_about_scheduler(default.name), elem_id="about-scheduler")

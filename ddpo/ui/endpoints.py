@@ -15,7 +15,7 @@ from gradio.components.api_component import Api
 from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import export, rewards, schedulers
-from ddpo.catalog import DEFAULT_PAIR, PAIRS
+from ddpo.catalog import DEFAULT_PAIR, all_pairs
 from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, score_picture
 from ddpo.ui.inputs import Upload
 from ddpo.ui.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
@@ -37,7 +37,8 @@ SCORE = (
     "2048 pixels are reduced to that first)."
 )
 MODELS = (
-    "What can be asked for: the model pairs, the noise schedulers (default_steps, min_steps, max_steps, whether they "
+    "What can be asked for: the model pairs (finetuning runs with a result among them, as run:<id>), "
+    "the noise schedulers (default_steps, min_steps, max_steps, whether they "
     "take eta) and the scorers (range, unit, source). The names are those that /compare and /score take."
 )
 
@@ -45,15 +46,15 @@ MODELS = (
 def build() -> None:
     """Add the endpoints to the page that is being built; none of them shows on it."""
     inputs = [
-        _parameter(str, DEFAULT_PAIR, "Model pair", "Name of a model pair, see /models."),
-        _parameter(str, "ddim", "Noise scheduler", "Name of a noise scheduler, see /models."),
-        _parameter(int | None, None, "Steps", f"Denoising steps, up to {schedulers.MAX_STEPS}; None: its default."),
-        _parameter(float, 0.0, "eta", "Share of noise in [0, 1], for DDIM; others ignore it."),
-        _parameter(int, 4, "Samples", f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ..."),
-        _parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
-        _parameter(str, "photographic", "Scorer", "Name of a scorer, see /models."),
-        _parameter(str | None, None, "Base folder", "Local folder of a model in place of the base; not on a Space."),
-        _parameter(str | None, None, "Tuned folder", "Local folder of a model in place of the tuned; not on a Space."),
+        parameter(str, DEFAULT_PAIR, "Model pair", "Name of a model pair, see /models."),
+        parameter(str, "ddim", "Noise scheduler", "Name of a noise scheduler, see /models."),
+        parameter(int | None, None, "Steps", f"Denoising steps, up to {schedulers.MAX_STEPS}; None: its default."),
+        parameter(float, 0.0, "eta", "Share of noise in [0, 1], for DDIM; others ignore it."),
+        parameter(int, 4, "Samples", f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ..."),
+        parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
+        parameter(str, "photographic", "Scorer", "Name of a scorer, see /models."),
+        parameter(str | None, None, "Base folder", "Local folder of a model in place of the base; not on a Space."),
+        parameter(str | None, None, "Tuned folder", "Local folder of a model in place of the tuned; not on a Space."),
     ]
     outputs = [
         gr.File(label="base", file_count="multiple", visible=False),
@@ -63,7 +64,7 @@ def build() -> None:
     trigger = gr.Button(visible=False)
     trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
     picture = Upload(label="Picture", type="filepath", visible=False)
-    scorer = _parameter(str, "photographic", "Scorer", "Name of a scorer, see /models.")
+    scorer = parameter(str, "photographic", "Scorer", "Name of a scorer, see /models.")
     verdict = gr.JSON(label="result", visible=False)
     trigger.click(
         score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
@@ -72,7 +73,7 @@ def build() -> None:
     events.api(models, api_name="models", api_description=MODELS, concurrency_limit=None)
 
 
-def _parameter(hint: Any, default: Any, label: str, description: str) -> Api:
+def parameter(hint: Any, default: Any, label: str, description: str) -> Api:
     """A typed parameter without a component on the page."""
     schema = {**python_type_to_json_schema(hint), "additional_description": description}
     return Api(default, schema, label)
@@ -131,7 +132,7 @@ def models() -> dict[str, Any]:
                 "reward": pair.reward,
                 "sample_size": pair.sample_size,
             }
-            for pair in PAIRS.values()
+            for pair in all_pairs()
         ],
         "schedulers": [
             {

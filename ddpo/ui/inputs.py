@@ -45,6 +45,16 @@ class OpenNumber(gr.Number):
         return payload
 
 
+class OpenDropdown(gr.Dropdown):
+    """A list whose choices may have changed since the page was opened."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        """The value, unchecked."""
+        return payload
+
+
 class Upload(gr.Image):
     """A picture field that hands on the path of whatever was uploaded, a picture or not."""
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from ddpo.ui import compare, endpoints, score
+from ddpo.ui import compare, endpoints, score, train, train_endpoints, training
+from ddpo.ui.running import QUICK
 
 TITLE = "DDPO Studio"
 STYLE = Path(__file__).with_name("style.css")
@@ -31,11 +32,18 @@ def build_demo() -> gr.Blocks:
     demo: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
         gr.HTML(HEADER)
-        with gr.Tab("Compare"):
-            compare.build()
-        with gr.Tab("Score a picture"):
-            score.build()
+        with gr.Tabs() as tabs:
+            with gr.Tab("Compare", id="compare") as compare_tab:
+                comparison = compare.build()
+            train_tab = gr.Tab("Train", id="train") if training.mode() != "off" else None
+            with gr.Tab("Score a picture", id="score") as score_tab:
+                score.build()
         endpoints.build()
+        if train_tab is not None:
+            with train_tab:
+                train.build(tabs, train_tab, [compare_tab, score_tab], comparison)
+            train_endpoints.build()
+        demo.load(compare.pair_choices, None, comparison["pair"], **QUICK)
     demo.queue(default_concurrency_limit=4)
     return demo
 

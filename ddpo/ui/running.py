@@ -20,6 +20,8 @@ logger = logging.getLogger("ddpo.ui")
 
 # The page and the endpoint wait in the same queue, and one comparison computes at a time.
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compare"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
+QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 UNEXPECTED = "Something went wrong on this side; the details are in the app's log. Please try again."
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from html import escape
-from typing import Any
 
 import gradio as gr
 
@@ -12,11 +11,10 @@ from ddpo import rewards
 from ddpo.comparison import score_picture
 from ddpo.rewards import RewardSpec
 from ddpo.ui.inputs import Upload
-from ddpo.ui.running import sentences
+from ddpo.ui.running import PRIVATE, sentences
 from ddpo.ui.uploads import open_upload
 from ddpo.ui.views import amount
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 EMPTY = '<div class="card note"><h2>No score yet</h2><p>Upload a picture, and its score appears here.</p></div>'
 TROUBLE = "This could not be scored"
 
@@ -28,9 +26,7 @@ def build() -> None:
             picture = Upload(
                 label="Picture", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="score-upload"
             )
-            scorer = gr.Dropdown(
-                [(r.title, r.name) for r in rewards.REWARDS.values()], value="photographic", label="Scorer"
-            )
+            scorer = gr.Dropdown(rewards.choices(), value="photographic", label="Scorer")
             button = gr.Button("Score", variant="primary", size="lg", elem_id="score-button")
         with gr.Column(scale=1, min_width=300):
             verdict = gr.HTML(EMPTY, elem_id="verdict")

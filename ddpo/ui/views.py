@@ -62,7 +62,9 @@ def duration(seconds: float) -> str:
         return "about 1 s"
     if seconds < 90:
         return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min"
+    if seconds < 90 * 60:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"
 
 
 def summary_card(result: ComparisonResult) -> str:

@@ -1,0 +1,110 @@
+"""Charts as inline SVG: they take the page's colours, scale with their box and need no library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+MAX_TIPS = 60  # places of a chart that say their value under the pointer
+HEADROOM = 0.06  # share of the height left free above and below
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a chart shows: one value an epoch, perhaps with a band around it."""
+
+    title: str
+    epochs: Sequence[int]
+    values: Sequence[float]
+    show: Callable[[float], str]  # a value in words
+    band: Sequence[tuple[float, float]] = ()  # low and high of every epoch
+    floor: float | None = None  # a value that the axis always reaches down to
+    reference: float | None = None  # where a dashed line stands
+    note: str = ""  # below the chart
+
+
+def chart(curve: Curve, wide: bool = False) -> str:
+    """The chart as HTML, with the newest value beside its title."""
+    if not curve.values:
+        return ""
+    low, high = _range(curve)
+    xs = [_share(epoch, curve.epochs[0], curve.epochs[-1]) for epoch in curve.epochs]
+    ys = [1 - _share(value, low, high) for value in curve.values]
+    last = curve.show(curve.values[-1])
+    label = f"{curve.title}, epoch {curve.epochs[0]} to {curve.epochs[-1]}, now {last}"
+    return (
+        f'<figure class="chart{" chart-wide" if wide else ""}">'
+        f"<figcaption><span>{escape(curve.title)}</span><b>{escape(last)}</b></figcaption>"
+        f'<div class="plot"><svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(label)}">{_band(curve, xs, low, high)}{_reference(curve, low, high)}'
+        f'<polyline class="curve" points="{_points(xs, ys)}"/></svg>'
+        f'<i class="dot" style="left:{xs[-1]:.2%};top:{ys[-1]:.2%}"></i>{_tips(curve, xs)}'
+        f"</div>{_axis(curve, low, high)}</figure>"
+    )
+
+
+def _axis(curve: Curve, low: float, high: float) -> str:
+    """Below the chart: its first and last epoch, and between them from where to where it reaches."""
+    between = f"{curve.show(low)} to {curve.show(high)}{curve.note}"
+    first, last = curve.epochs[0], curve.epochs[-1]
+    return f'<div class="axis"><span>epoch {first}</span><span>{escape(between)}</span><span>{last}</span></div>'
+
+
+def _range(curve: Curve) -> tuple[float, float]:
+    """Lowest and highest value of the axis."""
+    seen = [*curve.values, *(value for pair in curve.band for value in pair)]
+    seen += [value for value in (curve.floor, curve.reference) if value is not None]
+    low, high = min(seen), max(seen)
+    if high == low:
+        free = abs(low) / 10 or 1.0
+        return low if low == curve.floor else low - free, low + free
+    free = (high - low) * HEADROOM
+    return (low if low == curve.floor else low - free), high + free
+
+
+def _share(value: float, low: float, high: float) -> float:
+    return (value - low) / (high - low) if high > low else 0.5
+
+
+def _points(xs: Sequence[float], ys: Sequence[float]) -> str:
+    """A line needs two points: a single one becomes a level line."""
+    if len(xs) == 1:
+        return f"0,{100 * ys[0]:.2f} 100,{100 * ys[0]:.2f}"
+    return " ".join(f"{100 * x:.2f},{100 * y:.2f}" for x, y in zip(xs, ys, strict=True))
+
+
+def _band(curve: Curve, xs: Sequence[float], low: float, high: float) -> str:
+    if not curve.band:
+        return ""
+    edges = list(xs) if len(xs) > 1 else [0.0, 1.0]
+    pairs = list(curve.band) if len(xs) > 1 else [curve.band[0], curve.band[0]]
+    upper = _points(edges, [1 - _share(top, low, high) for _, top in pairs])
+    lower = _points(edges[::-1], [1 - _share(bottom, low, high) for bottom, _ in pairs[::-1]])
+    return f'<polygon class="band" points="{upper} {lower}"/>'
+
+
+def _reference(curve: Curve, low: float, high: float) -> str:
+    if curve.reference is None:
+        return ""
+    y = 100 * (1 - _share(curve.reference, low, high))
+    return f'<line class="reference" x1="0" x2="100" y1="{y:.2f}" y2="{y:.2f}"/>'
+
+
+def _tips(curve: Curve, xs: Sequence[float]) -> str:
+    """Unseen columns that say their epoch's value under the pointer."""
+    stride = -(-len(xs) // MAX_TIPS)
+    chosen = range(len(xs) - 1, -1, -stride)
+    width = 1 / max(1, len(chosen) - 1)
+    return "".join(
+        f'<u style="left:{xs[i] - width / 2:.2%};width:{width:.2%}" title="{escape(_tip(curve, i))}"></u>'
+        for i in chosen
+    )
+
+
+def _tip(curve: Curve, index: int) -> str:
+    text = f"epoch {curve.epochs[index]}: {curve.show(curve.values[index])}"
+    if curve.band:
+        low, high = curve.band[index]
+        text += f" ({curve.show(low)} to {curve.show(high)})"
+    return text

@@ -1,0 +1,200 @@
+"""The Train tab as a visitor sees it, with a run that really trains."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.run_folders import CHURCH, make_run
+from tests.serving import RunningApp, running_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Open = Callable[..., "Page"]
+WIDE, PHONE = (1440, 900), (390, 844)
+SLOW = 240_000  # milliseconds; a process that trains starts with importing torch, and the machine may be busy
+TINY = {"batches_per_epoch": 1, "batch_size": 2, "sampling_steps": 4, "trained_steps": 1}
+
+
+@pytest.fixture(scope="module")
+def training_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app with a folder of runs of its own."""
+    with running_app(tmp_path_factory.mktemp("training") / "log.txt") as serving:
+        yield serving
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> Iterator[Open]:
+    """Opens the Train tab of an app; in the end no page may have logged an error."""
+    pages: list[Page] = []
+    troubles: list[str] = []
+
+    def open_(app: RunningApp, size: tuple[int, int] = WIDE, theme: str = "light") -> Page:
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(f"{app.url}/?__theme={theme}")
+        show_tab(page)
+        pages.append(page)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not troubles
+
+
+def show_tab(page: Page) -> None:
+    page.wait_for_selector("#compare-button")
+    page.get_by_role("tab", name="Train").click()
+    page.wait_for_selector("#start-button")
+    page.wait_for_selector(".estimate")
+
+
+def set_number(page: Page, control: str, value: object) -> None:
+    field = page.locator(f"{control} input[type=number]")
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def wait_for_state(page: Page, state: str) -> None:
+    page.wait_for_selector(f".run-status.{state}", timeout=SLOW)
+
+
+def wait_for_epoch(page: Page, epoch: int) -> int:
+    """Waits until so many epochs are done, and returns how many are."""
+    done = "Number(document.querySelector('.run-status p')?.innerText.match(/epoch (\\d+) of/)?.[1] ?? 0)"
+    page.wait_for_function(f"{done} >= {epoch}", timeout=SLOW)
+    return int(page.evaluate(done))
+
+
+def overflow(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def test_a_first_visitor_sees_what_will_come_and_how_long_it_takes(training_app: RunningApp, open_tab: Open) -> None:
+    page = open_tab(training_app)
+    assert "Press Start" in page.inner_text("#run-status")
+    page.wait_for_function("document.querySelector('.estimate').innerText.includes('1,280 pictures in 20 epochs')")
+    assert not page.is_visible("#stop-button") and not page.is_visible("#resume-button")
+    button = page.locator("#start-button").bounding_box()
+    assert button is not None and button["y"] + button["height"] <= WIDE[1]  # seen without scrolling
+
+
+def test_a_recipe_fills_every_setting_and_the_estimate_follows(training_app: RunningApp, open_tab: Open) -> None:
+    page = open_tab(training_app)
+    page.get_by_role("button", name="All settings").click()
+    page.click("#train-recipe input")
+    page.get_by_role("option", name="As in the paper").click()
+    page.wait_for_function("document.querySelector('#setting-batch_size input').value === '128'")
+    page.wait_for_function("document.querySelector('.estimate').innerText.includes('25,600 pictures in 100 epochs')")
+    set_number(page, "#setting-trained_steps", 60)
+    page.wait_for_selector(".estimate.problem")
+    assert "trained_steps (60) must be below sampling_steps (50)" in page.inner_text(".estimate")
+    page.click("#start-button")
+    page.wait_for_selector("#train-notice .card")
+    assert "trained_steps (60)" in page.inner_text("#train-notice") and "Press Start" in page.inner_text("#run-status")
+
+
+def test_start_watch_reload_stop_resume_and_compare(
+    training_app: RunningApp, open_tab: Open, shots: Path, tmp_path: Path
+) -> None:
+    page = open_tab(training_app)
+    page.get_by_role("button", name="All settings").click()
+    set_number(page, "#setting-epochs", 60)
+    for name, value in TINY.items():
+        set_number(page, f"#setting-{name}", value)
+    page.get_by_role("button", name="All settings").click()
+    page.click("#start-button")
+    wait_for_state(page, "running")
+    wait_for_epoch(page, 2)
+    page.wait_for_selector(".chart .curve")
+    page.wait_for_function("document.querySelectorAll('.seed-grid img').length === 16")
+    page.screenshot(path=shots / "train-running-wide.png", full_page=True)
+
+    page.click("#start-button")  # a second one has to wait
+    page.wait_for_function("document.querySelector('#train-notice').innerText.includes('is training')")
+
+    page.reload()
+    show_tab(page)
+    wait_for_state(page, "running")
+    seen = wait_for_epoch(page, 3)
+    page.click("#stop-button")
+    wait_for_state(page, "stopped")
+    stopped = wait_for_epoch(page, seen)
+    page.wait_for_selector(".motion img")
+    assert page.evaluate("document.querySelector('.motion img').naturalWidth") > 200
+
+    set_number(page, "#epoch-slider", 1)
+    page.wait_for_function("document.querySelector('.panel.finetuned h3').innerText.startsWith('Epoch 1')")
+    with page.expect_download(timeout=SLOW) as download:
+        page.click("#download-run-button")
+    download.value.save_as(tmp_path / "result.zip")
+    with zipfile.ZipFile(tmp_path / "result.zip") as archive:
+        assert any(name.endswith("/model_index.json") for name in archive.namelist())
+
+    page.click("#resume-button")
+    wait_for_state(page, "running")
+    wait_for_epoch(page, stopped + 1)
+    page.click("#stop-button")
+    wait_for_state(page, "stopped")
+
+    page.click("#compare-run-button")
+    page.wait_for_selector("#compare-button:visible")
+    assert page.input_value("#pair input").startswith("Run of ")
+    set_number(page, "#steps", 3)
+    page.click("#compare-button")
+    page.wait_for_selector(".summary .how", timeout=SLOW)
+    assert "Run of " in page.inner_text(".summary .how")
+
+
+def test_a_run_is_chosen_from_the_list_and_pushed_only_after_a_look(
+    open_tab: Open, tmp_path: Path, tiny_folder: Path
+) -> None:
+    failed = make_run(tmp_path / "runs", "failed", 2, error="The disk is <b>full</b>.")
+    make_run(tmp_path / "runs", "finished", 4, result=tiny_folder)
+    with running_app(tmp_path / "log.txt") as app:
+        page = open_tab(app)
+        wait_for_state(page, "finished")
+        assert not page.is_visible("#stop-button") and not page.is_visible("#resume-button")
+        page.get_by_role("button", name="Push to the Hub").click()
+        assert not page.is_visible("#push-button")
+        page.fill("#push-repository textarea, #push-repository input", "not a name")
+        page.click("#push-plan-button")
+        page.wait_for_selector("#push-outcome .card")
+        assert "'not a name' cannot be" in page.inner_text("#push-outcome")
+        page.fill("#push-repository textarea, #push-repository input", "someone/churches")
+        page.click("#push-plan-button")
+        page.wait_for_selector("#push-button")
+        assert "unet/diffusion_pytorch_model.safetensors" in page.inner_text(".plan")
+        page.locator(f".run-row[data-run='{failed.id}']").click()
+        wait_for_state(page, "failed")
+        assert "The disk is <b>full</b>." in page.inner_text(".run-status .error")
+        assert page.is_visible("#resume-button") and not page.is_visible("#push")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "size"), [("wide", WIDE), ("phone", PHONE)])
+def test_nothing_is_wider_than_the_window(
+    open_tab: Open, shots: Path, shown_app: RunningApp, name: str, size: tuple[int, int], theme: str
+) -> None:
+    page = open_tab(shown_app, size, theme)
+    page.wait_for_selector(".motion img")
+    page.wait_for_function("[...document.querySelectorAll('#run img')].every((i) => i.naturalWidth)")
+    assert overflow(page) <= 0
+    page.screenshot(path=shots / f"train-done-{name}-{theme}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def shown_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app with a finished run."""
+    folder = tmp_path_factory.mktemp("shown")
+    make_run(folder / "runs", "failed", 1, error="The disk is full: free some space, then resume the run.")
+    make_run(folder / "runs", "finished", 12, epochs=12, result=CHURCH)
+    with running_app(folder / "log.txt") as serving:
+        yield serving
