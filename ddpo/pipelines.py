@@ -162,13 +162,16 @@ class ModelCache:
     """Keeps the last few models in memory, so that a second comparison starts at once."""
 
     def __init__(self, size: int = 4) -> None:
-        self._models: OrderedDict[tuple[str, str], DiffusionModel] = OrderedDict()
-        self._loading: dict[tuple[str, str], threading.Lock] = {}
+        self._models: OrderedDict[tuple[str, str, int], DiffusionModel] = OrderedDict()
+        self._loading: dict[tuple[str, str, int], threading.Lock] = {}
         self._size, self._lock = size, threading.Lock()
 
     def get(self, source: str, compute: Compute, progress: Progress | None = None) -> DiffusionModel:
-        """The model of that source, loaded on first use; others are not held up by it. Raises as `load_model` does."""
-        key = (source, str(compute.device))
+        """The model of that source, loaded on first use, and anew once the files of a folder have changed.
+
+        Others are not held up by it. Raises as `load_model` does.
+        """
+        key = (source, str(compute.device), _last_change(source))
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
         with loading:
@@ -181,6 +184,14 @@ class ModelCache:
                 while len(self._models) > self._size:
                     self._loading.pop(self._models.popitem(last=False)[0], None)
         return model
+
+
+def _last_change(source: str) -> int:
+    """When the newest file of a folder was written, as a run that goes on writes its result again; 0 for a Hub id."""
+    try:
+        return max((path.stat().st_mtime_ns for path in hub.as_path(source).rglob("*")), default=0)
+    except OSError:  # it is being written at this moment
+        return 0
 
 
 cache = ModelCache()

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from ddpo import rewards
 from ddpo.bundle import card, measure
-from ddpo.bundle.build import BUNDLE, COLLAPSE, FINETUNE, REWARD
+from ddpo.bundle.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, REWARD
 from ddpo.bundle.pretrain import PretrainConfig, Pretraining, build_noise_schedule, loss_weights
 from ddpo.bundle.scenes import Scene, draw_scene, draw_scenes
 from ddpo.catalog import PAIRS
@@ -70,7 +70,7 @@ def test_the_base_keeps_the_colours_of_the_scenes(compute: Compute, scheduler: s
 def test_the_card_says_what_was_measured() -> None:
     results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
     written = (BUNDLE / "README.md").read_text(encoding="utf-8")
-    assert written == card.render(results, PretrainConfig(), FINETUNE, COLLAPSE)
+    assert written == card.render(results, PretrainConfig(), FINETUNE, COLLAPSE, COLLAPSE_REWARD)
 
 
 # How it is made -------------------------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
-from ddpo.objective import advantages, clipped_surrogate
+from ddpo.objective import advantages, clipped_surrogate, regression_weights, score_function_loss
 
 
 def test_advantages_are_standardised_and_clipped() -> None:
@@ -17,6 +19,33 @@ def test_advantages_are_standardised_and_clipped() -> None:
 
 def test_equal_rewards_give_no_advantage_and_no_nan() -> None:
     assert torch.equal(advantages(torch.full((5,), 3.3), clip=5), torch.zeros(5))
+
+
+def test_a_group_is_judged_by_its_own_mean_and_all_by_one_deviation() -> None:
+    rewards = torch.tensor([1.0, 3.0, 10.0, 10.2])
+    result = advantages(rewards, clip=10, group_size=2)
+    deviation = math.sqrt((1.0**2 + 0.1**2) / 2)
+    torch.testing.assert_close(result, torch.tensor([-1.0, 1.0, -0.1, 0.1]) / deviation)
+
+
+def test_leave_one_out_compares_with_the_mean_of_the_others() -> None:
+    rewards = torch.tensor([1.0, 2.0, 6.0])
+    others = torch.stack([rewards[[1, 2]].mean(), rewards[[0, 2]].mean(), rewards[[0, 1]].mean()])
+    result = advantages(rewards, clip=10, leave_one_out=True)
+    torch.testing.assert_close(result, (rewards - others) / rewards.std(unbiased=False))
+
+
+def test_regression_weights_are_exponential_with_a_mean_of_one() -> None:
+    advantage = torch.tensor([-1.0, 0.0, 1.0])
+    weights = regression_weights(advantage, 0.5)
+    torch.testing.assert_close(weights.mean(), torch.tensor(1.0))
+    torch.testing.assert_close(weights[2] / weights[1], torch.tensor(math.exp(2.0)))
+
+
+def test_the_score_function_has_the_gradient_of_reinforce() -> None:
+    theta = torch.linspace(-1, 1, 5, requires_grad=True)
+    (gradient,) = torch.autograd.grad(score_function_loss(-theta.square(), torch.arange(5.0)), theta)
+    torch.testing.assert_close(gradient, torch.arange(5.0) * 2 * theta.detach() / 5)
 
 
 def test_gradient_at_ratio_one_is_that_of_reinforce() -> None:

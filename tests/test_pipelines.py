@@ -13,6 +13,7 @@ from diffusers import DDPMPipeline
 from ddpo.errors import UserError
 from ddpo.pipelines import ModelCache, load_model, save_model
 from ddpo.precision import Compute
+from tests.conftest import make_unet
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -45,6 +46,14 @@ def test_a_saved_model_does_not_tell_where_it_was_loaded_from(
 def test_the_cache_loads_a_model_once(tiny_folder: Path, compute: Compute) -> None:
     cache = ModelCache(size=1)
     assert cache.get(str(tiny_folder), compute) is cache.get(str(tiny_folder), compute)
+
+
+def test_the_cache_sees_that_a_folder_was_written_again(tiny_folder: Path, tmp_path: Path, compute: Compute) -> None:
+    cache, folder = ModelCache(), tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    before = cache.get(str(folder), compute)
+    save_model(make_unet(seed=1), before.scheduler_config, folder, torch.float32)
+    assert not same_weights(before.unet, cache.get(str(folder), compute).unet)
 
 
 def edit_config(folder: Path, **changes: object) -> None:

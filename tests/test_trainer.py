@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,11 +14,12 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
+from ddpo.checkpoint import load_checkpoint, save_checkpoint
 from ddpo.config import TrainConfig
 from ddpo.errors import UserError
 from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.precision import Compute, choose_compute
-from ddpo.trainer import EpochMetrics, Trainer
+from ddpo.trainer import EpochMetrics, Trainer, learning_rate_factor
 from tests.conftest import make_unet
 
 SHAPE = (3, 16, 16)
@@ -99,6 +102,26 @@ def test_a_linear_reward_on_gaussian_data_moves_to_its_known_optimum(compute: Co
     assert history[-1].reward_mean - history[0].reward_mean == pytest.approx(expected_gain, rel=0.25)
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [{"algorithm": "ddpo-is"}, {"algorithm": "ddpo-is", "baseline": "leave-one-out"}, {"algorithm": "ddpo-sf"},
+     {"algorithm": "rwr"}, {"window": "sliding", "trained_steps": 2, "group_size": 8},
+     {"window": "drawn", "trained_steps": 2, "group_size": 4}],
+    ids=lambda choice: "-".join(map(str, choice.values())),
+)  # fmt: skip
+def test_every_algorithm_raises_the_reward_in_the_analytic_case(compute: Compute, choice: dict[str, object]) -> None:
+    model = GaussianDenoiser(spread=0.1)
+    config = TrainConfig(
+        **{  # type: ignore[arg-type]
+            "epochs": 25, "batches_per_epoch": 2, "batch_size": 64, "sampling_steps": STEPS, "trained_steps": STEPS - 1,
+            "learning_rate": 4e-3, "clip_range": 1e-3, **choice,
+        }
+    )  # fmt: skip
+    history = list(epochs(Trainer(model, SCHEDULE, SHAPE, brightness, config, compute)))
+    gain = history[-1].reward_mean - history[0].reward_mean
+    assert gain > 5 * history[0].reward_std / math.sqrt(128)
+
+
 def finetune(config: TrainConfig, compute: Compute, reward: object = brightness) -> tuple[Trainer, list[EpochMetrics]]:
     schedule = NoiseSchedule(DDPMScheduler().alphas_cumprod, "v_prediction", 1.0)
     trainer = Trainer(make_unet(), schedule, SHAPE, reward, config, compute)  # type: ignore[arg-type]
@@ -124,15 +147,87 @@ def test_the_reward_rises_and_the_base_stays_as_it_was(compute: Compute) -> None
         assert torch.equal(frozen, original)
 
 
-def test_going_on_from_a_state_gives_the_same_weights(compute: Compute) -> None:
-    whole, _ = finetune(SHORT, compute)
-    first, _ = finetune(TrainConfig(**{**vars(SHORT), "epochs": 1}), compute)
+def fresh_trainer(config: TrainConfig, compute: Compute) -> Trainer:
     schedule = NoiseSchedule(DDPMScheduler().alphas_cumprod, "v_prediction", 1.0)
-    second = Trainer(make_unet(), schedule, SHAPE, brightness, SHORT, compute)
-    second.load_state_dict(first.state_dict())
-    assert [metrics.epoch for metrics in epochs(second)] == [2]
-    for a, b in zip(whole.unet.parameters(), second.unet.parameters(), strict=True):
+    return Trainer(make_unet(), schedule, SHAPE, brightness, config, compute)
+
+
+VARIANTS: list[dict[str, object]] = [
+    {"inner_epochs": 2, "accumulation": 2, "ema_decay": 0.5},
+    {"window": "sliding", "group_size": 2, "sampling_steps": 5},
+    {"algorithm": "rwr", "kl_weight": 0.0},
+    {"algorithm": "ddpo-sf"},
+    {"weights": "lora", "lora_rank": 2},
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant.values())))
+def test_going_on_from_any_step_gives_the_same_weights(
+    compute: Compute, tmp_path: Path, variant: dict[str, object]
+) -> None:
+    config = replace(SHORT, **variant)  # type: ignore[arg-type]
+    whole = fresh_trainer(config, compute)
+    stopped = fresh_trainer(config, compute)
+    steps = stopped.run()
+    for event in whole.run():
+        assert next(steps).step == event.step == whole.step
+        save_checkpoint(stopped.state_dict(), tmp_path / "state.pt")  # what is loaded went through a file
+        stopped = fresh_trainer(config, compute)
+        state = load_checkpoint(tmp_path / "state.pt")
+        assert state is not None
+        stopped.load_state_dict(state)
+        steps = stopped.run()
+    assert whole.step == whole.steps == stopped.step and next(steps, None) is None
+    for a, b in zip(whole.result().parameters(), stopped.result().parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(compute: Compute) -> None:
+    """With the same steps trained on; which are drawn for each part, so all of them are taken here."""
+    config = replace(SHORT, epochs=1, batches_per_epoch=1, trained_steps=3)
+    whole, parts = fresh_trainer(config, compute), fresh_trainer(replace(config, accumulation=4), compute)
+    list(whole.run())
+    list(parts.run())
+    for a, b in zip(whole.unet.parameters(), parts.unet.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_lora_changes_its_updates_only_and_merges_into_a_plain_network(compute: Compute) -> None:
+    trainer = fresh_trainer(replace(SHORT, weights="lora", lora_rank=2, learning_rate=1e-2), compute)
+    assert all("lora" in name for name in trainer.trainable)
+    list(trainer.run())
+    merged = trainer.result()
+    plain = make_unet()
+    assert merged.state_dict().keys() == plain.state_dict().keys()
+    x, t = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(0)), torch.tensor([500, 20])
+    with torch.no_grad():
+        torch.testing.assert_close(merged(x, t).sample, trainer.unet(x, t).sample, atol=1e-4, rtol=1e-4)
+        assert (merged(x, t).sample - plain.eval()(x, t).sample).abs().max() > 1e-3
+
+
+def test_with_weights_biases_nothing_else_moves(compute: Compute) -> None:
+    trainer = fresh_trainer(replace(SHORT, weights="biases"), compute)
+    list(trainer.run())
+    moved = {
+        name
+        for (name, before), after in zip(make_unet().named_parameters(), trainer.unet.parameters(), strict=True)
+        if not torch.equal(before, after)
+    }
+    assert moved and all(name.endswith("bias") or "norm" in name for name in moved)
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(compute: Compute) -> None:
+    plain, frugal = fresh_trainer(SHORT, compute), fresh_trainer(replace(SHORT, gradient_checkpointing=True), compute)
+    list(plain.run())
+    list(frugal.run())
+    for a, b in zip(plain.unet.parameters(), frugal.unet.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+def test_the_learning_rate_warms_up_and_falls_in_a_straight_line() -> None:
+    config = TrainConfig(epochs=5, warmup_epochs=1, final_learning_rate=0.2)
+    factors = [learning_rate_factor(epoch, config) for epoch in range(5)]
+    assert factors == pytest.approx([0.5, 0.8, 0.6, 0.4, 0.2])
 
 
 @pytest.mark.parametrize("bad", [lambda x: x.mean(), lambda x: torch.full((len(x),), float("nan"))])

@@ -7,7 +7,7 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.bundle.pretrain import PretrainConfig
-from ddpo.config import TrainConfig
+from ddpo.config import TrainConfig, settings
 from ddpo.schedulers import get_scheduler
 
 _CARD = """\
@@ -41,8 +41,8 @@ standard deviations of the base's own scores; diversity is `ddpo/diversity.py`'s
 
 {gains}
 
-A copy that was pushed too far on purpose (no KL penalty, {collapse_epochs} epochs) keeps {collapsed:.0%} of the base's
-diversity.
+The measure of diversity sees a collapse: a copy that was pushed too far on purpose (`{collapse_reward}`, no KL penalty,
+{collapse_epochs} epochs), until its pictures looked alike, keeps {collapsed:.0%} of the base's diversity.
 
 ## How close the base is to the drawings
 
@@ -57,11 +57,17 @@ Measured with `python -m ddpo.bundle measure` on {compute}. A scheduler without 
 
 Pretraining: {pretraining}.
 
-Finetuning: {finetuning}.
+Finetuning, where it differs from the defaults of `TrainConfig`: {finetuning}.
 """
 
 
-def render(results: dict[str, Any], pretraining: PretrainConfig, finetuning: TrainConfig, collapse: TrainConfig) -> str:
+def render(
+    results: dict[str, Any],
+    pretraining: PretrainConfig,
+    finetuning: TrainConfig,
+    collapse: TrainConfig,
+    collapse_reward: str,
+) -> str:
     """The card as Markdown.
 
     Args:
@@ -69,6 +75,7 @@ def render(results: dict[str, Any], pretraining: PretrainConfig, finetuning: Tra
         pretraining: how the base was trained.
         finetuning: how tuned/ was made.
         collapse: how the copy was made that the measure of diversity is checked on.
+        collapse_reward: what that copy was finetuned on.
     """
     reward, scenes = results["reward"], results["scenes"]
     return _CARD.format(
@@ -77,11 +84,12 @@ def render(results: dict[str, Any], pretraining: PretrainConfig, finetuning: Tra
         scenes=scenes["count"],
         gains=_gains(results, rewards.get(reward).decimals),
         appearance=_appearance(results),
+        collapse_reward=collapse_reward,
         collapsed=results["collapsed_diversity_kept"],
         collapse_epochs=collapse.epochs,
         compute=results["compute"],
-        pretraining=_fields(pretraining),
-        finetuning=_fields(finetuning),
+        pretraining=_fields(asdict(pretraining)),
+        finetuning=_fields({s.name: v for s in settings() if (v := getattr(finetuning, s.name)) != s.default}),
     )
 
 
@@ -115,5 +123,5 @@ def _appearance(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _fields(config: PretrainConfig | TrainConfig) -> str:
-    return ", ".join(f"{name} {value}" for name, value in asdict(config).items())
+def _fields(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -24,7 +24,7 @@ from ddpo.sampling import sample_pictures
 
 FIRST_SEED = 10_000  # of seeds that training never saw: its own are above 2^40
 BATCH = 32
-SCHEDULES = {"ddim": (50, 256), "pndm": (50, 256), "ddpm": (1000, 64)}  # steps and seeds; DDPM takes 20 times as long
+SCHEDULES = {"ddim": (50, 256), "pndm": (50, 256), "ddpm": (1000, 256)}  # steps and seeds
 FIRST_SCENE, SCENES = 5_000_000, 2_000  # drawings that the base is measured against, none of them trained on
 
 
