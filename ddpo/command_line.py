@@ -24,7 +24,7 @@ from ddpo.runs import Busy, Run, RunSpec, check_idle, create_run, in_words, list
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from ddpo.trainer import EpochMetrics, StepDone
+    from ddpo.events import EpochMetrics, StepDone
     from ddpo.worker import Outcome
 
 DONE, FAILED, WRONG_USAGE, BUSY, OUT_OF_TIME = range(5)

@@ -93,7 +93,7 @@ def read_network(source: str) -> Network:
     Raises:
         UserError: it is neither a folder with a UNet2DModel nor an id.
     """
-    folder = local_folder(source)
+    folder = hub.as_path(source)
     if not folder.is_dir():
         if hub.parse(source) is not None:
             return DDPM_256
@@ -108,11 +108,6 @@ def read_network(source: str) -> Network:
         return _network(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{str(path)!r} does not describe a UNet2DModel; the model folder is damaged.") from error
-
-
-def local_folder(source: str) -> Path:
-    """The folder that a source is, if it is there."""
-    return Path(os.path.expanduser(source))  # noqa: PTH111, Path.expanduser raises for users that are not there
 
 
 def has_gpu() -> bool:

@@ -21,57 +21,15 @@ from ddpo.adapters import add_adapters, merge_adapters, train_biases_only, use_g
 from ddpo.config import TrainConfig
 from ddpo.diversity import describe_pictures, spread
 from ddpo.errors import UserError
+from ddpo.events import EpochMetrics, StepDone, UpdateMetrics
 from ddpo.objective import advantages, clipped_surrogate, regression_weights, score_function_loss
 from ddpo.pictures import from_uint8, to_uint8
+from ddpo.plan import learning_rate_factor, mix_seed, plan_epoch
 from ddpo.policy import GaussianStep, NoiseSchedule, denoising_step, diffuse
 from ddpo.precision import Compute
 from ddpo.processes import Processes, random_state, restore_random_state
 from ddpo.rewards import Reward
 from ddpo.sampling import Trajectory, draw_noise, evaluate_unet, generators, roll_out
-
-
-@dataclass(frozen=True)
-class UpdateMetrics:
-    """What one optimizer step did, over all processes."""
-
-    loss: float  # what was minimised, KL penalty included
-    kl: float  # to the base, mean over pixels, measured steps and samples
-    clip_fraction: float  # share of the importance ratios outside the clip range, in [0, 1]
-    ratio_deviation: float  # largest |rho - 1|
-    grad_norm: float  # before clipping
-    learning_rate: float
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """What one epoch did, over all processes. Rewards are of the pictures sampled before its updates."""
-
-    epoch: int  # 1 .. epochs
-    epochs: int
-    reward_mean: float
-    reward_std: float
-    reward_quantiles: tuple[float, float, float]  # 10%, 50%, 90%
-    kl: float  # mean over the updates, as everything below but the next
-    first_ratio_deviation: float  # largest |rho - 1| before the first update: exactly 0 when all is well
-    clip_fraction: float
-    grad_norm: float
-    learning_rate: float
-    diversity: float  # against the samples of the first epoch, 1.0 = as diverse
-    samples: int  # drawn so far
-    seconds: float  # of training so far
-    samples_per_second: float  # in this epoch, its updates included
-
-
-@dataclass(frozen=True)
-class StepDone:
-    """One step of the run is over, and `state_dict` may be taken."""
-
-    step: int  # 1 .. steps
-    steps: int
-    epoch: int  # 1 .. epochs, the one that the step belongs to
-    kind: Literal["sample", "score", "update"]
-    update: UpdateMetrics | None = None  # of an optimizer step
-    finished_epoch: EpochMetrics | None = None  # with the last step of an epoch
 
 
 @dataclass
@@ -264,12 +222,12 @@ class Trainer:
     def _sample_batch(self) -> None:
         """Draw this process's share of the next batch, part by part."""
         config, processes = self.config, self.processes
-        _, steps = self._plan()
+        steps = plan_epoch(self.epoch, config).steps
         for _ in range(config.accumulation):
             part = len(self._now.parts)
             number = self.epoch * len(steps) + part
             first = (number * processes.count + processes.rank) * config.part_size
-            rngs = generators([_mix(config.seed, first + i) for i in range(config.part_size)])
+            rngs = generators([mix_seed(config.seed, first + i) for i in range(config.part_size)])
             recorded = steps[part]
             window = None if config.window == "random" else range(recorded[0], recorded[-1] + 1)
             trajectory = roll_out(
@@ -277,32 +235,6 @@ class Trainer:
                 recorded, window, config.group_size,
             )  # fmt: skip
             self._now.parts.append(_Part(trajectory, first))
-
-    def _plan(self) -> tuple[list[list[int]], list[list[int]]]:
-        """The order of the batches in each inner epoch, and the trained steps of each part; alike on all processes."""
-        config = self.config
-        rng = torch.Generator().manual_seed(_mix(config.seed + 1, self.epoch))
-        orders: list[list[int]] = []
-        steps: list[list[int]] = [[]] * (config.batches_per_epoch * config.accumulation)
-        for inner in range(config.inner_epochs):
-            orders.append(torch.randperm(config.batches_per_epoch, generator=rng).tolist())
-            if inner == 0:
-                for batch in orders[0]:
-                    for part in range(batch * config.accumulation, (batch + 1) * config.accumulation):
-                        steps[part] = self._draw_steps(part, rng)
-        return orders, steps
-
-    def _draw_steps(self, part: int, rng: torch.Generator) -> list[int]:
-        config = self.config
-        if config.algorithm == "rwr":
-            return []
-        if config.window == "random":
-            return torch.randperm(config.sampling_steps - 1, generator=rng)[: config.trained_steps].tolist()
-        starts = config.window_starts
-        moved = self.epoch * config.batches_per_epoch * config.accumulation + part
-        index = moved if config.window == "sliding" else int(torch.randint(len(starts), (1,), generator=rng))
-        start = starts[index % len(starts)]
-        return list(range(start, start + config.trained_steps))
 
     def _score(self) -> None:
         """Score the pictures of all processes together, which is what an advantage is relative to."""
@@ -382,7 +314,7 @@ class Trainer:
         if config.algorithm == "ddpo-sf":
             return now.parts
         inner, index = divmod(now.updates, config.batches_per_epoch)
-        batch = self._plan()[0][inner][index]
+        batch = plan_epoch(self.epoch, config).orders[inner][index]
         return now.parts[batch * config.accumulation : (batch + 1) * config.accumulation]
 
     def _backward(self, part: _Part, parts: int, totals: Tensor) -> float:
@@ -433,7 +365,7 @@ class Trainer:
         config, x_0 = self.config, part.trajectory.pictures
         assert part.advantage is not None
         turn = (self._now.updates * config.trained_steps + index) * (1 << 32)
-        seeds = [_mix(config.seed + 2, turn + part.first_sample + i) for i in range(len(x_0))]
+        seeds = [mix_seed(config.seed + 2, turn + part.first_sample + i) for i in range(len(x_0))]
         rngs = generators(seeds)
         last = self.schedule.num_timesteps
         t = torch.stack([torch.randint(last, (), generator=rng) for rng in rngs]).to(x_0.device)
@@ -469,22 +401,3 @@ class Trainer:
             samples_per_second=samples / max(now.seconds, 1e-9),
             **means,
         )
-
-
-def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
-    """Linear warm-up, times a straight line from 1 down to config.final_learning_rate; in [0, 1].
-
-    Args:
-        epoch: 0 .. config.epochs - 1.
-        config: of the run.
-    """
-    warm_up = min(1.0, (epoch + 1) / (config.warmup_epochs + 1))
-    return warm_up * (1 - (1 - config.final_learning_rate) * epoch / max(1, config.epochs - 1))
-
-
-def _mix(seed: int, counter: int) -> int:
-    """A seed of its own for every counter (splitmix64), far from the small seeds that comparisons use."""
-    z = (seed * 0x9E3779B97F4A7C15 + (counter + 1) * 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return (z ^ (z >> 31)) | (1 << 40)  # never a small number

@@ -23,6 +23,7 @@ from PIL import Image
 from ddpo import rewards
 from ddpo.checkpoint import LoadedCheckpoint
 from ddpo.errors import UserError
+from ddpo.events import StepDone
 from ddpo.files import replacing, storage_error
 from ddpo.pictures import tile, to_uint8
 from ddpo.pipelines import DiffusionModel, load_model, save_model
@@ -30,7 +31,7 @@ from ddpo.precision import choose_compute
 from ddpo.processes import Processes
 from ddpo.runs import Run, training_lock
 from ddpo.sampling import sample_pictures
-from ddpo.trainer import StepDone, Trainer
+from ddpo.trainer import Trainer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

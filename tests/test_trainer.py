@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from ddpo.checkpoint import load_checkpoint, save_checkpoint
 from ddpo.config import TrainConfig
 from ddpo.errors import UserError
+from ddpo.events import EpochMetrics
+from ddpo.plan import learning_rate_factor
 from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.precision import Compute, choose_compute
-from ddpo.trainer import EpochMetrics, Trainer, learning_rate_factor
+from ddpo.trainer import Trainer
 from tests.conftest import make_unet
 
 SHAPE = (3, 16, 16)

@@ -18,9 +18,20 @@ from ddpo.catalog import PAIRS, get_pair
 from ddpo.config import make_config
 from ddpo.diagnosis import Diagnosis, diagnose
 from ddpo.errors import UserError
-from ddpo.estimate import local_folder, read_network
+from ddpo.estimate import read_network
 from ddpo.rewards import RewardSpec
-from ddpo.runs import Run, RunSpec, RunStatus, create_run, current_run, list_runs, open_run, runs_root, start_process
+from ddpo.runs import (
+    Run,
+    RunSpec,
+    RunStatus,
+    check_idle,
+    create_run,
+    current_run,
+    list_runs,
+    open_run,
+    runs_root,
+    start_process,
+)
 from ddpo.ui.running import on_space
 
 logger = logging.getLogger("ddpo.ui")
@@ -116,7 +127,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         return RunSpec(pair, get_pair(pair).base, reward, recipe, config)
     if not isinstance(base, str) or "\0" in base:
         raise UserError(f"The base model must be given as text, and {base!r} is not.")
-    if on_space() and (local_folder(base).exists() or hub.parse(base) is None):
+    if on_space() and (hub.as_path(base).exists() or hub.parse(base) is None):
         raise UserError("Folders of your own work only where you run the app yourself; here, give the id of a model.")
     read_network(base)
     return RunSpec(None, base, reward, recipe, config)
@@ -131,7 +142,7 @@ def start(spec: RunSpec, minutes: Any) -> Run:
     """
     budget = time_budget(minutes)
     with _starting:
-        _refuse_a_second()
+        check_idle(runs_root())  # before a folder is made for it
         run = create_run(runs_root(), spec)
         start_process(run, budget)
     logger.info("Run started: %s", run.id)
@@ -156,13 +167,6 @@ def stop(run: Run) -> Run:
     run.request_stop()
     logger.info("Run asked to stop: %s", run.id)
     return run
-
-
-def _refuse_a_second() -> None:
-    """Raises Busy where a run trains, before a folder is made for another one."""
-    training = current_run(runs_root())
-    if training is not None:
-        start_process(training)  # refuses, with its sentence
 
 
 def find(run_id: str | None) -> Run | None:

@@ -153,29 +153,24 @@ def test_start_watch_reload_stop_resume_and_compare(
     assert "Run of " in page.inner_text(".summary .how")
 
 
-def test_a_run_is_chosen_from_the_list_and_pushed_only_after_a_look(
-    open_tab: Open, tmp_path: Path, tiny_folder: Path
-) -> None:
-    failed = make_run(tmp_path / "runs", "failed", 2, error="The disk is <b>full</b>.")
-    make_run(tmp_path / "runs", "finished", 4, result=tiny_folder)
-    with running_app(tmp_path / "log.txt") as app:
-        page = open_tab(app)
-        wait_for_state(page, "finished")
-        assert not page.is_visible("#stop-button") and not page.is_visible("#resume-button")
-        page.get_by_role("button", name="Push to the Hub").click()
-        assert not page.is_visible("#push-button")
-        page.fill("#push-repository textarea, #push-repository input", "not a name")
-        page.click("#push-plan-button")
-        page.wait_for_selector("#push-outcome .card")
-        assert "'not a name' cannot be" in page.inner_text("#push-outcome")
-        page.fill("#push-repository textarea, #push-repository input", "someone/churches")
-        page.click("#push-plan-button")
-        page.wait_for_selector("#push-button")
-        assert "unet/diffusion_pytorch_model.safetensors" in page.inner_text(".plan")
-        page.locator(f".run-row[data-run='{failed.id}']").click()
-        wait_for_state(page, "failed")
-        assert "The disk is <b>full</b>." in page.inner_text(".run-status .error")
-        assert page.is_visible("#resume-button") and not page.is_visible("#push")
+def test_a_run_is_chosen_from_the_list_and_pushed_only_after_a_look(shown_app: RunningApp, open_tab: Open) -> None:
+    page = open_tab(shown_app)
+    wait_for_state(page, "finished")
+    assert not page.is_visible("#stop-button") and not page.is_visible("#resume-button")
+    page.get_by_role("button", name="Push to the Hub").click()
+    assert not page.is_visible("#push-button")
+    page.fill("#push-repository textarea, #push-repository input", "not a name")
+    page.click("#push-plan-button")
+    page.wait_for_selector("#push-outcome .card")
+    assert "'not a name' cannot be" in page.inner_text("#push-outcome")
+    page.fill("#push-repository textarea, #push-repository input", "someone/churches")
+    page.click("#push-plan-button")
+    page.wait_for_selector("#push-button")
+    assert "unet/diffusion_pytorch_model.safetensors" in page.inner_text(".plan")
+    page.locator(".run-row:has(.state.failed)").click()
+    wait_for_state(page, "failed")
+    assert "The disk is <b>full</b>." in page.inner_text(".run-status .error")
+    assert page.is_visible("#resume-button") and not page.is_visible("#push")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -194,7 +189,7 @@ def test_nothing_is_wider_than_the_window(
 def shown_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """An app with a finished run."""
     folder = tmp_path_factory.mktemp("shown")
-    make_run(folder / "runs", "failed", 1, error="The disk is full: free some space, then resume the run.")
+    make_run(folder / "runs", "failed", 1, error="The disk is <b>full</b>.")
     make_run(folder / "runs", "finished", 12, epochs=12, result=CHURCH)
     with running_app(folder / "log.txt") as serving:
         yield serving

@@ -1,0 +1,50 @@
+"""What the trainer tells of its steps, for whoever shows or keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class UpdateMetrics:
+    """What one optimizer step did, over all processes."""
+
+    loss: float  # what was minimised, KL penalty included
+    kl: float  # to the base, mean over pixels, measured steps and samples
+    clip_fraction: float  # share of the importance ratios outside the clip range, in [0, 1]
+    ratio_deviation: float  # largest |rho - 1|
+    grad_norm: float  # before clipping
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch did, over all processes. Rewards are of the pictures sampled before its updates."""
+
+    epoch: int  # 1 .. epochs
+    epochs: int
+    reward_mean: float
+    reward_std: float
+    reward_quantiles: tuple[float, float, float]  # 10%, 50%, 90%
+    kl: float  # mean over the updates, as everything below but the next
+    first_ratio_deviation: float  # largest |rho - 1| before the first update: exactly 0 when all is well
+    clip_fraction: float
+    grad_norm: float
+    learning_rate: float
+    diversity: float  # against the samples of the first epoch, 1.0 = as diverse
+    samples: int  # drawn so far
+    seconds: float  # of training so far
+    samples_per_second: float  # in this epoch, its updates included
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One step of the run is over, and `state_dict` may be taken."""
+
+    step: int  # 1 .. steps
+    steps: int
+    epoch: int  # 1 .. epochs, the one that the step belongs to
+    kind: Literal["sample", "score", "update"]
+    update: UpdateMetrics | None = None  # of an optimizer step
+    finished_epoch: EpochMetrics | None = None  # with the last step of an epoch
