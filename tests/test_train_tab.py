@@ -188,7 +188,7 @@ def test_start_watch_stop_resume_and_compare(app: RunningApp, client: Client, ru
     run_id = started["id"]
     assert run_id in refusal(client, "/start_run", epochs=1)
     status = wait_for(client, run_id, lambda s: s["epoch"] >= 2)
-    assert status["state"] == "running" and status["metrics"]["samples"] == 2 * status["epoch"]
+    assert status["state"] == "running" and status["metrics"]["samples"] == 2 * status["metrics"]["epoch"] >= 4
     assert client.predict(run_id, api_name="/stop_run")["state"] in ("stopping", "stopped")
     stopped = wait_for(client, run_id, lambda s: s["state"] == "stopped")
     assert 2 <= stopped["epoch"] < 40 and stopped["result"] == f"run:{run_id}"
