@@ -14,7 +14,6 @@ from typing import Any
 from ddpo import hub, rewards
 from ddpo.catalog import ASSETS
 from ddpo.config import settings
-from ddpo.errors import UserError
 from ddpo.evaluate import PairedStatistics, describe
 from ddpo.runs import Run, in_words
 
@@ -144,16 +143,8 @@ def _base(run: Run) -> str:
     return f"`{_one_line(path.parent.name if path.name == 'result' else path.name)}`"  # "result" is in every run
 
 
-def _spec(name: str) -> rewards.RewardSpec | None:
-    """What is known about a reward; None for one of the author's own."""
-    try:
-        return rewards.get(name)
-    except UserError:
-        return None
-
-
 def _reward(name: str) -> str:
-    spec = _spec(name)
+    spec = rewards.find(name)
     return f"`{name}` ({spec.title.lower()})" if spec else f"`{_one_line(name)}`, a reward of the author's own"
 
 
@@ -191,7 +182,7 @@ def _epochs(epochs: Sequence[dict[str, Any]]) -> str:
 
 
 def _statistics(statistics: PairedStatistics, scorer: str) -> str:
-    spec = _spec(scorer)
+    spec = rewards.find(scorer)
     sentence = describe(statistics, scorer, spec.unit if spec else "", spec.decimals if spec else 2)
     rows = [
         ["seeds", str(statistics.n)],
@@ -205,7 +196,7 @@ def _statistics(statistics: PairedStatistics, scorer: str) -> str:
 
 
 def _made(run: Run) -> str:
-    status, spec = run.status(), _spec(run.spec.reward)
+    status, spec = run.status(), rewards.find(run.spec.reward)
     early = "" if status.epoch >= status.epochs else f" of {status.epochs} that were planned"
     versions = ", ".join(f"{name} {number}" for name, number in _versions(run).items())
     facts = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddpo.errors import UserError
+from ddpo.estimate import read_network
 from ddpo.runs import Run, list_runs, open_run, runs_root
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -51,8 +51,7 @@ def get_pair(name: str) -> Pair:
     """
     if name.startswith(RUN):
         run = open_run(runs_root(), name.removeprefix(RUN))
-        if not run.has_result():
-            raise UserError(f"The run {run.id} has no result yet; stop it, or wait until it is finished.")
+        run.need_result()
         return _run_pair(run)
     if name not in PAIRS:
         raise UserError(f"There is no model pair called {name!r}; choose one of: {', '.join(PAIRS)}.")
@@ -86,7 +85,6 @@ def _run_pair(run: Run) -> Pair:
 def _sample_size(model: Path) -> int:
     """Pixels a side of what a model folder draws; 0 where that cannot be read."""
     try:
-        size = json.loads((model / "unet" / "config.json").read_text(encoding="utf-8"))["sample_size"]
-        return int(size if isinstance(size, int) else max(size))
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_network(str(model)).sample_size
+    except UserError:
         return 0

@@ -13,10 +13,9 @@ from typing import IO, Any, cast
 import torch
 
 from ddpo.errors import UserError
-from ddpo.files import read_json, replacing, storage_error, sync, write_json
+from ddpo.files import read_json, replacing, sha256, storage_error, sync, write_json
 
 FORMAT = 1
-CHUNK = 1 << 20  # bytes read at once
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
@@ -114,8 +113,8 @@ class CheckpointStore:
                     f"{facts['format']}); update it to go on."
                 )
             size = self._path(step).stat().st_size
-            known = [sha256 for sha256, expected in self._accepted(self._sidecar(step)) if expected == size]
-            return facts if known and _sha256(self._path(step)) in known else None
+            known = [checksum for checksum, expected in self._accepted(self._sidecar(step)) if expected == size]
+            return facts if known and sha256(self._path(step)) in known else None
         except UserError:
             raise
         except (OSError, ValueError, KeyError, TypeError):
@@ -126,7 +125,7 @@ class CheckpointStore:
         with suppress(OSError, ValueError, KeyError, TypeError):
             facts = read_json(sidecar)
             yield facts["sha256"], facts["size"]
-            yield from ((sha256, size) for sha256, size in facts["replaces"])
+            yield from ((checksum, size) for checksum, size in facts["replaces"])
 
     def _prune(self, newest: int) -> None:
         steps = self.steps()
@@ -190,14 +189,6 @@ def _load(path: Path, device: torch.device | str) -> dict[str, Any] | None:
         return load_checkpoint(path, device)
     except (pickle.UnpicklingError, OSError):
         return None
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _named(damaged: list[int]) -> str:

@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -152,25 +153,25 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     """Carry a run out in this process, one of those that `accelerate launch` started, or alone."""
     accelerator = _accelerator(options)
     from ddpo.processes import Processes
-    from ddpo.worker import Limits, carry_out
+    from ddpo.worker import carry_out
 
     sys.path.insert(0, str(Path.cwd()))  # where a module:function of the user's own lies
     processes = Processes(accelerator)
     run = _agreed_run(options, get_run, processes)
     options.before_training = False
     if not processes.is_main:
-        carry_out(run, Limits(options.time_budget), accelerator)
+        carry_out(run, options.time_budget, accelerator)
         return DONE
     reporter = _Reporter(run, accelerator if options.log_with else None)
     print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {run.spec.config.epochs} epochs")
     try:
-        outcome = carry_out(run, Limits(options.time_budget), accelerator, reporter.on_step)
-    except UserError:
-        reporter.close()
-        if not isinstance(sys.exc_info()[1], Busy):
-            print(f"Everything before it is kept; go on with: {_resume_command(run)}", file=sys.stderr)
+        with closing(reporter):
+            outcome = carry_out(run, options.time_budget, accelerator, reporter.on_step)
+    except Busy:
         raise
-    reporter.close()
+    except UserError:
+        print(f"Everything before it is kept; go on with: {_resume_command(run)}", file=sys.stderr)
+        raise
     return _report_end(run, outcome)
 
 
@@ -226,12 +227,11 @@ def _list(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     run = _open(options)
-    if not run.has_result():
-        raise UserError(f"The run {run.id} has no result yet; stop it or let it finish first.")
+    result = run.need_result()
     if options.folder.exists():
         raise UserError(f"{options.folder} is there already; name a folder that is not.")
     try:
-        shutil.copytree(run.result, options.folder)
+        shutil.copytree(result, options.folder)
     except OSError as error:
         shutil.rmtree(options.folder, ignore_errors=True)
         raise UserError(f"{options.folder} cannot be written: {error.strerror or error}.") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -287,6 +287,4 @@ def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
     missing = [setting.name for setting in settings() if setting.name not in values]
     if missing:
         raise UserError(f"The settings {', '.join(missing)} are missing.")
-    config = make_config(values)
-    assert asdict(config).keys() == values.keys()
-    return config
+    return make_config(values)

@@ -95,12 +95,8 @@ def read_network(source: str) -> Network:
     """
     folder = hub.as_path(source)
     if not folder.is_dir():
-        if hub.parse(source) is not None:
-            return DDPM_256
-        raise UserError(
-            f"There is no folder {source!r}, and it is no id of a model on the Hugging Face Hub either, which reads "
-            "owner/name or owner/name@revision."
-        )
+        hub.need(source)
+        return DDPM_256
     path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
     if path is None:
         raise UserError(f"The folder {source!r} holds no diffusion model: unet/config.json is missing.")

@@ -47,6 +47,21 @@ def parse(source: str) -> HubModel | None:
     return HubModel(match["id"], match["revision"])
 
 
+def need(source: str) -> HubModel:
+    """As `parse`, for a source that is no folder either.
+
+    Raises:
+        UserError: it is no id.
+    """
+    model = parse(source)
+    if model is None:
+        raise UserError(
+            f"There is no folder {source!r}, and it is no id of a model on the Hugging Face Hub either, which reads "
+            "owner/name or owner/name@revision."
+        )
+    return model
+
+
 def download(model: HubModel, check: Callable[[Path], None], progress: Progress | None = None) -> Path:
     """The folder in the cache that holds a model, after what was missing has been downloaded.
 

@@ -68,13 +68,7 @@ def _folder(source: str, progress: Progress | None) -> Path:
     if source and folder.is_dir():
         _check_model(folder, source)
         return folder
-    model = hub.parse(source)
-    if model is None:
-        raise UserError(
-            f"There is no folder {source!r}, and it is no id of a model on the Hugging Face Hub either, which reads "
-            "owner/name or owner/name@revision."
-        )
-    return hub.download(model, lambda folder: _check_model(folder, source), progress)
+    return hub.download(hub.need(source), lambda folder: _check_model(folder, source), progress)
 
 
 def _load_unet(folder: Path, source: str) -> UNet2DModel:
@@ -189,7 +183,9 @@ class ModelCache:
 def _last_change(source: str) -> int:
     """When the newest file of a folder was written, as a run that goes on writes its result again; 0 for a Hub id."""
     try:
-        return max((path.stat().st_mtime_ns for path in hub.as_path(source).rglob("*")), default=0)
+        folder = hub.as_path(source)
+        files = [path for part in ("", "unet", "scheduler") for path in (folder / part).glob("*")]
+        return max((path.stat().st_mtime_ns for path in files), default=0)
     except OSError:  # it is being written at this moment
         return 0
 

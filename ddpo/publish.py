@@ -125,8 +125,7 @@ def push(
 
 def _result(run: Run) -> dict[str, Path]:
     """The files of the finetuned model, by their paths in the repository."""
-    if not run.has_result():
-        raise UserError(f"The run {run.id} has no result yet; stop it, or wait until it is finished.")
+    run.need_result()
     files = {path.relative_to(run.result).as_posix(): path for path in sorted(run.result.rglob("*")) if path.is_file()}
     for name in files:
         if not name.endswith(ALLOWED):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddpo import locks
 from ddpo.config import TrainConfig
+from ddpo.errors import UserError
 from ddpo.files import json_bytes, read_json, replacing, storage_error, write_json
 
 if TYPE_CHECKING:
@@ -78,6 +79,16 @@ class Run:
     def has_result(self) -> bool:
         """Whether the finetuned model is there."""
         return (self.result / "model_index.json").is_file()
+
+    def need_result(self) -> Path:
+        """The folder of the finetuned model.
+
+        Raises:
+            UserError: it is not there yet.
+        """
+        if not self.has_result():
+            raise UserError(f"The run {self.id} has no result yet; stop it, or wait until it is finished.")
+        return self.result
 
     @property
     def checkpoints(self) -> CheckpointStore:

@@ -88,7 +88,9 @@ class Trainer:
         if config.gradient_checkpointing:
             use_gradient_checkpointing(self.unet)
         self.trainable = {name: weight for name, weight in self.unet.named_parameters() if weight.requires_grad}
-        self.average = {name: weight.detach().clone() for name, weight in self.trainable.items()}
+        self.average: dict[str, Tensor] = {}  # of the weights, where one is kept
+        if config.ema_decay > 0:
+            self.average = {name: weight.detach().clone() for name, weight in self.trainable.items()}
         self.schedule, self.picture_shape = schedule, picture_shape
         self.reward, self.config, self.compute = reward, config, compute
         self.processes = processes or Processes()
@@ -128,8 +130,7 @@ class Trainer:
     def result(self) -> nn.Module:
         """A copy of the network as it is to be kept: the average of the weights where there is one, adapters merged."""
         kept = copy.deepcopy(self.unet).requires_grad_(False)
-        if self.config.ema_decay > 0:
-            kept.load_state_dict(self.average, strict=False)
+        kept.load_state_dict(self.average, strict=False)
         return merge_adapters(kept)
 
     def state_dict(self) -> dict[str, Any]:
@@ -299,7 +300,7 @@ class Trainer:
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if config.ema_decay > 0:
+        if self.average:
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.average.values()), list(self.trainable.values()), 1 - config.ema_decay)
         self.processes.average([totals])

@@ -5,15 +5,13 @@ Nothing is imported here that is slow, so that the page can ask before anything 
 
 from __future__ import annotations
 
-import hashlib
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddpo.errors import UserError
-from ddpo.files import replacing, storage_error
+from ddpo.files import replacing, sha256, storage_error
 
-HASH_BLOCK = 1 << 20
 LARGEST_FROM_URL = 16 << 20  # bytes; what comes from a plain address is a few kB, and is held in memory
 
 
@@ -96,7 +94,7 @@ def fetch(file: WeightsFile) -> Path:
         UserError: it cannot be had, or it is not the file that was expected.
     """
     path = _from_hub(file) if file.url is None else _from_url(file, file.url)
-    if file.sha256 is not None and _sha256(path) != file.sha256:
+    if file.sha256 is not None and sha256(path) != file.sha256:
         raise UserError(
             f"The file {file.filename} of {file.repo} is damaged or was changed: its SHA-256 checksum is not the "
             f"expected one; delete {path.resolve()} and try again."
@@ -166,11 +164,3 @@ def _from_url(file: WeightsFile, url: str) -> Path:
     except OSError as error:
         raise storage_error(error, path.parent, f"The download of {file.filename}") from error
     return path
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as content:
-        while block := content.read(HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

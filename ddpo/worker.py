@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,13 +45,6 @@ CHECKPOINT_SHARE = 0.05  # of the time, at the most, goes into saving
 Outcome = Literal["finished", "stopped", "out of time"]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When to stop before the end."""
-
-    seconds: float | None = None  # of this go, loading included; None: no limit
-
-
 class _Interrupt:
     """Ctrl-C and SIGTERM as a wish to stop after the step; a second one stops at once."""
 
@@ -81,7 +74,7 @@ class _Interrupt:
 
 def carry_out(
     run: Run,
-    limits: Limits | None = None,
+    time_budget: float | None = None,
     accelerator: Accelerator | None = None,
     on_step: Callable[[StepDone], None] | None = None,
 ) -> Outcome:
@@ -89,7 +82,7 @@ def carry_out(
 
     Args:
         run: the run; it goes on from its newest whole checkpoint.
-        limits: when to stop early.
+        time_budget: seconds of this go, loading included, before which it stops and saves; None: no limit.
         accelerator: of the processes that train together; each must call this. None is one process.
         on_step: told of every step, on the main process, after its metrics are on disk.
 
@@ -107,7 +100,7 @@ def carry_out(
         try:
             with _Interrupt().caught() as interrupt:
                 worker = _Worker(run, processes, on_step)
-                return worker.train(limits or Limits(), interrupt, started)
+                return worker.train(time_budget, interrupt, started)
         except BaseException as error:
             if processes.is_main:
                 _mark_failed(run, error)
@@ -173,7 +166,7 @@ class _Worker:
             self._draw_grid(0)
         self._write_status(state="running", notice=loaded.notice if loaded else None)
 
-    def train(self, limits: Limits, interrupt: _Interrupt, started: float) -> Outcome:
+    def train(self, time_budget: float | None, interrupt: _Interrupt, started: float) -> Outcome:
         """The loop; see `carry_out`."""
         outcome: Outcome = "finished"
         longest_step = 0.0
@@ -186,7 +179,7 @@ class _Worker:
                 wished = interrupt.wished or (self.processes.is_main and self.run.stop_requested())
                 # The time that the next step and the last checkpoint take is kept back.
                 reserve = longest_step + 2 * self.save_seconds
-                late = limits.seconds is not None and now - started + reserve >= limits.seconds
+                late = time_budget is not None and now - started + reserve >= time_budget
                 if event.step < event.steps and self.processes.agree(wished):
                     outcome = "stopped"
                     break

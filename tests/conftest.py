@@ -7,7 +7,9 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -15,6 +17,10 @@ from diffusers import DDPMScheduler, UNet2DModel
 
 from ddpo.pipelines import DiffusionModel, load_model, save_model
 from ddpo.precision import Compute, choose_compute
+from tests.serving import RunningApp, running_app
+
+if TYPE_CHECKING:
+    from gradio_client import Client
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +54,16 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_folder: Path, compute: Compute) -> DiffusionModel:
     return load_model(str(tiny_folder), compute)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def client(app: RunningApp, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    from gradio_client import Client  # takes seconds, and most tests do without
+
+    return Client(app.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))

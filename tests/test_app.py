@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,6 @@ from tests.serving import ROOT, RunningApp, get, running_app
 
 QUICK: dict[str, Any] = {"steps": 3, "samples": 2, "api_name": "/compare"}
 LONG: dict[str, Any] = {"scheduler": "ddpm", "steps": 1000, "samples": 1, "api_name": "/compare"}
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as serving:
-        yield serving
-
-
-@pytest.fixture(scope="module")
-def client(app: RunningApp, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(app.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
 
 
 def refusal(client: Client, **arguments: Any) -> str:

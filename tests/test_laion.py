@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ddpo import rewards, weights
 from ddpo.errors import UserError
+from ddpo.files import sha256
 from ddpo.precision import Compute
 from ddpo.rewards import clip as clip_module
 from ddpo.rewards import laion
@@ -80,7 +81,7 @@ def test_the_heads_score_the_mean_embeddings_as_published(
 @with_data
 @pytest.mark.parametrize(("head", "filename"), [(V1, V1.file.filename), (V1_B_32, V1_B_32.file.filename)])
 def test_the_checksums_of_the_v1_files_are_those_published(head: Head, filename: str) -> None:
-    assert weights._sha256(DATA / filename) == head.file.sha256
+    assert sha256(DATA / filename) == head.file.sha256
 
 
 # The whole chain ------------------------------------------------------------------------------------------------------

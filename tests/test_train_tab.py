@@ -25,17 +25,6 @@ TINY = {"batches_per_epoch": 1, "batch_size": 2, "sampling_steps": 4, "trained_s
 SLOW = 240  # seconds that a step of a test may take; a process that trains starts with importing torch
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as serving:
-        yield serving
-
-
-@pytest.fixture(scope="module")
-def client(app: RunningApp, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(app.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
-
-
 @pytest.fixture
 def runs(app: RunningApp) -> Iterator[Path]:
     """The app's folder of runs, emptied again afterwards."""

@@ -213,9 +213,22 @@ def names() -> tuple[str, ...]:
     return tuple(REWARDS)
 
 
-def choices() -> list[tuple[str, str]]:
-    """Titles and names of the rewards that a list can offer here: nothing is missing, and no words have to be added."""
-    return [(spec.title, spec.name) for spec in REWARDS.values() if not spec.argument and spec.obstacle() is None]
+def choices(with_words: bool = False) -> list[tuple[str, str]]:
+    """Titles and names of the rewards that a list can offer here, since nothing is missing for them.
+
+    Args:
+        with_words: also those that need words of the visitor's behind their name.
+    """
+    able = [spec for spec in REWARDS.values() if spec.obstacle() is None]
+    return [(spec.title, spec.name) for spec in able if with_words or not spec.argument]
+
+
+def find(name: str) -> RewardSpec | None:
+    """What is known of a reward; None for a function of somebody's own, which only the command line takes."""
+    try:
+        return get(name)
+    except UserError:
+        return None
 
 
 def get(name: str, own_functions: bool = False) -> RewardSpec:

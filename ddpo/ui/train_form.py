@@ -57,8 +57,9 @@ def build() -> Form:
     with gr.Group(elem_id="train-settings"):
         pairs = [(pair.title, pair.name) for pair in PAIRS.values()]
         pair = OpenDropdown(pairs, value=DEFAULT_PAIR, label="Base model", elem_id="train-pair")
-        scores = [(reward.title, reward.name) for reward in rewards.REWARDS.values() if reward.obstacle() is None]
-        reward = OpenDropdown(scores, value="photographic", label="Reward", elem_id="train-reward")
+        reward = OpenDropdown(
+            rewards.choices(with_words=True), value="photographic", label="Reward", elem_id="train-reward"
+        )
         about = gr.HTML(_about_reward("photographic"), elem_classes="about")
         argument = gr.Textbox(label="Sentence", visible=False, elem_id="train-argument")
         recipes = [(recipe.title, recipe.name) for recipe in RECIPES.values()]

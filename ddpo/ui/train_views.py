@@ -9,12 +9,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ddpo import rewards
 from ddpo.config import RECIPES, TrainConfig
 from ddpo.estimate import Estimate
 from ddpo.runs import Run, RunStatus
 from ddpo.ui import motion
 from ddpo.ui.plots import Curve, chart
-from ddpo.ui.training import ACTIVE, Snapshot, base_title, reward_spec, reward_title
+from ddpo.ui.training import ACTIVE, Snapshot, base_title, reward_title
 from ddpo.ui.views import duration
 
 MAX_LISTED = 40  # runs in the list
@@ -115,7 +116,7 @@ def charts(seen: Snapshot) -> str:
 
 
 def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
-    spec = reward_spec(run.spec.reward)
+    spec = rewards.find(run.spec.reward)
     decimals, unit = (spec.decimals, spec.unit) if spec else (2, "")
     about = " · 80% of the pictures in the shade"
 
@@ -196,7 +197,7 @@ def animation(seen: Snapshot) -> str:
 
 
 def _gain(seen: Snapshot) -> str:
-    spec, rewarded = reward_spec(seen.run.spec.reward), _rewards(seen.epochs)
+    spec, rewarded = rewards.find(seen.run.spec.reward), _rewards(seen.epochs)
     if len(rewarded) < 2:
         return ""
     decimals, unit = (spec.decimals, f" {spec.unit}" if spec.unit else "") if spec else (2, "")
@@ -218,7 +219,7 @@ def run_list(runs: Sequence[Run], chosen: str | None) -> str:
 
 
 def _row(run: Run, chosen: bool) -> str:
-    status, rewarded, spec = run.status(), _rewards(run.epochs()), reward_spec(run.spec.reward)
+    status, rewarded, spec = run.status(), _rewards(run.epochs()), rewards.find(run.spec.reward)
     gain = "<em></em>"
     if len(rewarded) > 1:
         change = rewarded[-1] - rewarded[0]

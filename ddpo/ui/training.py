@@ -19,7 +19,6 @@ from ddpo.config import make_config
 from ddpo.diagnosis import Diagnosis, diagnose
 from ddpo.errors import UserError
 from ddpo.estimate import read_network
-from ddpo.rewards import RewardSpec
 from ddpo.runs import (
     Run,
     RunSpec,
@@ -259,13 +258,12 @@ def write_archive(run: Run, folder: Path) -> Path:
     """
     import zipfile
 
-    if not run.has_result():
-        raise UserError(f"The run {run.id} has no result yet; stop it, or wait until it is finished.")
+    result = run.need_result()
     path = folder / f"{run.id}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
-        for file in sorted(run.result.rglob("*")):
+        for file in sorted(result.rglob("*")):
             if file.is_file():
-                archive.write(file, Path(run.id) / file.relative_to(run.result))
+                archive.write(file, Path(run.id) / file.relative_to(result))
     return path
 
 
@@ -276,15 +274,7 @@ def base_title(spec: RunSpec) -> str:
     return PAIRS[spec.pair].title if spec.pair in PAIRS else spec.pair
 
 
-def reward_spec(name: str) -> RewardSpec | None:
-    """What is known of a reward; None for a function of somebody's own, which the command line takes."""
-    try:
-        return rewards.get(name)
-    except UserError:
-        return None
-
-
 def reward_title(name: str) -> str:
     """The name of the reward for the page."""
-    spec = reward_spec(name)
+    spec = rewards.find(name)
     return spec.title if spec else name
