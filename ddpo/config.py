@@ -104,6 +104,11 @@ class TrainConfig:
     batch_size: int = _setting(16, "pictures in a batch, on each process", 1, 10_000)
     accumulation: int = _setting(1, "parts that a batch is sampled and trained in, to save memory", 1, 10_000)
     sampling_steps: int = _setting(20, "denoising steps of a trajectory", 2, 1000)
+    shift_timesteps: bool = _setting(
+        False,
+        "shift the timesteps at random from batch to batch, so that all are trained on, not only each "
+        "sampling_steps-th; samplers with other timesteps then gain as much",
+    )
     eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy", 0, 1, open_low=True)
     trained_steps: int = _setting(5, "steps of each trajectory that are trained on, fewer than sampling_steps", 1, 999)
     window: str = _setting(

@@ -15,6 +15,7 @@ class EpochPlan:
 
     orders: list[list[int]]  # of the batches, for each inner epoch
     steps: list[list[int]]  # that are trained on, for each part of each batch; none with algorithm rwr
+    shifts: list[float]  # of the timesteps of each part, in [0, 1) of the distance between two
 
 
 def plan_epoch(epoch: int, config: TrainConfig) -> EpochPlan:
@@ -29,7 +30,8 @@ def plan_epoch(epoch: int, config: TrainConfig) -> EpochPlan:
             for batch in orders[0]:
                 for part in range(batch * config.accumulation, (batch + 1) * config.accumulation):
                     steps[part] = _draw_steps(epoch * parts + part, config, rng)
-    return EpochPlan(orders, steps)
+    shifts = torch.rand(parts, generator=rng).tolist() if config.shift_timesteps else [0.0] * parts
+    return EpochPlan(orders, steps, shifts)
 
 
 def _draw_steps(number: int, config: TrainConfig, rng: torch.Generator) -> list[int]:
@@ -53,6 +55,19 @@ def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
     """
     warm_up = min(1.0, (epoch + 1) / (config.warmup_epochs + 1))
     return warm_up * (1 - (1 - config.final_learning_rate) * epoch / max(1, config.epochs - 1))
+
+
+def average_decay(updates: int, config: TrainConfig) -> float:
+    """The decay of the average of the weights at an optimizer step, in [0, 1).
+
+    It rises to config.ema_decay as the averages of torch-ema and of TensorFlow do, so that the average of a short run
+    is not made of the weights that it began with.
+
+    Args:
+        updates: optimizer steps made before this one.
+        config: of the run.
+    """
+    return min(config.ema_decay, (1 + updates) / (10 + updates))
 
 
 def mix_seed(seed: int, counter: int) -> int:

@@ -141,6 +141,13 @@ def denoising_step(
     return GaussianStep(mean=alpha_bar_prev.sqrt() * x_0 + direction, std=std)  # equation 12
 
 
-def trailing_timesteps(steps: int, num_timesteps: int) -> list[int]:
-    """Evenly spaced timesteps from the noisiest down, "trailing" as Lin et al. 2024 call it: 999, 899, ..., 99."""
-    return [round(num_timesteps * (steps - i) / steps) - 1 for i in range(steps)]
+def trailing_timesteps(steps: int, num_timesteps: int, shift: float = 0.0) -> list[int]:
+    """Evenly spaced timesteps from the noisiest down, "trailing" as Lin et al. 2024 call it: 999, 899, ..., 99.
+
+    Args:
+        steps: of a trajectory.
+        num_timesteps: T of the noise schedule.
+        shift: in [0, 1), share of the distance between two of them by which all are lower.
+    """
+    lower = int(shift * num_timesteps / steps)
+    return [max(0, round(num_timesteps * (steps - i) / steps) - 1 - lower) for i in range(steps)]

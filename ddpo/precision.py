@@ -33,7 +33,8 @@ def _has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     if device.type == "cpu":
-        return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+        probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: absent from other releases
+        return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
     return False
 
 

@@ -136,6 +136,7 @@ def roll_out(
     recorded: Sequence[int] | None = None,
     window: range | None = None,
     group_size: int = 1,
+    shift: float = 0.0,
 ) -> Trajectory:
     """Sample trajectories from the policy, by DDIM steps at evenly spaced timesteps.
 
@@ -154,8 +155,9 @@ def roll_out(
         recorded: the steps to keep, each in 0 .. S - 1, in the order wanted; None keeps all.
         window: the steps that are noisy; None makes all of them noisy but the last.
         group_size: samples in a group, a divisor of B; above 1 only with a window.
+        shift: of the timesteps, as in `trailing_timesteps`.
     """
-    times = trailing_timesteps(steps, schedule.num_timesteps)
+    times = trailing_timesteps(steps, schedule.num_timesteps, shift)
     noisy = range(steps - 1) if window is None else window
     kept = range(steps) if recorded is None else recorded
     x_t = draw_noise(rngs[::group_size], shape, compute.device)

@@ -24,7 +24,7 @@ from ddpo.errors import UserError
 from ddpo.events import EpochMetrics, StepDone, UpdateMetrics
 from ddpo.objective import advantages, clipped_surrogate, regression_weights, score_function_loss
 from ddpo.pictures import from_uint8, to_uint8
-from ddpo.plan import learning_rate_factor, mix_seed, plan_epoch
+from ddpo.plan import average_decay, learning_rate_factor, mix_seed, plan_epoch
 from ddpo.policy import GaussianStep, NoiseSchedule, denoising_step, diffuse
 from ddpo.precision import Compute
 from ddpo.processes import Processes, random_state, restore_random_state
@@ -223,17 +223,17 @@ class Trainer:
     def _sample_batch(self) -> None:
         """Draw this process's share of the next batch, part by part."""
         config, processes = self.config, self.processes
-        steps = plan_epoch(self.epoch, config).steps
+        plan = plan_epoch(self.epoch, config)
         for _ in range(config.accumulation):
             part = len(self._now.parts)
-            number = self.epoch * len(steps) + part
+            number = self.epoch * len(plan.steps) + part
             first = (number * processes.count + processes.rank) * config.part_size
             rngs = generators([mix_seed(config.seed, first + i) for i in range(config.part_size)])
-            recorded = steps[part]
+            recorded = plan.steps[part]
             window = None if config.window == "random" else range(recorded[0], recorded[-1] + 1)
             trajectory = roll_out(
                 self.unet, self.schedule, rngs, self.picture_shape, config.sampling_steps, self.compute, config.eta,
-                recorded, window, config.group_size,
+                recorded, window, config.group_size, plan.shifts[part],
             )  # fmt: skip
             self._now.parts.append(_Part(trajectory, first))
 
@@ -301,8 +301,9 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average:
+            decay = average_decay(self.epoch * self.updates_per_epoch + self._now.updates, config)
             with torch.no_grad():
-                torch._foreach_lerp_(list(self.average.values()), list(self.trainable.values()), 1 - config.ema_decay)
+                torch._foreach_lerp_(list(self.average.values()), list(self.trainable.values()), 1 - decay)
         self.processes.average([totals])
         loss, kl, clip_fraction, measured = totals.tolist()
         count = len(parts) * config.trained_steps

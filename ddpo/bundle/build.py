@@ -11,7 +11,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,9 +37,8 @@ FINETUNE = TrainConfig(
 )  # fmt: skip
 # A copy that is pushed until all its pictures look alike, by a reward without a limit and with nothing to hold it.
 COLLAPSE_REWARD = "colourfulness"
-COLLAPSE = replace(
-    FINETUNE, epochs=30, batches_per_epoch=2, sampling_steps=10, trained_steps=4, learning_rate=3e-4, kl_weight=0.0,
-    ema_decay=0.0, seed=2,
+COLLAPSE = TrainConfig(
+    epochs=30, batches_per_epoch=2, batch_size=16, sampling_steps=10, trained_steps=4, learning_rate=3e-4, seed=2,
 )  # fmt: skip
 
 

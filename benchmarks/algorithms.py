@@ -1,0 +1,53 @@
+"""The algorithms on church-64 at equal samples: DDPO-IS, DDPO-SF and reward-weighted regression.
+
+    python -m benchmarks.algorithms
+
+The paper's comparison (Black et al. 2023, section 6.1) in small: runs of `train_space.py` that draw the same number of
+pictures, each with the step size that suits it best of those tried here, measured as in benchmarks/quick.py on
+`photographic`. Writes benchmarks/results/algorithms.json.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import ddpo
+from benchmarks.machine import describe_machine
+from benchmarks.quick import ROOT, SEEDS, compare, draw, train
+from ddpo.catalog import DEFAULT_PAIR, get_pair
+from ddpo.precision import choose_compute
+
+RESULTS = ROOT / "benchmarks" / "results" / "algorithms.json"
+REWARD, EPOCHS = "photographic", 8
+FREE = ["--window", "random", "--group-size", "1", "--eta", "1", "--kl-weight", "0", "--trained-steps", "5"]
+RUNS = {
+    "ddpo-is, the recipe quick": [],
+    "ddpo-is, as in the paper": [*FREE],  # random steps of fully noisy trajectories, no groups, no KL
+    "ddpo-sf": [*FREE, "--algorithm", "ddpo-sf"],
+    "rwr": [*FREE, "--algorithm", "rwr"],
+    "rwr, three times the learning rate": [*FREE, "--algorithm", "rwr", "--learning-rate", "4.5e-4"],
+    "rwr, three passes": [*FREE, "--algorithm", "rwr", "--inner-epochs", "3"],
+}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    base = draw(get_pair(DEFAULT_PAIR).base)
+    rows = []
+    for name, settings in RUNS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            command = ["start", "--pair", DEFAULT_PAIR, "--reward", REWARD, "--recipe", "quick"]
+            train(Path(folder), [*command, "--epochs", str(EPOCHS), *settings])
+            rows.append({"algorithm": name, "settings": " ".join(settings), **compare(Path(folder), REWARD, base)})
+        print(rows[-1], flush=True)
+    results = {
+        "machine": describe_machine(), "compute": str(choose_compute()), "ddpo": ddpo.__version__,
+        "reward": REWARD, "seeds": len(SEEDS), "rows": rows,
+    }  # fmt: skip
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

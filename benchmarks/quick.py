@@ -1,0 +1,118 @@
+"""What a few minutes of finetuning give: gain and diversity of the recipe `quick` after 2, 5 and 10 minutes.
+
+    python -m benchmarks.quick                    # four rewards, about 50 minutes
+    python -m benchmarks.quick --reward colourfulness
+
+Each run is `train_space.py start` with a time budget, then `resume` twice: loading the model, drawing the grids and
+saving checkpoints are in its minutes. What it has then is compared with the base on 64 seeds that no run draws, with
+DDIM 50. Writes benchmarks/results/quick.json. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import ddpo
+from benchmarks.machine import describe_machine
+from ddpo import rewards
+from ddpo.catalog import DEFAULT_PAIR, get_pair
+from ddpo.diversity import diversity_kept
+from ddpo.evaluate import paired_statistics
+from ddpo.pictures import from_uint8, to_uint8
+from ddpo.pipelines import load_model
+from ddpo.precision import choose_compute
+from ddpo.runs import list_runs
+from ddpo.sampling import sample_pictures
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "quick.json"
+REWARDS = ("photographic", "colourfulness", "jpeg-compressibility", "jpeg-incompressibility")
+MINUTES = (2, 5, 10)
+SEEDS = range(20_000, 20_064)
+OUT_OF_TIME = 4  # exit code of train_space.py
+
+
+def draw(model: str) -> Tensor:
+    """The pictures of the seeds, (64, 3, H, W) float32 in [-1, 1], as they would be saved."""
+    compute = choose_compute()
+    pictures = sample_pictures(load_model(model, compute), list(SEEDS), "ddim", 50, compute)
+    return from_uint8(to_uint8(pictures))
+
+
+def train(folder: Path, command: list[str]) -> int:
+    """Let train_space.py work on the runs of a folder; its exit code, 0 or OUT_OF_TIME.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    code = subprocess.call([sys.executable, "train_space.py", "--root", str(folder), *command], cwd=ROOT)
+    if code not in (0, OUT_OF_TIME):
+        raise SystemExit(f"train_space.py ended with code {code}.")
+    return code
+
+
+def compare(folder: Path, reward: str, base: Tensor) -> dict[str, Any]:
+    """Where the newest run of a folder stands, and how its result compares with the base's pictures."""
+    run = list_runs(folder)[0]
+    status, tuned = run.status(), draw(str(run.result))
+    score = rewards.load(reward, choose_compute())
+    statistics = paired_statistics(score(base).tolist(), score(tuned).tolist())
+    return {
+        "epoch": status.epoch,
+        "samples": status.epoch * run.spec.config.samples_per_epoch(),
+        "training_seconds": round(status.seconds),
+        "gain_in_sd": round(statistics.gain_in_sd or 0.0, 2),
+        "win_rate": round(statistics.win_rate, 3),
+        "mean_base": round(statistics.mean_base, 3),
+        "mean_tuned": round(statistics.mean_tuned, 3),
+        "diversity_kept": round(diversity_kept(tuned, base), 3),
+    }
+
+
+def measure(reward: str, settings: list[str], minutes: list[int]) -> list[dict[str, Any]]:
+    """One run: a row for each of the minutes, which count from its start."""
+    base = draw(get_pair(DEFAULT_PAIR).base)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        command = ["start", "--pair", DEFAULT_PAIR, "--reward", reward, "--recipe", "quick", *settings]
+        spent = 0
+        for until in minutes:
+            code = train(Path(name), [*command, "--time-budget", f"{until - spent}m"])
+            rows.append({"minutes": until, **compare(Path(name), reward, base)})
+            print(reward, rows[-1], flush=True)
+            if code == 0:
+                break
+            spent, command = until, ["resume", "latest"]
+    return rows
+
+
+def main() -> None:
+    """Measure, print and write; rewards that are not asked for keep what the file has."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quick", description=__doc__.partition("\n")[0])
+    parser.add_argument("--reward", action="append", choices=REWARDS, help="may be given several times; default: all")
+    parser.add_argument("--minutes", type=int, nargs="+", default=list(MINUTES))
+    parser.add_argument("--print-only", action="store_true", help="leave the file as it is")
+    options, settings = parser.parse_known_args()  # what is left over goes to `train_space.py start`
+    known = json.loads(RESULTS.read_text(encoding="utf-8"))["rewards"] if RESULTS.exists() else {}
+    for reward in options.reward or REWARDS:
+        known[reward] = measure(reward, settings, options.minutes)
+    results = {
+        "machine": describe_machine(), "compute": str(choose_compute()), "threads": torch.get_num_threads(),
+        "ddpo": ddpo.__version__, "seeds": len(SEEDS), "rewards": known,
+    }  # fmt: skip
+    if not options.print_only:
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
