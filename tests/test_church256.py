@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from ddpo.pipelines import load_model
 from ddpo.precision import Compute
 from tests.hub_server import use
 
-SMALL = {"channels": (8, 8, 16, 16, 32, 32), "size": 64, "groups": 8}
+SMALL: dict[str, Any] = {"channels": (8, 8, 16, 16, 32, 32), "size": 64, "groups": 8}
 
 
 def test_a_pair_of_the_hub_is_downloaded_compared_and_finetuned(

@@ -28,10 +28,6 @@ PAGE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def delete(*names: str) -> Callable[[Path], None]:
-    return lambda folder: [(folder / name).unlink() for name in names].clear()
-
-
 def not_weights(folder: Path) -> None:
     (folder / "unet" / SAFETENSORS).write_bytes(b"version https://git-lfs.github.com/spec/v1")
 
@@ -47,7 +43,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "lacking": (drop_tensors, "tensors of the network; "),
     "pointer": (not_weights, "cannot be read; "),
     "broken-bin": (broken_bin, "cannot be read; "),
-    "no-weights": (delete(f"unet/{SAFETENSORS}"), "holds no weights that can be loaded"),
+    "no-weights": (lambda folder: (folder / "unet" / SAFETENSORS).unlink(), "holds no weights that can be loaded"),
     "other-shape": (lambda folder: edit_config(folder, block_out_channels=[8, 8]), "cannot be read; "),
 }
 IDS = {
