@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ddpo import rewards, schedulers
-from ddpo.catalog import DEFAULT_PAIR, get_pair
+from ddpo import defaults, hub, rewards, schedulers
+from ddpo.catalog import OWN, get_pair
 from ddpo.errors import UserError
 from ddpo.evaluate import PairedStatistics, describe, paired_statistics
 
@@ -38,24 +37,26 @@ class ComparisonSettings:
         UserError: a value is outside its range, or a name is not known.
     """
 
-    pair: str = DEFAULT_PAIR
+    pair: str = field(default_factory=lambda: defaults.choose().pair)  # its name; "own": base and tuned are both given
     scheduler: str = "ddim"
     steps: int | None = None  # denoising steps; None is the scheduler's default
     eta: float = 0.0  # DDIM's share of noise, in [0, 1]
     samples: int = 4  # pictures of each model, 1 .. MAX_SAMPLES, from seeds seed, seed + 1, ...
     seed: int = 0  # first seed, 0 .. MAX_SEED
     scorer: str = "photographic"
-    base: str | None = None  # folder of a model that replaces the pair's base
-    tuned: str | None = None  # folder of a model that replaces the pair's finetuned one
+    base: str | None = None  # folder or Hub id of a model that replaces the pair's base
+    tuned: str | None = None  # folder or Hub id of a model that replaces the pair's finetuned one
     precision: PrecisionName | None = None  # None: DDPO_PRECISION, else what the hardware is quick at
 
     def __post_init__(self) -> None:
         for what, name in (("pair", self.pair), ("scheduler", self.scheduler), ("scorer", self.scorer)):
             _check_text(f"The {what}", name)
-        for what, folder in (("base", self.base), ("finetuned", self.tuned)):
-            if folder is not None:
-                _check_text(f"The folder of the {what} model", folder)
+        for what, source in (("base", self.base), ("finetuned", self.tuned)):
+            if source is not None:
+                _check_text(f"The folder or id of the {what} model", source)
         get_pair(self.pair)
+        if self.pair == OWN and not (self.base and self.tuned):
+            raise UserError("Give both models, the base and the finetuned one, each as a folder or an id on the Hub.")
         rewards.get(self.scorer)
         spec = schedulers.get_scheduler(self.scheduler)
         if self.steps is not None:
@@ -68,14 +69,29 @@ class ComparisonSettings:
 
     def resolved(self) -> ComparisonSettings:
         """The same with every default filled in."""
-        pair, spec = get_pair(self.pair), schedulers.get_scheduler(self.scheduler)
+        pair = get_pair(self.pair)
+        if self.base not in (None, "", pair.base) and self.tuned not in (None, "", pair.tuned):
+            pair = get_pair(OWN)
+        spec = schedulers.get_scheduler(self.scheduler)
         return replace(
             self,
+            pair=pair.name,
             steps=spec.default_steps if self.steps is None else self.steps,
             eta=self.eta if spec.takes_eta else 0.0,
             base=self.base or pair.base,
             tuned=self.tuned or pair.tuned,
         )
+
+    @property
+    def models(self) -> str:
+        """What is compared, for people: the title of the pair, with the names of models that are not its own."""
+        base, tuned = (hub.short_name(source) if source else None for source in (self.base, self.tuned))
+        if self.pair == OWN:
+            return f"{base} against {tuned}"
+        pair = get_pair(self.pair)
+        other = [f"{base} as its base"] if base and self.base != pair.base else []
+        other += [f"{tuned} as its finetuned model"] if tuned and self.tuned != pair.tuned else []
+        return " with ".join([pair.title, *other])
 
     @property
     def seeds(self) -> list[int]:
@@ -124,8 +140,8 @@ class ComparisonResult:
         settings = asdict(self.settings)
         pair = get_pair(self.settings.pair)
         for name, own in (("base", pair.base), ("tuned", pair.tuned)):
-            # Where a model lies on this machine concerns nobody: None is the pair's own, else the folder's name.
-            settings[name] = None if settings[name] == own else Path(settings[name]).name
+            # Where a model lies on this machine concerns nobody: None is the pair's own, else the id or folder's name.
+            settings[name] = None if settings[name] == own else hub.short_name(settings[name])
         return {
             "settings": settings,
             "scorer": self.settings.scorer,
@@ -153,6 +169,8 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     yield Progress("Loading the models", 0, 0)
     compute = choose_compute(settings.precision)
     base, tuned = _load_pair(settings, compute)
+    yield Progress("Loading the scorer", 0, 0)
+    reward = rewards.load(settings.scorer, compute)  # before anything is drawn, as its weights may be out of reach
     started = time.perf_counter()
     next_preview = started
     final: tuple[DenoisingState, DenoisingState] | None = None
@@ -163,7 +181,7 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
         yield _progress(final, started, preview_is_due)
     assert final is not None  # every scheduler takes at least one step
     yield Progress("Scoring", 2 * final[0].total, 2 * final[0].total, 0.0)
-    yield _finish(settings, final, compute, started)
+    yield _finish(settings, final, reward, compute, started)
 
 
 def score_picture(picture: Image, scorer: str) -> float:
@@ -230,9 +248,12 @@ def _progress(states: tuple[DenoisingState, DenoisingState], started: float, wit
 
 
 def _finish(
-    settings: ComparisonSettings, states: tuple[DenoisingState, DenoisingState], compute: Compute, started: float
+    settings: ComparisonSettings,
+    states: tuple[DenoisingState, DenoisingState],
+    reward: rewards.Reward,
+    compute: Compute,
+    started: float,
 ) -> ComparisonResult:
-    reward = rewards.load(settings.scorer, compute)
     base, tuned = (_pictures(state.x_t) for state in states)
     base_scores, tuned_scores = (_scores(state.x_t, reward) for state in states)
     return ComparisonResult(

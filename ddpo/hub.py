@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from ddpo.files import is_full, storage_error
 
 Progress = Callable[[int, int], None]  # bytes that are there, bytes in all
 SECONDS_TO_ANSWER = 10.0  # after which the Hub counts as out of reach
+SECONDS_TO_PROBE = 1.0  # the same where a page waits for it
 CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # in the order of preference
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
@@ -60,6 +64,48 @@ def need(source: str) -> HubModel:
             "owner/name or owner/name@revision."
         )
     return model
+
+
+def is_folder(source: str) -> bool:
+    """Whether a source is a folder on this machine."""
+    return bool(source) and as_path(source).is_dir()
+
+
+def short_name(source: str) -> str:
+    """What to call a model where it may be read by anybody: its id, or the name of its folder without the way there."""
+    return as_path(source).name if is_folder(source) or parse(source) is None else source
+
+
+def is_cached(model: HubModel) -> bool:
+    """Whether the configuration and the weights of a model are in the cache. Asks no network, checks no contents."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def has(name: str) -> bool:
+        return isinstance(try_to_load_from_cache(model.id, name, revision=model.revision), str)
+
+    return any(has(part + "config.json") and any(has(part + name) for name in WEIGHTS) for part in ("unet/", ""))
+
+
+def answers(model: HubModel, seconds: float = SECONDS_TO_PROBE) -> bool:
+    """Whether the Hub knows a model at this moment; no answer in that time counts as none.
+
+    The question is asked in a thread that may outlive the call, since looking up a name takes as long as it takes.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    address = f"{constants.ENDPOINT}/api/models/{model.id}"
+    found = threading.Event()
+
+    def ask() -> None:
+        with suppress(OSError, ValueError), urllib.request.urlopen(address, timeout=seconds):
+            found.set()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return found.is_set()
 
 
 def download(model: HubModel, check: Callable[[Path], None], progress: Progress | None = None) -> Path:

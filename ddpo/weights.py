@@ -1,5 +1,6 @@
 """Weights that are fetched on first use: where they are, how to know them, and whether they are here already.
 
+Every file is pinned to a commit, and known by its checksum or by that of its tensors, except for the age classifier's.
 Nothing is imported here that is slow, so that the page can ask before anything is loaded.
 """
 
@@ -64,6 +65,8 @@ LAION_V1_B_32 = WeightsFile(
     sha256="c7b14cead230694acc7b9447974d3cad78003c72da032e402a303b6c2429e85f",
     url=_LAION_V1 + "sa_0_4_vit_b_32_linear.pth",
 )
+# Not pinned: no commit of this repository could be confirmed from a second source, and a wrong one would be worse than
+# none. It holds JSON and safetensors only, so no code is run, and `rewards.age` refuses other classes than the nine.
 AGE_CONFIG = WeightsFile("nateraw/vit-age-classifier", "config.json", 0.001)
 AGE_PICTURES = WeightsFile("nateraw/vit-age-classifier", "preprocessor_config.json", 0.001)
 AGE_MODEL = WeightsFile("nateraw/vit-age-classifier", "model.safetensors", 343)

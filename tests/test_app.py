@@ -15,6 +15,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from ddpo.catalog import PAIRS
 from tests.serving import ROOT, RunningApp, get, running_app
 
 QUICK: dict[str, Any] = {"steps": 3, "samples": 2, "api_name": "/compare"}
@@ -65,7 +66,12 @@ def test_only_the_documented_endpoints_are_offered(client: Client) -> None:
 
 def test_models_lists_what_compare_takes(client: Client) -> None:
     models = client.predict(api_name="/models")
-    assert [pair["name"] for pair in models["pairs"]] == ["church-64"]
+    assert [pair["name"] for pair in models["pairs"]] == list(PAIRS)
+    assert [pair["name"] for pair in models["pairs"] if pair["on_this_machine"]] == ["church-64"]
+    assert all(pair["base"] and pair["tuned"] and pair["cost"]["source"] for pair in models["pairs"])
+    assert str(ROOT) not in json.dumps(models)
+    assert models["defaults"]["pair"] == "church-64" and "church-256" in models["defaults"]["why"]
+    assert {s["name"] for s in models["scorers"] if s["argument"]} == {"prompt"}
     steps = {s["name"]: s["default_steps"] for s in models["schedulers"]}
     assert steps["ddpm"] == 1000 and steps["ddim"] == 50 and len(steps) >= 6
     assert {s["name"]: s["range"] for s in models["scorers"]}["photographic"] == [1.0, 10.0]
@@ -145,6 +151,9 @@ def test_a_program_that_dies_does_not_leave_its_comparison_running(app: RunningA
         ({"scheduler": "euler"}, r"no scheduler called 'euler'"),
         ({"scheduler": ["ddim"]}, "scheduler"),
         ({"pair": "cathedral"}, r"no model pair called 'cathedral'"),
+        ({"pair": "own", "base": "google/ddpm-church-256"}, r"Give both models"),
+        ({"scorer": "prompt"}, r"needs a sentence: write prompt:a sunny day"),
+        ({"scorer": "prompt:a sunny day|a grey day", "samples": 1, "steps": 1}, r"weights of Likeness .* stay offline"),
         ({"scorer": "beauty"}, "beauty"),
         ({"base": "/nowhere/at/all"}, r"no folder '/nowhere/at/all'"),
         ({"tuned": str(ROOT / "tests")}, r"holds no diffusion model"),
@@ -221,5 +230,6 @@ def test_a_space_refuses_folders_and_does_not_ask_for_them(tmp_path: Path, tiny_
         client = Client(space.url, verbose=False)
         assert "not on a Space" in refusal(client, base=str(tiny_folder))
         assert client.predict(api_name="/models")["local_folders"] is False
-        accordions = [c for c in client.config["components"] if c["props"].get("label") == "Your own models"]
-        assert all(component["props"]["visible"] is False for component in accordions)
+        assert "not in the cache" in refusal(client, base="someone/model")  # an id is looked up
+        fields = [c["props"] for c in client.config["components"] if c["props"].get("elem_id") == "own-base"]
+        assert [field["placeholder"] for field in fields] == ["owner/name"]

@@ -6,9 +6,80 @@ from pathlib import Path
 
 import pytest
 
-from ddpo.catalog import PAIRS, all_pairs, get_pair, run_pairs
+from ddpo import hub, rewards
+from ddpo.catalog import PAIRS, all_pairs, bases, get_pair, run_pairs
 from ddpo.errors import UserError
 from tests.run_folders import make_run
+
+TASKS = {
+    "aesthetic": "laion-v2",
+    "compressibility": "jpeg-compressibility",
+    "incompressibility": "jpeg-incompressibility",
+    "over50": "over50",
+}
+
+
+@pytest.mark.parametrize("family", ["church-256", "celebahq-256"])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_published_pairs_are_there(family: str, task: str) -> None:
+    if (family, task) == ("church-256", "over50"):
+        assert f"{family}-{task}" not in PAIRS
+        return
+    pair = get_pair(f"{family}-{task}")
+    assert (pair.base, pair.tuned) == (f"google/ddpm-{family}", f"alkzar90/ddpo-{task}-{family}")
+    assert (pair.reward, pair.sample_size) == (TASKS[task], 256)
+
+
+def test_every_pair_says_what_it_takes_and_was_trained_on() -> None:
+    assert len(PAIRS) == 8 and next(iter(PAIRS)) == "church-64"
+    for name, pair in PAIRS.items():
+        assert pair.name == name and pair.reward in rewards.REWARDS and pair.description.endswith(".")
+        assert pair.cost is not None and pair.cost.memory_megabytes > 0 and pair.cost.seconds_per_image > 0
+        assert "measured" in pair.cost.source and (pair.cost.download_megabytes > 0) == (name != "church-64")
+        assert pair.cost.download_megabytes == 0 or "estimate" in pair.cost.source
+
+
+def test_what_is_not_on_this_machine_is_known_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    pair = get_pair("church-256-aesthetic")
+    assert get_pair("church-64").missing == [] and pair.missing == [pair.base, pair.tuned]
+    put_in_cache(tmp_path, pair.base, "config.json")
+    assert pair.missing == [pair.base, pair.tuned]  # a configuration is no model
+    put_in_cache(tmp_path, pair.base, "diffusion_pytorch_model.bin")
+    put_in_cache(tmp_path, pair.tuned, "unet/config.json")
+    put_in_cache(tmp_path, pair.tuned, "unet/diffusion_pytorch_model.safetensors")
+    assert pair.missing == []
+
+
+def put_in_cache(cache: Path, source: str, file: str) -> None:
+    """An empty file where huggingface_hub keeps that of a model's main branch."""
+    folder = cache / ("models--" + source.replace("/", "--"))
+    path = folder / "snapshots" / ("1" * 40) / file
+    for parent in (path.parent, folder / "refs"):
+        parent.mkdir(parents=True, exist_ok=True)
+    (folder / "refs" / "main").write_text("1" * 40)
+    path.touch()
+
+
+def test_a_family_alone_is_its_aesthetic_pair() -> None:
+    assert get_pair("church-256") is PAIRS["church-256-aesthetic"]
+    assert get_pair("celebahq-256") is PAIRS["celebahq-256-aesthetic"]
+
+
+def test_each_base_can_be_finetuned_once() -> None:
+    assert bases() == {
+        "church-64 (bundled)": "church-64",
+        "google/ddpm-church-256": "church-256-aesthetic",
+        "google/ddpm-celebahq-256": "celebahq-256-aesthetic",
+    }
+
+
+def test_a_name_for_everybody_does_not_tell_where_a_model_lies(tiny_folder: Path) -> None:
+    assert hub.short_name(str(tiny_folder)) == tiny_folder.name
+    assert hub.short_name("google/ddpm-church-256") == "google/ddpm-church-256"
+    assert hub.short_name("/nowhere/secret/model") == "model"
 
 
 def test_a_run_with_a_result_is_a_pair(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,8 @@ def test_the_pairs_own_models_are_named_by_none() -> None:
         ({"scheduler": "euler"}, "scheduler"),
         ({"scheduler": ["ddim"]}, "scheduler"),
         ({"pair": "cathedral-9000"}, "pair"),
+        ({"pair": "own"}, "Give both models"),
+        ({"pair": "own", "base": "a/b"}, "Give both models"),
         ({"scorer": "beauty"}, "beauty"),
         ({"scorer": "os:getcwd"}, "command line"),
         ({"base": 7}, "base"),
@@ -154,6 +156,24 @@ def test_a_folder_without_a_model_is_refused_in_a_sentence(tmp_path: Path) -> No
 def test_models_of_different_sizes_are_not_compared(tiny_folder: Path) -> None:
     with pytest.raises(UserError, match="different sizes"):
         list(compare(ComparisonSettings(base=str(tiny_folder), steps=1)))
+
+
+def test_two_models_of_ones_own_are_named_and_belong_to_no_pair(tiny_folder: Path, other_folder: Path) -> None:
+    for pair in ("own", "church-64"):
+        _, result = run(tiny_settings(tiny_folder, other_folder, pair=pair))
+        settings = result.to_dict()["settings"]
+        assert (settings["pair"], settings["base"], settings["tuned"]) == ("own", tiny_folder.name, other_folder.name)
+        assert result.settings.models == f"{tiny_folder.name} against {other_folder.name}"
+    mixed = ComparisonSettings(pair="church-64", tuned=str(other_folder)).resolved()
+    assert mixed.models == f"church-64 (bundled) with {other_folder.name} as its finetuned model"
+
+
+def test_a_scorer_that_cannot_be_had_is_told_before_anything_is_drawn(tiny_folder: Path) -> None:
+    events = compare(tiny_settings(tiny_folder, tiny_folder, scorer="laion-v2"))
+    stages = []
+    with pytest.raises(UserError, match="stay offline"):
+        stages += [event.stage for event in events if isinstance(event, Progress)]
+    assert "Denoising" not in stages
 
 
 def test_one_picture_can_be_scored_whatever_its_mode() -> None:

@@ -223,6 +223,11 @@ def choices(with_words: bool = False) -> list[tuple[str, str]]:
     return [(spec.title, spec.name) for spec in able if with_words or not spec.argument]
 
 
+def obstacles() -> list[str]:
+    """Why the rewards that `choices` leaves out cannot be used here, a sentence each."""
+    return [sentence for sentence in (spec.obstacle() for spec in REWARDS.values()) if sentence is not None]
+
+
 def find(name: str) -> RewardSpec | None:
     """What is known of a reward; None for a function of somebody's own, which only the command line takes."""
     try:

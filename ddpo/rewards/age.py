@@ -1,7 +1,8 @@
 """How old or young a face looks, as in the models alkzar90/ddpo-over50-celebahq-256 and its like.
 
 The classifier is nateraw/vit-age-classifier (a ViT trained on FairFace, Karkkainen and Joo 2021). As in alcazar90's
-ddpo-celebahq, the score is the sum of the logits of the classes of that age, not a probability.
+ddpo-celebahq, the score is the sum of the logits of the classes of that age, not a probability. The classifier is the
+one file that is not pinned to a commit, see `ddpo.weights`, so its scores change if its repository does.
 """
 
 from __future__ import annotations

@@ -11,17 +11,17 @@ from typing import Any
 
 import gradio as gr
 
-from ddpo import export, rewards, schedulers
-from ddpo.catalog import DEFAULT_PAIR, PAIRS, all_pairs
+from ddpo import defaults, export, schedulers
+from ddpo.catalog import OWN, all_pairs, get_pair
 from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, ComparisonSettings, Progress
-from ddpo.ui import views
+from ddpo.ui import views, words
 from ddpo.ui.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.running import ONE_AT_A_TIME, PRIVATE, QUICK, follow, make_settings, on_space, sentences
 
 TROUBLE = "This could not be compared"
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
 
-FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "base", "tuned")  # one control each
+FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
 
 # The marks move at once; the slider follows when the server has answered.
 CHOOSE = """
@@ -59,7 +59,7 @@ class Results:
 
 
 def build() -> dict[str, gr.Component]:
-    """Lay the tab out and connect it; returns its controls by the names in FIELDS."""
+    """Lay the tab out and connect it; returns its controls by the names in FIELDS, one each."""
     with gr.Row(elem_id="compare-tab", equal_height=False):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             controls = _build_controls()
@@ -76,17 +76,22 @@ def build() -> dict[str, gr.Component]:
 
 def pair_choices() -> Any:
     """An update of the list of pairs, which grows with every run that is finished."""
-    return gr.update(choices=[(pair.title, pair.name) for pair in all_pairs()])
+    return gr.update(choices=_pairs())
+
+
+def _pairs() -> list[tuple[str, str]]:
+    return [(pair.title, pair.name) for pair in (*all_pairs(), get_pair(OWN))]
 
 
 def _build_controls() -> list[gr.Component]:
     """The controls, in the order of FIELDS."""
     default = schedulers.get_scheduler("ddim")
     with gr.Group(elem_id="settings"):
-        pair = OpenDropdown(
-            [(p.title, p.name) for p in PAIRS.values()], value=DEFAULT_PAIR, label="Model pair", elem_id="pair"
-        )
-        scorer = gr.Dropdown(rewards.choices(), value="photographic", label="Scorer")
+        first = defaults.choose()
+        pair = OpenDropdown(_pairs(), value=first.pair, label="Model pair", elem_id="pair")
+        about_pair = gr.HTML(views.about_pair(first.pair), elem_id="about-pair")
+        base, tuned = _build_own_models()
+        scorer = words.build("compare")
         choices = [(s.title, s.name) for s in schedulers.SCHEDULERS.values()]
         scheduler = gr.Dropdown(choices, value=default.name, label="Noise scheduler", elem_id="scheduler")
         about = gr.HTML(_about_scheduler(default.name), elem_id="about-scheduler")
@@ -96,17 +101,17 @@ def _build_controls() -> list[gr.Component]:
         with gr.Row(elem_id="seed-row"):
             seed = OpenNumber(0, label="First seed", precision=0, min_width=80, scale=4, elem_id="seed")
             dice = gr.Button("Random seed", min_width=48, scale=0, elem_id="dice")
-    own = _build_own_models()
     dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", **PRIVATE)
     scheduler.change(_on_scheduler, scheduler, [about, steps, eta], **QUICK)
-    return [pair, scheduler, steps, eta, samples, seed, scorer, *own]
+    pair.change(_on_pair, pair, [about_pair, base, tuned], **QUICK)
+    return [pair, scheduler, steps, eta, samples, seed, *scorer, base, tuned]
 
 
-def _build_own_models() -> tuple[gr.Component, gr.Component]:
-    with gr.Accordion("Your own models", open=False, visible=not on_space()):
-        base = gr.Textbox(label="Base", placeholder="/path/to/a/diffusers/model", elem_id="own-base")
-        tuned = gr.Textbox(label="Finetuned", placeholder="/path/to/a/diffusers/model", elem_id="own-tuned")
-        gr.HTML('<p class="hint">Folders on the machine that runs this app; each replaces the pair\'s own.</p>')
+def _build_own_models() -> tuple[gr.Textbox, gr.Textbox]:
+    """Two fields for any two models, hidden until that is chosen."""
+    hint = "owner/name" if on_space() else "owner/name, or a folder"
+    base = gr.Textbox(label="Base", placeholder=hint, visible=False, elem_id="own-base")
+    tuned = gr.Textbox(label="Finetuned", placeholder=hint, visible=False, elem_id="own-tuned")
     return base, tuned
 
 
@@ -136,6 +141,11 @@ def _connect(controls: list[gr.Component], results: Results) -> None:
     results.pictures.click(_on_choose, results.state, [results.line, results.slider], **QUICK)
 
 
+def _on_pair(name: Any) -> tuple[str, Any, Any]:
+    own = gr.update(visible=name == OWN)
+    return views.about_pair(name), own, own
+
+
 def _about_scheduler(name: str) -> str:
     return f'<p class="hint">{schedulers.get_scheduler(name).description}</p>'
 
@@ -154,7 +164,7 @@ def _on_compare(*values: Any) -> Iterator[Any]:
     """Runs a comparison; closing this generator, which Gradio does on cancel and when the page is gone, stops it."""
     try:
         with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
-            settings = make_settings(**dict(zip(FIELDS, values, strict=True)))
+            settings = _read(dict(zip(FIELDS, values, strict=True)))
             for event in follow(settings):
                 if isinstance(event, ComparisonResult):
                     yield _finished(event, Path(folder))
@@ -163,6 +173,14 @@ def _on_compare(*values: Any) -> Iterator[Any]:
     except gr.Error as error:
         yield _idle(views.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
         raise error
+
+
+def _read(values: dict[str, Any]) -> ComparisonSettings:
+    """Settings from the controls by name; models that were typed for another choice of pair do not count."""
+    scorer = words.full_name(*(values.pop(name) for name in ("scorer", "like", "unlike")))
+    if values["pair"] != OWN:
+        values = {**values, "base": None, "tuned": None}
+    return make_settings(scorer=scorer, **values)
 
 
 def _on_cancel() -> list[Any]:

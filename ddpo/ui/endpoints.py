@@ -6,6 +6,7 @@ Annotations are evaluated here (no `from __future__ import annotations`), as Gra
 import math
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from gradio import events
 from gradio.components.api_component import Api
 from gradio_client.utils import python_type_to_json_schema
 
-from ddpo import export, rewards, schedulers
-from ddpo.catalog import DEFAULT_PAIR, all_pairs
+from ddpo import defaults, export, hub, rewards, schedulers
+from ddpo.catalog import Pair, all_pairs
 from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, score_picture
 from ddpo.ui.inputs import Upload
 from ddpo.ui.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
@@ -37,24 +38,28 @@ SCORE = (
     "2048 pixels are reduced to that first)."
 )
 MODELS = (
-    "What can be asked for: the model pairs (finetuning runs with a result among them, as run:<id>), "
-    "the noise schedulers (default_steps, min_steps, max_steps, whether they "
-    "take eta) and the scorers (range, unit, source). The names are those that /compare and /score take."
+    "What can be asked for: the model pairs (finetuning runs with a result among them, as run:<id>; base, tuned, the "
+    "reward, whether all files are on_this_machine, and cost: download_megabytes, memory_megabytes, seconds_per_image "
+    "on a CPU, and which of these were measured), the noise schedulers (default_steps, min_steps, max_steps, whether "
+    "they take eta), the scorers (range, unit, source; argument: what must follow the name and a colon; obstacle: why "
+    "it cannot be used here), and the defaults. The names are those that /compare and /score take."
 )
+SCORER = "Name of a scorer, see /models; with its argument behind a colon, as in prompt:a sunny day|a grey day."
+OWN_MODEL = "owner/name of a model on the Hub (@revision), or a local folder (not on a Space), in place of"
 
 
 def build() -> None:
     """Add the endpoints to the page that is being built; none of them shows on it."""
     inputs = [
-        parameter(str, DEFAULT_PAIR, "Model pair", "Name of a model pair, see /models."),
+        parameter(str, defaults.choose().pair, "Model pair", "Name of a model pair, see /models; own: base and tuned."),
         parameter(str, "ddim", "Noise scheduler", "Name of a noise scheduler, see /models."),
         parameter(int | None, None, "Steps", f"Denoising steps, up to {schedulers.MAX_STEPS}; None: its default."),
         parameter(float, 0.0, "eta", "Share of noise in [0, 1], for DDIM; others ignore it."),
         parameter(int, 4, "Samples", f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ..."),
         parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
-        parameter(str, "photographic", "Scorer", "Name of a scorer, see /models."),
-        parameter(str | None, None, "Base folder", "Local folder of a model in place of the base; not on a Space."),
-        parameter(str | None, None, "Tuned folder", "Local folder of a model in place of the tuned; not on a Space."),
+        parameter(str, "photographic", "Scorer", SCORER),
+        parameter(str | None, None, "Base", f"{OWN_MODEL} the pair's base."),
+        parameter(str | None, None, "Tuned", f"{OWN_MODEL} the pair's finetuned one."),
     ]
     outputs = [
         gr.File(label="base", file_count="multiple", visible=False),
@@ -64,7 +69,7 @@ def build() -> None:
     trigger = gr.Button(visible=False)
     trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
     picture = Upload(label="Picture", type="filepath", visible=False)
-    scorer = parameter(str, "photographic", "Scorer", "Name of a scorer, see /models.")
+    scorer = parameter(str, "photographic", "Scorer", SCORER)
     verdict = gr.JSON(label="result", visible=False)
     trigger.click(
         score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
@@ -80,7 +85,7 @@ def parameter(hint: Any, default: Any, label: str, description: str) -> Api:
 
 
 def compare(
-    pair: str = DEFAULT_PAIR,
+    pair: str | None = None,
     scheduler: str = "ddim",
     steps: int | None = None,
     eta: float = 0.0,
@@ -124,16 +129,7 @@ def score(image: str | None, scorer: str = "photographic") -> dict[str, Any]:
 def models() -> dict[str, Any]:
     """See MODELS."""
     return {
-        "pairs": [
-            {
-                "name": pair.name,
-                "title": pair.title,
-                "description": pair.description,
-                "reward": pair.reward,
-                "sample_size": pair.sample_size,
-            }
-            for pair in all_pairs()
-        ],
+        "pairs": [_pair_facts(pair) for pair in all_pairs()],
         "schedulers": [
             {
                 "name": spec.name,
@@ -154,11 +150,33 @@ def models() -> dict[str, Any]:
                 "source": spec.source,
                 "range": _range(spec.value_range),
                 "unit": spec.unit,
+                "argument": spec.argument,
+                "obstacle": spec.obstacle(),
             }
             for spec in rewards.REWARDS.values()
         ],
-        "defaults": {"pair": DEFAULT_PAIR, "scheduler": "ddim", "samples": 4, "scorer": "photographic"},
+        "defaults": {
+            "pair": defaults.choose().pair,
+            "why": defaults.choose().reason,
+            "scheduler": "ddim",
+            "samples": 4,
+            "scorer": "photographic",
+        },
         "local_folders": not on_space(),
+    }
+
+
+def _pair_facts(pair: Pair) -> dict[str, Any]:
+    return {
+        "name": pair.name,
+        "title": pair.title,
+        "description": pair.description,
+        "base": hub.short_name(pair.base),
+        "tuned": hub.short_name(pair.tuned),
+        "reward": pair.reward,
+        "sample_size": pair.sample_size,
+        "on_this_machine": not pair.missing,
+        "cost": asdict(pair.cost) if pair.cost else None,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from ddpo import hub
 from ddpo.comparison import ComparisonResult, ComparisonSettings, Progress, compare
 from ddpo.errors import UserError
 
@@ -40,8 +41,11 @@ def make_settings(**values: Any) -> ComparisonSettings:
     Raises:
         UserError: a value is not acceptable, or a folder is given on a Space.
     """
-    if on_space() and (values.get("base") or values.get("tuned")):
-        raise UserError("Folders of your own work only where you run the app yourself, not on a Space.")
+    for source in (values.get("base"), values.get("tuned")):
+        if on_space() and isinstance(source, str) and source and (hub.is_folder(source) or not hub.parse(source)):
+            raise UserError(
+                "Folders work only where you run the app yourself, not on a Space; here, give ids of models on the Hub."
+            )
     given = {name: _whole(value) for name, value in values.items() if value is not None and value != ""}
     return ComparisonSettings(**given)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from html import escape
+from typing import Any
 
 import gradio as gr
 
 from ddpo import rewards
 from ddpo.comparison import score_picture
+from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
+from ddpo.ui import words
 from ddpo.ui.inputs import Upload
 from ddpo.ui.running import PRIVATE, sentences
 from ddpo.ui.uploads import open_upload
@@ -26,16 +29,19 @@ def build() -> None:
             picture = Upload(
                 label="Picture", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="score-upload"
             )
-            scorer = gr.Dropdown(rewards.choices(), value="photographic", label="Scorer")
+            scorer = words.build("score")
             button = gr.Button("Score", variant="primary", size="lg", elem_id="score-button")
         with gr.Column(scale=1, min_width=300):
             verdict = gr.HTML(EMPTY, elem_id="verdict")
-    button.click(_on_score, [picture, scorer], verdict, concurrency_id="score", concurrency_limit=2, **PRIVATE)
+    button.click(_on_score, [picture, *scorer], verdict, concurrency_id="score", concurrency_limit=2, **PRIVATE)
     picture.clear(lambda: EMPTY, None, verdict, queue=False, **PRIVATE)
 
 
-def _on_score(path: str | None, scorer: str) -> str:
+def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> str:
     with sentences(TROUBLE):
+        scorer = words.full_name(name, like, unlike)
+        if not isinstance(scorer, str):
+            raise UserError(f"The scorer must be given as text, and {scorer!r} is not.")
         spec = rewards.get(scorer)
         return score_card(score_picture(open_upload(path), scorer), spec)
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
-from ddpo.catalog import DEFAULT_PAIR, PAIRS
+from ddpo.catalog import DEFAULT_PAIR, bases
 from ddpo.config import RECIPES, Setting, settings
 from ddpo.errors import UserError
 from ddpo.estimate import estimate, hourly_price, read_network
@@ -55,8 +55,7 @@ def build() -> Form:
     """Lay the controls out and connect them with each other."""
     defaults = RECIPES[DEFAULT_RECIPE].config
     with gr.Group(elem_id="train-settings"):
-        pairs = [(pair.title, pair.name) for pair in PAIRS.values()]
-        pair = OpenDropdown(pairs, value=DEFAULT_PAIR, label="Base model", elem_id="train-pair")
+        pair = OpenDropdown(list(bases().items()), value=DEFAULT_PAIR, label="Base model", elem_id="train-pair")
         reward = OpenDropdown(
             rewards.choices(with_words=True), value="photographic", label="Reward", elem_id="train-reward"
         )

@@ -15,6 +15,7 @@ import gradio as gr
 
 from ddpo import hub, rewards
 from ddpo.catalog import PAIRS, get_pair
+from ddpo.catalog import base_title as pair_base_title
 from ddpo.config import make_config
 from ddpo.diagnosis import Diagnosis, diagnose
 from ddpo.errors import UserError
@@ -270,8 +271,8 @@ def write_archive(run: Run, folder: Path) -> Path:
 def base_title(spec: RunSpec) -> str:
     """The name of the base for the page."""
     if spec.pair is None:
-        return Path(spec.base).name
-    return PAIRS[spec.pair].title if spec.pair in PAIRS else spec.pair
+        return hub.short_name(spec.base)
+    return pair_base_title(PAIRS[spec.pair]) if spec.pair in PAIRS else spec.pair
 
 
 def reward_title(name: str) -> str:

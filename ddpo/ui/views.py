@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from ddpo import rewards, schedulers
-from ddpo.catalog import get_pair
+from ddpo import defaults, hub, rewards, schedulers
+from ddpo.catalog import Pair, get_pair
 from ddpo.comparison import ComparisonResult, Progress
+from ddpo.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,6 +31,47 @@ EMPTY = """
   </div>
 </div>
 """.format(ghosts="<i></i>" * 4)
+
+
+def about_pair(name: object) -> str:
+    """Why the page begins with a pair, or what of it is missing, in a line; and folded up, what it is and takes."""
+    if not isinstance(name, str):
+        return ""
+    try:
+        pair = get_pair(name)
+    except UserError as error:  # a run that was deleted since
+        return _hint(str(error))
+    first = defaults.choose()
+    line = first.reason if pair.name == first.pair else _to_download(pair)
+    text = f"{pair.description} {_costs(pair)}"
+    return _hint(line) + f'<details class="hint"><summary>About this pair</summary>{_hint(text)}</details>'
+
+
+def _hint(line: str) -> str:
+    return f'<p class="hint">{escape(line)}</p>' if line else ""
+
+
+def _costs(pair: Pair) -> str:
+    cost = pair.cost
+    if cost is None:
+        return ""
+    reward = rewards.find(pair.reward)
+    download = f"{cost.download_megabytes} MB to download, " if cost.download_megabytes else ""
+    return (
+        f"Its reward was {reward.title if reward else pair.reward}. It takes {download}"
+        f"{cost.memory_megabytes / 1000:.1f} GB of memory and {duration(cost.seconds_per_image)} an image with DDIM 50 "
+        f"on a CPU: {cost.source}."
+    )
+
+
+def _to_download(pair: Pair) -> str:
+    missing = pair.missing
+    if not missing:
+        return ""
+    names = " and ".join(missing)
+    if all(hub.answers(hub.need(source)) for source in missing):
+        return f"{names} will be downloaded first."
+    return f"{names}: not on this machine, and the Hugging Face Hub cannot be reached now."
 
 
 def message(heading: str, text: str) -> str:
@@ -104,7 +146,7 @@ def _how(result: ComparisonResult) -> str:
     spec = schedulers.get_scheduler(s.scheduler)
     eta = f", eta {s.eta:g}" if spec.takes_eta else ""
     scorer = rewards.get(s.scorer)
-    return f"{get_pair(s.pair).title} · {spec.title}, {s.steps} steps{eta} · scored by {scorer.title} ({scorer.name})"
+    return f"{s.models} · {spec.title}, {s.steps} steps{eta} · scored by {scorer.title} ({scorer.name})"
 
 
 def amount(score: float, spec: RewardSpec) -> str:

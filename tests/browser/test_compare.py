@@ -54,6 +54,11 @@ def choose_scheduler(page: Page, title: str) -> None:
     page.get_by_role("option", name=title, exact=True).click()
 
 
+def choose_pair(page: Page, title: str) -> None:
+    page.click("#pair input")
+    page.get_by_role("option", name=title, exact=True).click()
+
+
 def compare(page: Page, steps: int = 4) -> None:
     set_number(page, "#steps", str(steps))
     page.click("#compare-button")
@@ -71,6 +76,7 @@ def test_a_first_visitor_sees_what_this_is_and_what_will_come(open_page: Open) -
     assert "Press Compare" in page.inner_text("#status")
     assert page.locator("#compare-button").bounding_box()["y"] + 40 < WIDE[1]  # type: ignore[index]
     assert not page.is_visible("#cancel-button") and not page.is_visible("#details")
+    assert page.inner_text("#about-pair").startswith("Begins with church-64 (bundled): there is no GPU here")
 
 
 def test_one_press_compares_with_the_defaults(open_page: Open, shots: Path) -> None:
@@ -119,6 +125,16 @@ def test_the_scheduler_sets_its_steps_and_shows_eta_only_where_it_applies(open_p
     choose_scheduler(page, "DDIM")
     page.wait_for_function("document.querySelector('#steps input[type=number]').value === '50'")
     page.wait_for_selector("#eta", state="visible")
+
+
+def test_a_pair_says_what_is_missing_and_what_it_takes(open_page: Open) -> None:
+    page = open_page()
+    choose_pair(page, "celebahq-256, over50")
+    page.wait_for_function("document.querySelector('#about-pair').innerText.includes('not on this machine')")
+    assert "alkzar90/ddpo-over50-celebahq-256" in page.inner_text("#about-pair")
+    page.click("#about-pair summary")
+    assert "910 MB to download" in page.inner_text("#about-pair")
+    assert "Looks over 50" in page.inner_text("#about-pair")
 
 
 def test_the_dice_throws_another_seed(open_page: Open) -> None:
@@ -174,8 +190,11 @@ def test_the_downloads_hold_what_the_page_shows(open_page: Open, tmp_path: Path)
 
 def test_a_folder_without_a_model_gets_a_sentence_and_the_page_goes_on(open_page: Open, shots: Path) -> None:
     page = open_page()
-    page.get_by_role("button", name="Your own models").click()
+    assert not page.is_visible("#own-base")
+    choose_pair(page, "Two models of your own")
+    page.wait_for_selector("#own-base")
     page.fill("#own-base textarea, #own-base input", "/nowhere/<b>at all</b>")
+    page.fill("#own-tuned textarea, #own-tuned input", "/nowhere/either")
     page.click("#compare-button")
     toast = page.get_by_test_id("toast-body")
     toast.wait_for(timeout=SLOW)
@@ -184,8 +203,9 @@ def test_a_folder_without_a_model_gets_a_sentence_and_the_page_goes_on(open_page
     page.wait_for_timeout(500)  # the message slides in
     page.screenshot(path=shots / "compare-error-wide.png", animations="disabled")
     page.wait_for_selector("#compare-button:not([disabled])")
-    page.fill("#own-base textarea, #own-base input", "")
-    compare(page)
+    choose_pair(page, "church-64 (bundled)")
+    page.wait_for_selector("#own-base", state="hidden")
+    compare(page)  # what was typed for the other choice does not count
 
 
 def test_a_picture_of_ones_own_is_scored(open_page: Open, shots: Path, tmp_path: Path) -> None:

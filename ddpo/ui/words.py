@@ -1,0 +1,56 @@
+"""The sentences of a scorer that needs some: two fields that show where such a scorer is picked."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ddpo import rewards
+from ddpo.ui.inputs import OpenDropdown
+from ddpo.ui.running import QUICK
+
+
+def build(elem_id: str) -> tuple[OpenDropdown, gr.Textbox, gr.Textbox]:
+    """A list of scorers, the sentence to be like, and the one to be unlike; the latter two hidden until needed."""
+    scorer = OpenDropdown(
+        rewards.choices(with_words=True), value="photographic", label="Scorer", elem_id=f"{elem_id}-scorer"
+    )
+    missing = not_offered()
+    if missing:
+        gr.HTML(missing, elem_id=f"{elem_id}-missing")
+    like = gr.Textbox(label="A sentence", placeholder="a sunny day", visible=False, elem_id=f"{elem_id}-like")
+    unlike = gr.Textbox(
+        label="Rather than (may be empty)", placeholder="a grey day", visible=False, elem_id=f"{elem_id}-unlike"
+    )
+    scorer.change(_on_scorer, scorer, [like, unlike], **QUICK)
+    return scorer, like, unlike
+
+
+def full_name(scorer: Any, like: Any, unlike: Any) -> Any:
+    """The scorer's name with the sentences behind it, where it takes some; anything else as it came.
+
+    A bar separates two sentences, so one within a sentence ends it.
+    """
+    if not _takes_words(scorer):
+        return scorer
+    return f"{scorer}:{like or ''}" + (f"|{unlike}" if unlike else "")
+
+
+def not_offered() -> str:
+    """Which scorers the list lacks and why, folded up; "" where it lacks none."""
+    lines = [f"<li>{escape(obstacle)}</li>" for obstacle in rewards.obstacles()]
+    if not lines:
+        return ""
+    count = f"{len(lines)} scorers are" if len(lines) > 1 else "One scorer is"
+    return f'<details class="hint"><summary>{count} not offered here</summary><ul>{"".join(lines)}</ul></details>'
+
+
+def _on_scorer(name: Any) -> tuple[Any, Any]:
+    shown = gr.update(visible=_takes_words(name))
+    return shown, shown
+
+
+def _takes_words(name: Any) -> bool:
+    return isinstance(name, str) and name in rewards.REWARDS and bool(rewards.REWARDS[name].argument)
