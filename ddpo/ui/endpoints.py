@@ -16,7 +16,8 @@ from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import export, rewards, schedulers
 from ddpo.catalog import DEFAULT_PAIR, all_pairs
-from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, score_picture
+from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult
+from ddpo.ui import running
 from ddpo.ui.inputs import Upload
 from ddpo.ui.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
 from ddpo.ui.uploads import open_upload
@@ -113,7 +114,7 @@ def score(image: str | None, scorer: str = "photographic") -> dict[str, Any]:
         spec = rewards.get(scorer)
         picture = open_upload(image)
         return {
-            "score": score_picture(picture, scorer),
+            "score": running.score(picture, scorer),
             "scorer": spec.name,
             "unit": spec.unit,
             "range": _range(spec.value_range),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from ddpo.ui import compare, endpoints, score, train, train_endpoints, training
+from ddpo.comparison import ComparisonSettings
+from ddpo.ui import compare, endpoints, score, train, train_endpoints, training, zero_gpu
 from ddpo.ui.running import QUICK
 
 TITLE = "DDPO Studio"
@@ -28,7 +29,7 @@ HEADER = """
 
 
 def build_demo() -> gr.Blocks:
-    """The page, not yet served. Neither torch nor diffusers is imported by this."""
+    """The page, not yet served. Neither torch nor diffusers is imported by this, but on ZeroGPU."""
     demo: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
         gr.HTML(HEADER)
@@ -45,6 +46,8 @@ def build_demo() -> gr.Blocks:
             train_endpoints.build()
         demo.load(compare.pair_choices, None, comparison["pair"], **QUICK)
     demo.queue(default_concurrency_limit=4)
+    first = ComparisonSettings().resolved()
+    zero_gpu.preload(str(first.base), str(first.tuned))
     return demo
 
 

@@ -8,10 +8,9 @@ from html import escape
 import gradio as gr
 
 from ddpo import rewards
-from ddpo.comparison import score_picture
 from ddpo.rewards import RewardSpec
 from ddpo.ui.inputs import Upload
-from ddpo.ui.running import PRIVATE, sentences
+from ddpo.ui.running import PRIVATE, score, sentences
 from ddpo.ui.uploads import open_upload
 from ddpo.ui.views import amount
 
@@ -37,7 +36,7 @@ def build() -> None:
 def _on_score(path: str | None, scorer: str) -> str:
     with sentences(TROUBLE):
         spec = rewards.get(scorer)
-        return score_card(score_picture(open_upload(path), scorer), spec)
+        return score_card(score(open_upload(path), scorer), spec)
 
 
 def score_card(score: float, spec: RewardSpec) -> str:
