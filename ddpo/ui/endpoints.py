@@ -3,9 +3,10 @@
 Annotations are evaluated here (no `from __future__ import annotations`), as Gradio reads the types from them.
 """
 
+import inspect
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ SCORE = (
     "unit, range ([lowest, highest], null where there is no limit) and size ([width, height] as scored; sides over "
     "2048 pixels are reduced to that first)."
 )
+PICTURE = "A picture: PNG, JPEG or WebP."
 MODELS = (
     "What can be asked for: the model pairs (finetuning runs with a result among them, as run:<id>), "
     "the noise schedulers (default_steps, min_steps, max_steps, whether they "
@@ -63,10 +65,12 @@ def build() -> None:
         gr.JSON(label="result", visible=False),
     ]
     trigger = gr.Button(visible=False)
+    document(compare, COMPARE, inputs)
     trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
     picture = Upload(label="Picture", type="filepath", visible=False)
     scorer = parameter(str, "photographic", "Scorer", "Name of a scorer, see /models.")
     verdict = gr.JSON(label="result", visible=False)
+    document(score, SCORE, [picture, scorer])
     trigger.click(
         score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
         concurrency_id="score", concurrency_limit=2,
@@ -78,6 +82,13 @@ def parameter(hint: Any, default: Any, label: str, description: str) -> Api:
     """A typed parameter without a component on the page."""
     schema = {**python_type_to_json_schema(hint), "additional_description": description}
     return Api(default, schema, label)
+
+
+def document(function: Callable[..., Any], text: str, inputs: Sequence[gr.components.Component]) -> None:
+    """Put what an endpoint and its parameters are into its docstring, where tools for language models find it."""
+    about = [getattr(component, "_api_info", {}).get("additional_description", PICTURE) for component in inputs]
+    lines = [f"    {name}: {what}" for name, what in zip(inspect.signature(function).parameters, about, strict=False)]
+    function.__doc__ = "\n".join([text, "", "Args:", *lines])
 
 
 def compare(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 from pathlib import Path
 
 import gradio as gr
@@ -62,7 +64,14 @@ def serve(demo: gr.Blocks) -> None:
         max_file_size=MAX_UPLOAD,
         footer_links=["api", "settings"],
         run_history=False,
+        mcp_server=_offers_tools(),
     )
+
+
+def _offers_tools() -> bool:
+    """Whether the endpoints are tools for language models too: where `mcp` is installed, unless told otherwise."""
+    wanted = os.environ.get("GRADIO_MCP_SERVER", "true").lower() == "true"
+    return wanted and importlib.util.find_spec("mcp") is not None
 
 
 def theme() -> gr.themes.Base:
