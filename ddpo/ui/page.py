@@ -10,7 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from ddpo.comparison import ComparisonSettings
-from ddpo.ui import compare, endpoints, score, train, train_endpoints, training, zero_gpu
+from ddpo.ui import compare, duplicate, endpoints, score, train, train_endpoints, training, zero_gpu
 from ddpo.ui.running import QUICK
 
 TITLE = "DDPO Studio"
@@ -35,6 +35,7 @@ def build_demo() -> gr.Blocks:
     demo: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
         gr.HTML(HEADER)
+        duplicate.build(demo)
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
                 comparison = compare.build()
