@@ -20,7 +20,7 @@ def build(demo: gr.Blocks) -> None:
     hint = gr.HTML(
         '<p class="duplicate">This Space and its hardware are shared. '
         f'<a href="{escape(address)}" target="_blank" rel="noopener">Duplicate this Space</a> to use it without a '
-        "queue, on hardware and with models of your own.</p>",
+        "queue, on hardware of your own.</p>",
         elem_id="duplicate",
     )
     demo.load(_unless_owner, None, hint, **QUICK)
