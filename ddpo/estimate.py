@@ -28,6 +28,11 @@ FORWARD_AND_BACKWARD = 3.0  # evaluations that one pass of training takes: 62 ms
 START_SECONDS = 10.0  # Python, torch, the model and the reward
 GRID_EVALUATIONS = 8 * 20  # of the pictures of the fixed seeds after every epoch
 
+# The GPU that ZeroGPU lends, half an H200, in bfloat16. Not measured but kept on the safe side: what is asked for must
+# be enough, as a call that runs over is cut off.
+GPU_SECONDS = 0.02  # for launching one evaluation, however small its batch
+GPU_WORK = 3.5e11  # a second, as `Network.work` counts: 10 ms a picture and evaluation for DDPM_256
+
 # Dollars an hour as https://huggingface.co/docs/hub/spaces-gpus lists them; other hardware has no known price.
 HOURLY_PRICES = {
     "cpu-basic": 0.0, "cpu-upgrade": 0.03, "t4-small": 0.40, "t4-medium": 0.60, "l4x1": 0.80, "l4x4": 3.80,
@@ -82,6 +87,11 @@ def estimate(config: TrainConfig, network: Network, base: str, runs: Iterable[Ru
     cores = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     each = MEASURED_SECONDS * network.work / MEASURED_WORK * MEASURED_CORES / min(cores, 16)
     return Estimate(START_SECONDS + evaluations * each, pictures, False)
+
+
+def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
+    """Seconds that so many evaluations, one after another, each of a batch of pictures, take on a lent GPU."""
+    return evaluations * max(GPU_SECONDS, batch * network.work / GPU_WORK)
 
 
 def read_network(source: str) -> Network:

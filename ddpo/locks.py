@@ -12,6 +12,17 @@ from typing import Any
 from ddpo.files import json_bytes
 
 PATIENCE = 0.5  # seconds; `holder` takes the lock for an instant too
+_held: set[int] = set()
+
+
+def _forget_in_child() -> None:
+    """A fork would hold the lock on, through its copies of the handles, after the process that took it is gone."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def acquire(path: Path, facts: dict[str, Any]) -> int:
@@ -31,6 +42,7 @@ def acquire(path: Path, facts: dict[str, Any]) -> int:
     except BaseException:
         os.close(handle)
         raise
+    _held.add(handle)
     return handle
 
 
@@ -47,7 +59,9 @@ def _lock(handle: int) -> None:
 
 def release(handle: int) -> None:
     """Give the lock back."""
+    _held.discard(handle)
     os.ftruncate(handle, 0)
+    fcntl.flock(handle, fcntl.LOCK_UN)  # a fork that has only just begun may still have its copy
     os.close(handle)
 
 

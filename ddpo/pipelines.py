@@ -54,7 +54,7 @@ def load_model(source: str, compute: Compute, progress: Progress | None = None) 
         UserError: there is no such folder or model, it cannot be had, it is not an unconditional pixel UNet2DModel, or
             it is damaged.
     """
-    folder = _folder(source, progress)
+    folder = fetch(source, progress)
     return DiffusionModel(
         source=source,
         unet=_laid_out(_load_unet(folder, source), compute).eval().requires_grad_(False),
@@ -62,8 +62,12 @@ def load_model(source: str, compute: Compute, progress: Progress | None = None) 
     )
 
 
-def _folder(source: str, progress: Progress | None) -> Path:
-    """Where the model lies, once it has been seen that it can be loaded."""
+def fetch(source: str, progress: Progress | None = None) -> Path:
+    """Have the files of a model on this machine, without loading it; arguments and errors as in `load_model`.
+
+    Returns:
+        The folder, once it has been seen that it can be loaded.
+    """
     folder = hub.as_path(source)
     if source and folder.is_dir():
         _check_model(folder, source)

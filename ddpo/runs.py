@@ -29,12 +29,13 @@ from ddpo.files import read_json, storage_error, write_json
 from ddpo.run_folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
 
 __all__ = [
-    "STATES", "Busy", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run", "in_words", "list_runs",
-    "open_run", "runs_root", "start_process", "training_lock",
+    "STATES", "TIME_WAS_UP", "Busy", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run",
+    "in_words", "list_runs", "open_run", "runs_root", "start_process", "training_lock",
 ]  # fmt: skip
 
 TRAIN_SPACE = Path(__file__).resolve().parent.parent / "train_space.py"
 PACKAGES = ("torch", "diffusers", "accelerate", "peft", "open_clip_torch", "numpy", "pillow")
+TIME_WAS_UP = "The time was up; resume it to go on."
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 

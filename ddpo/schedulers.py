@@ -21,6 +21,7 @@ class SchedulerSpec:
     stochastic: bool = False  # draws noise at every step
     takes_eta: bool = False
     min_steps: int = 1
+    evaluations: int = 1  # of the network in a step
     options: Mapping[str, Any] = field(default_factory=dict)  # set on top of the model's own scheduler config
 
 
@@ -49,7 +50,7 @@ SCHEDULERS: dict[str, SchedulerSpec] = {
         ),
         SchedulerSpec(
             "heun", "Heun", "Heun's method, two evaluations a step (Karras et al. 2022).",
-            "HeunDiscreteScheduler", default_steps=50,
+            "HeunDiscreteScheduler", default_steps=50, evaluations=2,
         ),
     )
 }  # fmt: skip

@@ -29,7 +29,7 @@ from ddpo.pictures import tile, to_uint8
 from ddpo.pipelines import DiffusionModel, load_model, save_model
 from ddpo.precision import choose_compute
 from ddpo.processes import Processes
-from ddpo.runs import Run, training_lock
+from ddpo.runs import TIME_WAS_UP, Run, training_lock
 from ddpo.sampling import sample_pictures
 from ddpo.trainer import Trainer
 
@@ -77,6 +77,7 @@ def carry_out(
     time_budget: float | None = None,
     accelerator: Accelerator | None = None,
     on_step: Callable[[StepDone], None] | None = None,
+    sliced: bool = False,
 ) -> Outcome:
     """Train a run from where it stands to its end, a stop or a limit, and write its result.
 
@@ -85,6 +86,8 @@ def carry_out(
         time_budget: seconds of this go, loading included, before which it stops and saves; None: no limit.
         accelerator: of the processes that train together; each must call this. None is one process.
         on_step: told of every step, on the main process, after its metrics are on disk.
+        sliced: this is one of several goes of a caller who holds `training_lock` all along; out of time, the run
+            stays "running", and the caller goes on with it or says that it has stopped.
 
     Returns:
         "finished", "stopped" (a stop was asked for, or Ctrl-C), or "out of time".
@@ -95,11 +98,11 @@ def carry_out(
     """
     started = time.monotonic()
     processes = Processes(accelerator)
-    lock = training_lock(run.folder.parent, run) if processes.is_main else nullcontext()
+    lock = training_lock(run.folder.parent, run) if processes.is_main and not sliced else nullcontext()
     with lock:
         try:
             with _Interrupt().caught() as interrupt:
-                worker = _Worker(run, processes, on_step)
+                worker = _Worker(run, processes, on_step, sliced)
                 return worker.train(time_budget, interrupt, started)
         except BaseException as error:
             if processes.is_main:
@@ -136,12 +139,16 @@ def _sentence(error: BaseException) -> str:
 class _Worker:
     """The model, the trainer and the run folder of one go."""
 
-    def __init__(self, run: Run, processes: Processes, on_step: Callable[[StepDone], None] | None) -> None:
-        self.run, self.processes, self.on_step = run, processes, on_step
+    def __init__(
+        self, run: Run, processes: Processes, on_step: Callable[[StepDone], None] | None, sliced: bool
+    ) -> None:
+        self.run, self.processes, self.on_step, self.sliced = run, processes, on_step, sliced
         if processes.is_main:
-            if not run.is_about_to_train():  # else the page started it a moment ago, and may want to stop it already
+            # A page that started it a moment ago, or sees it between two slices, may want to stop it already.
+            if not sliced and not run.is_about_to_train():
                 run.clear_stop()
-            run.write_status(state="starting", pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
+            state = "running" if sliced and run.stored_status().get("state") == "running" else "starting"
+            run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(run.spec.base, self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
@@ -251,6 +258,9 @@ class _Worker:
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
             raise storage_error(error, self.run.folder, "The finetuned model") from error
+        if outcome == "out of time" and self.sliced:
+            self._write_status(state="running")
+            return
         self.run.clear_stop()
-        notice = "The time was up; resume it to go on." if outcome == "out of time" else None
+        notice = TIME_WAS_UP if outcome == "out of time" else None
         self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+PATIENCE = 180  # seconds; on ZeroGPU the app imports torch and loads two models before it serves
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -72,7 +73,7 @@ def running_app(
 
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes], log_file: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -233,3 +234,22 @@ def test_a_space_refuses_folders_and_does_not_ask_for_them(tmp_path: Path, tiny_
         assert "not in the cache" in refusal(client, base="someone/model")  # an id is looked up
         fields = [c["props"] for c in client.config["components"] if c["props"].get("elem_id") == "own-base"]
         assert [field["placeholder"] for field in fields] == ["owner/name"]
+        (hint,) = duplicate_hints(client)
+        assert "https://huggingface.co/spaces/someone/ddpo-studio?duplicate=true" in hint
+
+
+def duplicate_hints(client: Client) -> list[str]:
+    return [c["props"]["value"] for c in client.config["components"] if c["props"].get("elem_id") == "duplicate"]
+
+
+def test_nobody_is_told_to_duplicate_what_is_no_space(client: Client) -> None:
+    assert duplicate_hints(client) == []
+
+
+def test_the_owner_who_has_signed_in_is_not_told_to_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ddpo.ui import duplicate
+
+    monkeypatch.setenv("SPACE_ID", "someone/ddpo-studio")
+    people = {name: SimpleNamespace(username=name) for name in ("someone", "somebody")}
+    seen = [duplicate._unless_owner(profile)["visible"] for profile in (None, *people.values())]  # type: ignore[arg-type]
+    assert seen == [True, False, True]

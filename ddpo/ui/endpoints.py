@@ -3,9 +3,10 @@
 Annotations are evaluated here (no `from __future__ import annotations`), as Gradio reads the types from them.
 """
 
+import inspect
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import defaults, export, hub, rewards, schedulers
 from ddpo.catalog import Pair, all_pairs
-from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, score_picture
+from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult
+from ddpo.ui import running
 from ddpo.ui.inputs import Upload
 from ddpo.ui.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
 from ddpo.ui.uploads import open_upload
@@ -37,6 +39,7 @@ SCORE = (
     "unit, range ([lowest, highest], null where there is no limit) and size ([width, height] as scored; sides over "
     "2048 pixels are reduced to that first)."
 )
+PICTURE = "A picture: PNG, JPEG or WebP."
 MODELS = (
     "What can be asked for: the model pairs (finetuning runs with a result among them, as run:<id>; base, tuned, the "
     "reward, whether all files are on_this_machine, and cost: download_megabytes, memory_megabytes, seconds_per_image "
@@ -67,10 +70,12 @@ def build() -> None:
         gr.JSON(label="result", visible=False),
     ]
     trigger = gr.Button(visible=False)
+    document(compare, COMPARE, inputs)
     trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
     picture = Upload(label="Picture", type="filepath", visible=False)
     scorer = parameter(str, "photographic", "Scorer", SCORER)
     verdict = gr.JSON(label="result", visible=False)
+    document(score, SCORE, [picture, scorer])
     trigger.click(
         score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
         concurrency_id="score", concurrency_limit=2,
@@ -82,6 +87,13 @@ def parameter(hint: Any, default: Any, label: str, description: str) -> Api:
     """A typed parameter without a component on the page."""
     schema = {**python_type_to_json_schema(hint), "additional_description": description}
     return Api(default, schema, label)
+
+
+def document(function: Callable[..., Any], text: str, inputs: Sequence[gr.components.Component]) -> None:
+    """Put what an endpoint and its parameters are into its docstring, where tools for language models find it."""
+    about = [getattr(component, "_api_info", {}).get("additional_description", PICTURE) for component in inputs]
+    lines = [f"    {name}: {what}" for name, what in zip(inspect.signature(function).parameters, about, strict=False)]
+    function.__doc__ = "\n".join([text, "", "Args:", *lines])
 
 
 def compare(
@@ -118,7 +130,7 @@ def score(image: str | None, scorer: str = "photographic") -> dict[str, Any]:
         spec = rewards.get(scorer)
         picture = open_upload(image)
         return {
-            "score": score_picture(picture, scorer),
+            "score": running.score(picture, scorer),
             "scorer": spec.name,
             "unit": spec.unit,
             "range": _range(spec.value_range),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 from pathlib import Path
 
 import gradio as gr
 
-from ddpo.ui import compare, endpoints, score, train, train_endpoints, training
+from ddpo.comparison import ComparisonSettings
+from ddpo.ui import compare, duplicate, endpoints, score, train, train_endpoints, training, zero_gpu
 from ddpo.ui.running import QUICK
 
 TITLE = "DDPO Studio"
@@ -28,10 +31,11 @@ HEADER = """
 
 
 def build_demo() -> gr.Blocks:
-    """The page, not yet served. Neither torch nor diffusers is imported by this."""
+    """The page, not yet served. Neither torch nor diffusers is imported by this, but on ZeroGPU."""
     demo: gr.Blocks
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
         gr.HTML(HEADER)
+        duplicate.build(demo)
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
                 comparison = compare.build()
@@ -45,6 +49,8 @@ def build_demo() -> gr.Blocks:
             train_endpoints.build()
         demo.load(compare.pair_choices, None, comparison["pair"], **QUICK)
     demo.queue(default_concurrency_limit=4)
+    first = ComparisonSettings().resolved()
+    zero_gpu.preload(str(first.base), str(first.tuned))
     return demo
 
 
@@ -59,7 +65,14 @@ def serve(demo: gr.Blocks) -> None:
         max_file_size=MAX_UPLOAD,
         footer_links=["api", "settings"],
         run_history=False,
+        mcp_server=_offers_tools(),
     )
+
+
+def _offers_tools() -> bool:
+    """Whether the endpoints are tools for language models too: where `mcp` is installed, unless told otherwise."""
+    wanted = os.environ.get("GRADIO_MCP_SERVER", "true").lower() == "true"
+    return wanted and importlib.util.find_spec("mcp") is not None
 
 
 def theme() -> gr.themes.Base:

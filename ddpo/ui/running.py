@@ -9,13 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ddpo import hub
-from ddpo.comparison import ComparisonResult, ComparisonSettings, Progress, compare
+from ddpo import hub, rewards, schedulers, weights
+from ddpo.comparison import ComparisonResult, ComparisonSettings, Progress, compare, score_picture
 from ddpo.errors import UserError
+from ddpo.estimate import gpu_seconds, read_network
+from ddpo.ui import zero_gpu
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 logger = logging.getLogger("ddpo.ui")
 
@@ -23,6 +28,7 @@ logger = logging.getLogger("ddpo.ui")
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compare"}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
 QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
+PIXELS_SCORED = 1e6  # a second, measures of whole pictures on one core included
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 UNEXPECTED = "Something went wrong on this side; the details are in the app's log. Please try again."
 
@@ -60,24 +66,73 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
 
     Closing the iterator stops the computation between two steps.
     """
-    progress, passed_on = Progress("Waiting", 0, 0), 0.0
+    progress = Progress("Waiting for a GPU", 0, 0)
     logger.info("Comparison started: %s, %s, %d samples", settings.pair, settings.scheduler, settings.samples)
-    with closing(compare(settings)) as events:  # type: ignore[type-var]
+    if zero_gpu.is_on():
+        yield progress
+        _download(settings)
+    with closing(_beats(settings)) as events:  # type: ignore[type-var]
         try:
             for event in events:
-                now = time.monotonic()
                 if isinstance(event, ComparisonResult):
                     logger.info("Comparison finished in %.1f s", event.seconds)
-                    yield event
-                    continue
-                due = event.previews is not None or event.stage != progress.stage or now - passed_on >= HEARTBEAT
-                progress = event
-                if due:
-                    passed_on = now
-                    yield event
+                else:
+                    progress = event
+                yield event
         except GeneratorExit:
             logger.info("Comparison cancelled at evaluation %d of %d", progress.step, progress.total)
             raise
+
+
+def comparison_seconds(settings: ComparisonSettings) -> float:
+    """How long a comparison keeps a lent GPU busy, in seconds."""
+    settings = settings.resolved()
+    assert settings.steps is not None and settings.base is not None and settings.tuned is not None
+    evaluations = settings.steps * schedulers.get_scheduler(settings.scheduler).evaluations
+    networks = [read_network(source) for source in (settings.base, settings.tuned)]
+    return sum(gpu_seconds(network, evaluations, settings.samples) for network in networks)
+
+
+@zero_gpu.lent(comparison_seconds)
+def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+    """The events of a comparison, one a HEARTBEAT."""
+    stage, passed_on = "", 0.0
+    with closing(compare(settings)) as events:  # type: ignore[type-var]
+        for event in events:
+            now = time.monotonic()
+            if isinstance(event, ComparisonResult):
+                yield event
+            elif event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
+                stage, passed_on = event.stage, now
+                yield event
+
+
+def score(picture: Image, scorer: str) -> float:
+    """As `score_picture`, on a borrowed GPU where there is one."""
+    if zero_gpu.is_on():
+        _download_scorer(scorer)
+    return _score(picture, scorer)
+
+
+@zero_gpu.lent(lambda picture, scorer: picture.width * picture.height / PIXELS_SCORED)
+def _score(picture: Image, scorer: str) -> float:
+    return score_picture(picture, scorer)
+
+
+def _download(settings: ComparisonSettings) -> None:
+    """Have everything on the disk before a GPU is borrowed, which is for computing."""
+    from ddpo.pipelines import fetch
+
+    settings = settings.resolved()
+    for source in (settings.base, settings.tuned):
+        assert source is not None
+        fetch(source)
+    _download_scorer(settings.scorer)
+
+
+def _download_scorer(name: str) -> None:
+    for file in rewards.get(name).files:
+        weights.fetch(file)
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
-from ddpo.comparison import score_picture
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
 from ddpo.ui import words
 from ddpo.ui.inputs import Upload
-from ddpo.ui.running import PRIVATE, sentences
+from ddpo.ui.running import PRIVATE, score, sentences
 from ddpo.ui.uploads import open_upload
 from ddpo.ui.views import amount
 
@@ -43,7 +42,7 @@ def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> str:
         if not isinstance(scorer, str):
             raise UserError(f"The scorer must be given as text, and {scorer!r} is not.")
         spec = rewards.get(scorer)
-        return score_card(score_picture(open_upload(path), scorer), spec)
+        return score_card(score(open_upload(path), scorer), spec)
 
 
 def score_card(score: float, spec: RewardSpec) -> str:

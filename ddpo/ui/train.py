@@ -127,12 +127,10 @@ class _Page:
 
 
 def _build_sign_in() -> None:
-    """A button to sign in with, where only the owner may train and the Space lets people sign in."""
-    if training.mode() != "owner":
-        return
+    """A button to sign in with, where the Space lets people: the owner to train, anybody to push to the Hub."""
     if os.environ.get("OAUTH_CLIENT_ID") and importlib.util.find_spec("authlib"):
         gr.LoginButton(size="md")
-    else:
+    elif training.mode() == "owner":
         gr.HTML('<p class="hint">Only the owner may finetune here, but nobody can sign in: the README of this Space '
                 "needs <code>hf_oauth: true</code>.</p>")  # fmt: skip
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from ddpo import runs
 from ddpo.catalog import DEFAULT_PAIR
 from ddpo.errors import UserError
-from ddpo.runs import list_runs, runs_root
 from ddpo.ui import training
-from ddpo.ui.endpoints import parameter
+from ddpo.ui.endpoints import document, parameter
 from ddpo.ui.running import sentences
 
 STATUS = (
@@ -61,11 +61,11 @@ def build() -> None:
         (run_status, [run, history], RUN_STATUS),
         (stop_run, [run], STOP_RUN),
         (resume_run, [run, minutes], RESUME_RUN),
-        (list_all, [limit], LIST_RUNS),
+        (list_runs, [limit], LIST_RUNS),
     ):
-        name = "list_runs" if function is list_all else function.__name__
+        document(function, text, inputs)
         answer = gr.JSON(label="result", visible=False)
-        trigger.click(function, inputs, answer, api_name=name, api_description=text, queue=False)
+        trigger.click(function, inputs, answer, api_name=function.__name__, api_description=text, queue=False)
 
 
 def start_run(
@@ -112,9 +112,9 @@ def resume_run(
         return training.facts(training.resume(training.need(run), minutes))
 
 
-def list_all(limit: int = 50) -> list[dict[str, Any]]:
+def list_runs(limit: int = 50) -> list[dict[str, Any]]:
     """See LIST_RUNS."""
     with sentences("Cannot list", for_page=False):
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit < 1:
             raise UserError(f"The limit must be a whole number of at least 1, and {limit!r} is not one.")
-        return [training.facts(run) for run in list_runs(runs_root())[: int(limit)]]
+        return [training.facts(run) for run in runs.list_runs(runs.runs_root())[: int(limit)]]

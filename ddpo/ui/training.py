@@ -32,6 +32,7 @@ from ddpo.runs import (
     runs_root,
     start_process,
 )
+from ddpo.ui import slices, zero_gpu
 from ddpo.ui.running import on_space
 
 logger = logging.getLogger("ddpo.ui")
@@ -134,7 +135,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
-    """Begin a run in a process of its own.
+    """Begin a run, which goes on when the page is closed.
 
     Raises:
         Busy: another run trains; the sentence says which and for how long yet.
@@ -144,7 +145,7 @@ def start(spec: RunSpec, minutes: Any) -> Run:
     with _starting:
         check_idle(runs_root())  # before a folder is made for it
         run = create_run(runs_root(), spec)
-        start_process(run, budget)
+        _begin(run, budget)
     logger.info("Run started: %s", run.id)
     return run
 
@@ -155,9 +156,17 @@ def resume(run: Run, minutes: Any) -> Run:
     with _starting:
         if run.status().state == "finished":
             raise UserError(f"The run {run.id} is finished; there is nothing to resume.")
-        start_process(run, budget)
+        _begin(run, budget)
     logger.info("Run resumed: %s", run.id)
     return run
+
+
+def _begin(run: Run, budget: float | None) -> None:
+    """In a process of its own, or on ZeroGPU, where no process has a GPU for long, in slices."""
+    if zero_gpu.is_on():
+        slices.start(run, budget)
+    else:
+        start_process(run, budget)
 
 
 def stop(run: Run) -> Run:

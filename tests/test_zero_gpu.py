@@ -1,0 +1,140 @@
+"""ZeroGPU: the real package `spaces`, with a stand-in of the service that lends the GPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from ddpo.comparison import ComparisonSettings
+from ddpo.runs import list_runs
+from ddpo.ui.running import comparison_seconds
+from tests.lending import START, Lender, lending, variables
+from tests.serving import ROOT, RunningApp, running_app
+from tests.test_train_tab import TINY, assert_whole, wait_for
+
+pytest.importorskip("spaces")
+
+
+@pytest.fixture(scope="module")
+def lender() -> Iterator[Lender]:
+    with lending() as lender:
+        yield lender
+
+
+@pytest.fixture(scope="module")
+def space(lender: Lender, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app on a Space with ZeroGPU."""
+    folder = tmp_path_factory.mktemp("space")
+    settings = {**variables(lender, folder), "DDPO_TRAINING": "on", "DDPO_SLICE_SECONDS": "30"}
+    with running_app(folder / "log.txt", (sys.executable, "-c", START), **settings) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def visitor(space: RunningApp) -> Client:
+    return Client(space.url, verbose=False)
+
+
+def test_the_time_asked_for_grows_with_steps_pictures_and_their_size() -> None:
+    few = comparison_seconds(ComparisonSettings(steps=10, samples=1))
+    many = comparison_seconds(ComparisonSettings(steps=100, samples=1))
+    assert many == pytest.approx(10 * few) and 0 < few < 5
+    large = {"base": "google/ddpm-church-256", "tuned": "google/ddpm-church-256"}
+    one, sixteen = (comparison_seconds(ComparisonSettings(steps=100, samples=n, **large)) for n in (1, 16))  # type: ignore[arg-type]
+    assert many <= one < sixteen < 60
+    heun = comparison_seconds(ComparisonSettings(scheduler="heun", steps=100, samples=1))
+    assert heun == pytest.approx(2 * many)
+
+
+def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:
+    check = (
+        "import sys, spaces, app; from ddpo.ui import running, slices;"
+        "print([hasattr(f, '__wrapped__') for f in (running._beats, running._score, slices.train_slice)],"
+        "'torch' in sys.modules)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "SPACES_ZERO_GPU"}
+    answer = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip().splitlines()[-1] == "[False, False, False] False"
+
+
+def test_the_first_pair_is_set_aside_for_the_gpu_before_the_page_is_served(space: RunningApp, lender: Lender) -> None:
+    assert lender.calls[0] == "/startup-report"
+    packed = sum(path.stat().st_size for path in (space.log_file.parent / "tensors").rglob("*") if path.is_file())
+    assert packed > 2 * 14e6  # both networks of church-64 in float32
+
+
+def test_a_comparison_borrows_the_gpu_once_for_as_long_as_it_needs(visitor: Client, lender: Lender) -> None:
+    lender.durations.clear()
+    job = visitor.submit(steps=20, samples=2, api_name="/compare")
+    base, tuned, result = job.result(timeout=120)
+    assert len(base) == len(tuned) == 2 and result["statistics"]["n"] == 2
+    stages = [state[2]["stage"] for state in job.outputs()[:-1]]
+    assert stages[0] == "Waiting for a GPU" and "Denoising" in stages
+    assert lender.durations == [16]  # 15 to begin with, and 2 x 20 evaluations of 20 ms
+
+
+def test_a_cancelled_comparison_gives_the_gpu_back(space: RunningApp, visitor: Client, lender: Lender) -> None:
+    mark, given_back = len(space.log), lender.calls.count("/release")
+    job = visitor.submit(scheduler="ddpm", steps=1000, samples=1, api_name="/compare")
+    deadline = time.monotonic() + 60
+    while not any(state[2]["stage"] == "Denoising" for state in job.outputs()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    job.cancel()
+    space.wait_for_log(r"cancelled at evaluation \d+ of 2000", mark)
+    while lender.calls.count("/release") == given_back and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert lender.calls.count("/release") == given_back + 1
+    assert "Comparison finished" not in space.log[mark:]
+
+
+def test_a_score_borrows_it_too(visitor: Client, lender: Lender, tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "noise.png")
+    lender.durations.clear()
+    scored = visitor.predict(handle_file(str(tmp_path / "noise.png")), "colourfulness", api_name="/score")
+    assert scored["score"] >= 0 and lender.durations == [16]
+
+
+def test_errors_on_the_gpu_and_of_the_lender_come_back_as_sentences(visitor: Client, lender: Lender) -> None:
+    with pytest.raises(AppError, match=r"There is no model pair called 'cathedral'.*\.$"):
+        visitor.predict(pair="cathedral", api_name="/compare")
+    before = len(lender.durations)
+    with pytest.raises(AppError, match=r"at least 4|from 4"):  # PNDM
+        visitor.predict(scheduler="pndm", steps=1, api_name="/compare")
+    assert len(lender.durations) == before  # nothing is borrowed for what cannot be done
+    lender.left = 3
+    try:
+        with pytest.raises(AppError, match=r"^ZeroGPU quota exceeded: .*\.$"):
+            visitor.predict(steps=2, samples=1, api_name="/compare")
+    finally:
+        lender.left = None
+
+
+def test_training_borrows_the_gpu_for_slices_and_waits_where_it_is_refused(
+    space: RunningApp, visitor: Client, lender: Lender
+) -> None:
+    lender.durations.clear()
+    lender.left = 3
+    try:
+        run_id = visitor.predict(epochs=2, settings=TINY, api_name="/start_run")["id"]
+        stopped = wait_for(visitor, run_id, lambda s: s["state"] == "stopped")
+    finally:
+        lender.left = None
+    assert "ZeroGPU quota exceeded" in stopped["notice"] and stopped["error"] is None
+    assert visitor.predict(run_id, api_name="/resume_run")["state"] in ("starting", "running")
+    done = wait_for(visitor, run_id, lambda s: s["state"] == "finished")
+    assert done["epoch"] == 2 and done["result"] == f"run:{run_id}" and done["notice"] is None
+    assert len(lender.durations) >= 2 and set(lender.durations) == {30}
+    (run,) = list_runs(space.log_file.parent / "runs")
+    assert_whole(run)
+    assert "Unexpected error" not in space.log
