@@ -229,8 +229,9 @@ RECIPES: dict[str, Recipe] = {
             "Quick",
             "A few minutes on two CPU cores with a small model: enough to see the reward rise.",
             TrainConfig(
-                epochs=20, batches_per_epoch=4, batch_size=16, sampling_steps=20, trained_steps=5,
-                learning_rate=1.5e-4, kl_weight=0.05, ema_decay=0.9,
+                epochs=40, batches_per_epoch=4, batch_size=64, accumulation=2, sampling_steps=20, shift_timesteps=True,
+                eta=0.5, trained_steps=1, window="sliding", window_first=7, window_last=16, group_size=4,
+                clip_range=1e-3, kl_weight=0.05, learning_rate=1.2e-4, final_learning_rate=0.1, ema_decay=0.9,
             ),
         ),
         Recipe(
