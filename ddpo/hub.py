@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ddpo.files import is_full, storage_error
 
 Progress = Callable[[int, int], None]  # bytes that are there, bytes in all
 SECONDS_TO_ANSWER = 10.0  # after which the Hub counts as out of reach
+SECONDS_TO_WRITE = 30.0  # the same where something is written to it; a commit keeps it busy for a few
 CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # in the order of preference
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
@@ -62,6 +64,34 @@ def need(source: str) -> HubModel:
     return model
 
 
+@cache
+def limit_waiting() -> None:
+    """Have huggingface_hub give up on a Hub that takes a request and then says nothing.
+
+    By itself it waits forever wherever it takes no timeout: when it pushes, lists files or starts a job. To be called
+    before any use of it; only the first call in a process does anything. Xet's transfers have limits of their own.
+    """
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
+
+    make = _http._GLOBAL_CLIENT_FACTORY  # the default, or that of a program which brings a proxy of its own
+
+    def make_impatient() -> Any:
+        client = make()
+        client.event_hooks["request"].append(_limit_silence)  # which a call's `timeout=None` cannot undo
+        return client
+
+    set_client_factory(make_impatient)
+
+
+def _limit_silence(request: Any) -> None:
+    """Give a request that may wait forever, to connect or between two pieces, a limit."""
+    limit = SECONDS_TO_ANSWER if request.method in ("GET", "HEAD") else SECONDS_TO_WRITE
+    given = request.extensions.get("timeout", {})
+    kinds = ("connect", "read", "write", "pool")
+    request.extensions["timeout"] = {kind: limit if given.get(kind) is None else given[kind] for kind in kinds}
+
+
 def download(model: HubModel, check: Callable[[Path], None], progress: Progress | None = None) -> Path:
     """The folder in the cache that holds a model, after what was missing has been downloaded.
 
@@ -74,6 +104,7 @@ def download(model: HubModel, check: Callable[[Path], None], progress: Progress 
     Raises:
         UserError: the model is missing, private, gated or out of reach and not in the cache, or `check` refused it.
     """
+    limit_waiting()
     try:
         folder = _configurations(model)
         check(folder)
@@ -89,6 +120,7 @@ def licence(model: HubModel) -> str | None:
     """What the card of a model names as its licence, such as "apache-2.0"; None where there is none or no answer."""
     from huggingface_hub import HfApi
 
+    limit_waiting()
     try:
         card = HfApi().model_info(model.id, revision=model.revision, timeout=SECONDS_TO_ANSWER).card_data
     except Exception:  # a licence that cannot be looked up must not stop anything
@@ -222,6 +254,13 @@ def http_status(error: BaseException) -> int | None:
         if isinstance(status, int):
             return status
     return None
+
+
+def is_silent(error: BaseException) -> bool:
+    """Whether an error is about a Hub that did not answer in time."""
+    from httpx2 import TimeoutException
+
+    return any(isinstance(cause, TimeoutException) for cause in causes(error))
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -102,6 +102,7 @@ def push(
     """
     from huggingface_hub import HfApi, get_token
 
+    hub.limit_waiting()
     plan_push(run, repo_id, statistics)  # before anything is sent
     token = (token or get_token() or "").strip()
     if not token:
@@ -181,6 +182,8 @@ def _sentence(error: Exception, repo_id: str, started: bool) -> UserError:
         return UserError(f"The upload to {repo_id!r} broke off; push again, what has arrived is not sent twice.")
     if status is not None and status >= 400:
         return UserError(hub.status_sentence(status, "nothing was pushed"))
+    if hub.is_silent(error):
+        return UserError("The Hugging Face Hub does not answer, and nothing was pushed; try again later.")
     return UserError("The Hugging Face Hub cannot be reached, and nothing was pushed; see to the network.")
 
 

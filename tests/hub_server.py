@@ -116,6 +116,7 @@ class HubServer:
     hanging: threading.Event = field(default_factory=threading.Event)  # a transfer hangs
     let_go: threading.Event = field(default_factory=threading.Event)
     silent: bool = False  # take requests and do not answer
+    silent_at: str | None = None  # the same for paths that hold this
     fail_uploads: bool = False
     port: int = 0
 
@@ -256,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(failure.status, {"error": failure.message}, headers)
 
     def route(self, method: str, body: bytes) -> None:
-        if self.hub.silent:
+        if self.hub.silent or (self.hub.silent_at and self.hub.silent_at in self.path):
             self.hub.let_go.wait(30)
             self.close_connection = True
             return None
