@@ -2,7 +2,7 @@
 
 Configurations come first and are looked at before any weights are downloaded. Everything goes through huggingface_hub's
 own cache, so that a model that any other program has downloaded is found, and a download that broke off leaves nothing
-behind that could be taken for the whole. Tokens are huggingface_hub's business: they are never seen here.
+behind that could be taken for the whole. A token goes to huggingface_hub and nowhere else.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # in the order of preference
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
 _SOURCE = re.compile(rf"(?P<id>{_PART}/{_PART})(?:@(?P<revision>\w(?:[\w./-]*[\w-])?))?", re.ASCII)
+_TOKEN = re.compile(r"[!-~]+")  # anything else would come back in an error message about the header
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -247,6 +248,47 @@ def status_sentence(status: int, trouble: str) -> str:
     return f"The Hugging Face Hub is out of order (HTTP {status}), and {trouble}; try again later."
 
 
+def request_error(error: BaseException, trouble: str) -> UserError:
+    """What a failed request means, other than one for a model.
+
+    Args:
+        error: what huggingface_hub raised.
+        trouble: what is the matter for that reason, as a clause: "nothing was pushed".
+    """
+    from httpx2 import TimeoutException
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes(error)):
+        return UserError(f"HF_HUB_OFFLINE keeps this program from the Hugging Face Hub, and {trouble}; unset it.")
+    if any(isinstance(cause, TimeoutException) for cause in causes(error)):
+        return UserError(f"The Hugging Face Hub does not answer, and {trouble}; try again later.")
+    status = http_status(error)
+    if status is not None and status >= 400:
+        return UserError(status_sentence(status, trouble))
+    return UserError(f"The Hugging Face Hub cannot be reached, and {trouble}; see to the network.")
+
+
+def need_token(token: str | None, purpose: str) -> str:
+    """The token to write with: the given one, else that of the environment or of `hf auth login`.
+
+    Args:
+        token: None or "" where none is given.
+        purpose: what it is needed for: "push".
+
+    Raises:
+        UserError: there is none, or what there is cannot be one.
+    """
+    from huggingface_hub import get_token
+
+    limit_waiting()
+    token = (token or get_token() or "").strip()
+    if not token:
+        raise UserError(f"There is no token to {purpose} with; {LOG_IN}, with a token that may write.")
+    if not _TOKEN.fullmatch(token):
+        raise UserError(f"What was given as a token cannot be one; {LOG_IN}, with a token that may write.")
+    return token
+
+
 def http_status(error: BaseException) -> int | None:
     """The status of the answer that an error is about, None where there was no answer."""
     for cause in causes(error):
@@ -254,13 +296,6 @@ def http_status(error: BaseException) -> int | None:
         if isinstance(status, int):
             return status
     return None
-
-
-def is_silent(error: BaseException) -> bool:
-    """Whether an error is about a Hub that did not answer in time."""
-    from httpx2 import TimeoutException
-
-    return any(isinstance(cause, TimeoutException) for cause in causes(error))
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

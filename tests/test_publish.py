@@ -271,7 +271,7 @@ TROUBLES: dict[str, tuple[Callable[..., None], str, str | None, str]] = {
     "silent when files are announced": (silent("/preupload/"), "me/x", TOKEN, "'me/x' broke off; push again"),
     "silent when files are sent": (silent("/lfs/"), "me/x", TOKEN, "'me/x' broke off; push again"),
     "silent when files are committed": (silent("/commit/"), "me/x", TOKEN, "'me/x' broke off; push again"),
-    "offline": (offline, "me/x", TOKEN, "HF_HUB_OFFLINE forbids to push"),
+    "offline": (offline, "me/x", TOKEN, "HF_HUB_OFFLINE keeps this .*, and nothing was pushed; unset it"),
     "rate limit": (with_status(429), "me/x", TOKEN, "no more requests for now, and nothing was pushed"),
     "out of order": (with_status(503), "me/x", TOKEN, r"out of order \(HTTP 503\), and nothing was pushed"),
     "broken off": (lambda hub, *_: setattr(hub, "fail_uploads", True), "me/x", TOKEN, "'me/x' broke off; push again"),
