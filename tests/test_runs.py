@@ -79,7 +79,7 @@ def test_no_id_leads_out_of_the_root(run: Run, id: Any) -> None:
     [
         ({"format": 2}, "newer version"),
         ({"format": "one"}, "damaged"),
-        ({"config": {"epochs": 3}}, "missing"),
+        ({"config": {"epochs": 0}}, "epochs must be at least 1"),
         ({"config": None}, "damaged"),
     ],
 )
@@ -89,6 +89,15 @@ def test_a_damaged_description_is_told_in_a_sentence(run: Run, change: dict[str,
     with pytest.raises(UserError, match=expected) as caught:
         open_run(run.root, run.id)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_a_run_that_was_made_before_a_setting_was_added_can_still_be_opened(run: Run) -> None:
+    path = run.folder / "run.json"
+    facts = json.loads(path.read_text())
+    assert facts["config"].pop("ema_decay") == 0.9 and facts["config"].pop("lora_rank") == 8
+    path.write_text(json.dumps(facts))
+    assert open_run(run.root, run.id).spec.config == replace(SPEC.config, ema_decay=0.0)
+    assert [entry.id for entry in list_runs(run.root)] == [run.id]
 
 
 def test_a_config_with_a_typo_is_told_by_its_name(run: Run) -> None:
