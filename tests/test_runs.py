@@ -165,6 +165,34 @@ def test_metrics_are_lines_that_a_reader_gets_whole(run: Run) -> None:
     assert run.epochs() == run.metrics()[1:]
 
 
+def test_what_was_read_once_is_read_again_only_where_a_file_has_changed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.append_metrics({"kind": "epoch", "step": 1, "epoch": 1})
+    assert [line["epoch"] for line in run.epochs()] == [1] and list_runs(run.root) == [run]
+    read: list[Path] = []
+    read_bytes = Path.read_bytes
+
+    def count(path: Path) -> bytes:
+        read.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", count)
+    assert [line["epoch"] for line in run.epochs()] == [1] and list_runs(run.root) == [run] and read == []
+    run.append_metrics({"kind": "epoch", "step": 2, "epoch": 2})
+    assert [line["epoch"] for line in run.epochs()] == [1, 2] and len(read) == 1
+    run.truncate_metrics(1)
+    assert [line["epoch"] for line in run.epochs()] == [1]
+    run.epochs().clear()
+    assert len(run.epochs()) == 1
+    path = run.folder / "run.json"
+    path.write_text(path.read_text().replace('"photographic"', '"colourfulness"'))
+    assert open_run(run.root, run.id).spec.reward == "colourfulness"
+    path.unlink()
+    (run.folder / "metrics.jsonl").unlink()
+    assert list_runs(run.root) == [] and run.epochs() == []
+
+
 @pytest.mark.parametrize("torn", [b'{"kind": "epoch", "st', b'{"step": 3}', b"\xff\xfe\0"])
 def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next(run: Run, torn: bytes) -> None:
     run.append_metrics({"step": 1})
