@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -369,13 +370,12 @@ def _accelerator(options: argparse.Namespace) -> Accelerator | None:
     """Only where there is something for it to do: several processes, or a tracker."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and options.log_with is None:
         return None
+    if options.log_with is not None and find_spec(options.log_with) is None:  # accelerate would leave it out in silence
+        raise UserError(f"--log-with {options.log_with} needs a package: `pip install {options.log_with}`.")
     import torch
     from accelerate import Accelerator
 
-    try:
-        # Without a GPU accelerate has to be told to let the processes talk over the CPU.
-        return Accelerator(
-            cpu=not torch.cuda.is_available(), log_with=options.log_with, project_dir=str(_root(options) / "trackers")
-        )
-    except (ImportError, ValueError) as error:
-        raise UserError(f"--log-with {options.log_with} needs a package that is not installed: {error}") from error
+    # Without a GPU accelerate has to be told to let the processes talk over the CPU.
+    return Accelerator(
+        cpu=not torch.cuda.is_available(), log_with=options.log_with, project_dir=str(_root(options) / "trackers")
+    )

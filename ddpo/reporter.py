@@ -6,11 +6,15 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ddpo.errors import UserError
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from ddpo.events import EpochMetrics, StepDone
     from ddpo.runs import Run
+
+PROJECT = "ddpo-studio"  # that trackers keep the runs under
 
 
 class Reporter:
@@ -20,7 +24,22 @@ class Reporter:
         self.run, self.tracked = run, tracked
         self.bar: Any = None
         if tracked is not None:
-            tracked.init_trackers(run.id, config=asdict(run.spec.config))
+            self._start_tracker(tracked)
+
+    def _start_tracker(self, tracked: Accelerator) -> None:
+        folder = "tensorboard" in map(
+            str, tracked.log_with
+        )  # it has a folder for each run, the others a project of many
+        named = {"name": self.run.id}
+        try:
+            tracked.init_trackers(
+                self.run.id if folder else PROJECT,
+                config=asdict(self.run.spec.config),
+                init_kwargs={"wandb": named, "trackio": named},
+            )
+        except Exception as error:  # no login, no network: each has errors of its own
+            said = " ".join(str(error).split())
+            raise UserError(f"The tracker cannot be started: {said.rstrip('.')}; leave --log-with out.") from error
 
     def on_step(self, event: StepDone) -> None:
         """One step is done and on disk."""
