@@ -9,27 +9,29 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ddpo import rewards
+from ddpo import hub, rewards
 from ddpo.catalog import DEFAULT_PAIR, PAIRS, get_pair
 from ddpo.config import RECIPES, Setting, make_config, settings
 from ddpo.diagnosis import diagnose
 from ddpo.errors import UserError
+from ddpo.reporter import Reporter
 from ddpo.runs import Busy, Run, RunSpec, check_idle, create_run, in_words, list_runs, open_run, runs_root
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from ddpo.events import EpochMetrics, StepDone
     from ddpo.worker import Outcome
 
 DONE, FAILED, WRONG_USAGE, BUSY, OUT_OF_TIME = range(5)
 TRACKERS = ("tensorboard", "trackio", "wandb")
+PAUSES = (30, 120)  # seconds before the result is pushed again; what a job cannot push is lost with it
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     recipes = "; ".join(f"{recipe.name}: {recipe.description}" for recipe in RECIPES.values())
     start.add_argument("--recipe", default="quick", help=recipes)
     _add_training_options(start)
+    _add_job_options(start)
     group = start.add_argument_group("settings", "each replaces the recipe's own")
     for setting in settings():
         _add_setting(group, setting)
@@ -111,7 +114,25 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
         "--time-budget", type=_seconds, default=None, metavar="TIME",
         help="stop and save in time before this is over, as in 90, 10m or 1.5h; exit code 4",
     )  # fmt: skip
+    parser.add_argument(
+        "--push-to", default=None, metavar="OWNER/NAME", help="publish the result on the Hugging Face Hub at the end"
+    )
+    parser.add_argument("--private", action="store_true", help="with --push-to: only you can see it")
     parser.add_argument("--log-with", choices=TRACKERS, default=None, help="follow the run with a tracker")
+
+
+def _add_job_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("rented hardware")
+    group.add_argument(
+        "--on", type=_flavor, default=None, metavar="jobs:FLAVOR",
+        help="train in a job on rented hardware of the Hugging Face Hub, as in jobs:l4x1; needs --push-to",
+    )  # fmt: skip
+    group.add_argument(
+        "--code", default=None, metavar="SPACE",
+        help="where the job gets this program: owner/name of a Space, @revision behind it if need be, or the https "
+        "address of a git repository (default: $DDPO_CODE, or the Space that this is)",
+    )  # fmt: skip
+    group.add_argument("--dry-run", action="store_true", help="show the job, and send nothing")
 
 
 def _add_setting(group: Any, setting: Setting) -> None:
@@ -130,6 +151,13 @@ def _seconds(text: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def _flavor(text: str) -> str:
+    kind, _, flavor = text.partition(":")
+    if kind != "jobs" or not flavor:
+        raise argparse.ArgumentTypeError(f"{text!r} names no hardware; write jobs: and its name, as in jobs:l4x1")
+    return flavor
+
+
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
@@ -140,9 +168,53 @@ def _start(options: argparse.Namespace) -> int:
     base = options.base if pair is None else pair.base
     reward = options.reward or (pair.reward if pair else "photographic")
     rewards.get(reward, own_functions=True)
-    check_idle(_root(options))  # before a run is made that could not be trained
     spec = RunSpec(pair.name if pair else None, base, reward, options.recipe, config)
+    if options.on:
+        return _start_job(options, spec, given)
+    if options.code or options.dry_run:
+        raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
+    check_idle(_root(options))  # before a run is made that could not be trained
     return _train(options, lambda: create_run(_root(options), spec))
+
+
+def _start_job(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) -> int:
+    """The same start command, in a job."""
+    from ddpo import jobs
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("A job is started by one process; in it there are as many as its hardware has GPUs.")
+    if not options.push_to:
+        raise UserError("Nothing of a job is left at its end but what it pushes; add --push-to OWNER/NAME.")
+    _check_push(options)
+    if options.log_with:
+        raise UserError("--log-with does not reach into a job; its page and `hf jobs logs` show every epoch.")
+    code = options.code or os.environ.get("DDPO_CODE") or os.environ.get("SPACE_ID")
+    if not code:
+        raise UserError("A job fetches this program: name its Space or git repository, as in --code me/ddpo-studio.")
+    budget = options.time_budget or jobs.TRAINING_SECONDS
+    plan = jobs.plan_job(spec, given, options.on, code, options.push_to, budget, options.private)
+    if options.dry_run:
+        print(plan)
+        return DONE
+    hub.need_token(None, "start a job")
+    options.before_training = False
+    job = jobs.submit(plan)
+    cost = "" if job.dollars is None else f", ${job.dollars:.2f} at the most"
+    print(f"Job {job.id} on {plan.flavor}: {job.url}")
+    print(f"It trains for {in_words(budget)} and takes {in_words(plan.timeout)} in all at the longest{cost}.")
+    print(f"Follow it with: hf jobs logs --follow {job.id}\nEnd it with: hf jobs cancel {job.id}")
+    print(f"The result comes to {job.model_url}")
+    return DONE
+
+
+def _check_push(options: argparse.Namespace) -> None:
+    """What can be known of --push-to before training."""
+    from ddpo.publish import check_name
+
+    if options.push_to is not None:
+        check_name(options.push_to)
+    elif options.private:
+        raise UserError("--private belongs to --push-to, which names the repository.")
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -151,6 +223,9 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     """Carry a run out in this process, one of those that `accelerate launch` started, or alone."""
+    _check_push(options)
+    if options.push_to:
+        hub.need_token(None, "push")
     accelerator = _accelerator(options)
     from ddpo.processes import Processes
     from ddpo.worker import carry_out
@@ -162,7 +237,7 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     if not processes.is_main:
         carry_out(run, options.time_budget, accelerator)
         return DONE
-    reporter = _Reporter(run, accelerator if options.log_with else None)
+    reporter = Reporter(run, accelerator if options.log_with else None)
     print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {run.spec.config.epochs} epochs")
     try:
         with closing(reporter):
@@ -172,7 +247,10 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     except UserError:
         print(f"Everything before it is kept; go on with: {_resume_command(run)}", file=sys.stderr)
         raise
-    return _report_end(run, outcome)
+    code = _report_end(run, outcome)
+    if options.push_to and outcome != "stopped":
+        _push_result(run, options)
+    return code
 
 
 def _agreed_run(options: argparse.Namespace, get_run: Callable[[], Run], processes: Any) -> Run:
@@ -195,6 +273,21 @@ def _report_end(run: Run, outcome: Outcome) -> int:
         return DONE
     print(f"Stopped ({outcome}) and saved. Go on with: {_resume_command(run)}")
     return OUT_OF_TIME if outcome == "out of time" else DONE
+
+
+def _push_result(run: Run, options: argparse.Namespace) -> None:
+    from ddpo import publish
+
+    for pause in (*PAUSES, None):
+        try:
+            print(f"Published: {publish.push(run, options.push_to, private=options.private)}")
+            return
+        except UserError as error:
+            if pause is None:
+                print(f"It is kept in {run.result}; push it with the command push.", file=sys.stderr)
+                raise
+            print(f"{error} The next attempt is in {pause} seconds.", file=sys.stderr)
+            time.sleep(pause)
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -277,63 +370,12 @@ def _accelerator(options: argparse.Namespace) -> Accelerator | None:
     """Only where there is something for it to do: several processes, or a tracker."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and options.log_with is None:
         return None
+    if options.log_with is not None and find_spec(options.log_with) is None:  # accelerate would leave it out in silence
+        raise UserError(f"--log-with {options.log_with} needs a package: `pip install {options.log_with}`.")
     import torch
     from accelerate import Accelerator
 
-    try:
-        # Without a GPU accelerate has to be told to let the processes talk over the CPU.
-        return Accelerator(
-            cpu=not torch.cuda.is_available(), log_with=options.log_with, project_dir=str(_root(options) / "trackers")
-        )
-    except (ImportError, ValueError) as error:
-        raise UserError(f"--log-with {options.log_with} needs a package that is not installed: {error}") from error
-
-
-class _Reporter:
-    """Tells of the steps: a bar on a terminal, a line an epoch otherwise, and the tracker where there is one."""
-
-    def __init__(self, run: Run, tracked: Accelerator | None) -> None:
-        self.run, self.tracked = run, tracked
-        self.bar: Any = None
-        self.started = time.monotonic()
-        if tracked is not None:
-            tracked.init_trackers(run.id, config=asdict(run.spec.config))
-
-    def on_step(self, event: StepDone) -> None:
-        """One step is done and on disk."""
-        if sys.stderr.isatty():
-            self._show(event)
-        if event.finished_epoch is not None:
-            if self.bar is None:
-                print(_line(event.finished_epoch), flush=True)
-            self._track(event.finished_epoch, event.step)
-
-    def _show(self, event: StepDone) -> None:
-        if self.bar is None:
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=event.steps, initial=event.step - 1, unit="step", dynamic_ncols=True)
-        self.bar.update(event.step - self.bar.n)
-        self.bar.set_description(f"epoch {event.epoch}, {event.kind}")
-        if event.finished_epoch is not None:
-            self.bar.write(_line(event.finished_epoch))
-
-    def _track(self, metrics: EpochMetrics, step: int) -> None:
-        if self.tracked is not None:
-            values = {name: value for name, value in asdict(metrics).items() if isinstance(value, int | float)}
-            self.tracked.log(values, step=step)
-
-    def close(self) -> None:
-        """Take the bar away and close the tracker."""
-        if self.bar is not None:
-            self.bar.close()
-        if self.tracked is not None:
-            self.tracked.end_training()
-
-
-def _line(metrics: EpochMetrics) -> str:
-    m = metrics
-    return (
-        f"epoch {m.epoch}/{m.epochs}  reward {m.reward_mean:.3f} ± {m.reward_std:.3f}  kl {m.kl:.2e}  "
-        f"diversity {m.diversity:.0%}  {m.samples_per_second:.1f} samples/s"
+    # Without a GPU accelerate has to be told to let the processes talk over the CPU.
+    return Accelerator(
+        cpu=not torch.cuda.is_available(), log_with=options.log_with, project_dir=str(_root(options) / "trackers")
     )

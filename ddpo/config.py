@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -289,8 +289,9 @@ def make_config(values: Mapping[str, Any], recipe: str = "quick") -> TrainConfig
 
 
 def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
-    """The config that `asdict` was taken of: all settings, no others. Raises UserError as `make_config` does."""
-    missing = [setting.name for setting in settings() if setting.name not in values]
-    if missing:
-        raise UserError(f"The settings {', '.join(missing)} are missing.")
-    return make_config(values)
+    """The config that `asdict` was taken of, perhaps by an earlier version: settings that it lacks take their default.
+
+    Raises:
+        UserError: as `make_config` does.
+    """
+    return make_config({**asdict(TrainConfig()), **values})

@@ -8,13 +8,15 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from threading import Lock
+from typing import IO, Any, Generic, TypeVar
 
 from ddpo.errors import UserError
 
+T = TypeVar("T")
 CHUNK = 1 << 20  # bytes read at once
 
 
@@ -111,6 +113,34 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
+
+
+class FileCache(Generic[T]):
+    """What is read from files, kept until a file is another one, by its inode, time of change and size."""
+
+    def __init__(self, read: Callable[[Path], T], most: int = 1000) -> None:
+        """Prepare for `read`, of which the results of the `most` files that were read last are kept."""
+        self._read, self._most = read, most
+        self._kept: dict[Path, tuple[tuple[int, int, int], T]] = {}
+        self._lock = Lock()
+
+    def get(self, path: Path) -> T:
+        """What `read` makes of a file: the same object each time, so not to be changed.
+
+        Raises:
+            OSError: there is no such file; besides, whatever `read` raises.
+        """
+        facts = path.stat()  # before it is read, so that a change in between is noticed the next time
+        stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        kept = self._kept.get(path)
+        if kept is None or kept[0] != stamp:
+            kept = (stamp, self._read(path))
+            with self._lock:
+                self._kept.pop(path, None)
+                self._kept[path] = kept
+                if len(self._kept) > self._most:
+                    del self._kept[next(iter(self._kept))]
+        return kept[1]
 
 
 def is_full(error: OSError) -> bool:

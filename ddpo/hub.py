@@ -2,7 +2,7 @@
 
 Configurations come first and are looked at before any weights are downloaded. Everything goes through huggingface_hub's
 own cache, so that a model that any other program has downloaded is found, and a download that broke off leaves nothing
-behind that could be taken for the whole. Tokens are huggingface_hub's business: they are never seen here.
+behind that could be taken for the whole. A token goes to huggingface_hub and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from ddpo.files import is_full, storage_error
 Progress = Callable[[int, int], None]  # bytes that are there, bytes in all
 SECONDS_TO_ANSWER = 10.0  # after which the Hub counts as out of reach
 SECONDS_TO_PROBE = 1.0  # the same where a page waits for it
+SECONDS_TO_WRITE = 30.0  # the same where something is written to it; a commit keeps it busy for a few
 CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # in the order of preference
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
 _SOURCE = re.compile(rf"(?P<id>{_PART}/{_PART})(?:@(?P<revision>\w(?:[\w./-]*[\w-])?))?", re.ASCII)
+_TOKEN = re.compile(r"[!-~]+")  # anything else would come back in an error message about the header
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -108,6 +111,34 @@ def answers(model: HubModel, seconds: float = SECONDS_TO_PROBE) -> bool:
     return found.is_set()
 
 
+@cache
+def limit_waiting() -> None:
+    """Have huggingface_hub give up on a Hub that takes a request and then says nothing.
+
+    By itself it waits forever wherever it takes no timeout: when it pushes, lists files or starts a job. To be called
+    before any use of it; only the first call in a process does anything. Xet's transfers have limits of their own.
+    """
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import _http
+
+    make = _http._GLOBAL_CLIENT_FACTORY  # the default, or that of a program which brings a proxy of its own
+
+    def make_impatient() -> Any:
+        client = make()
+        client.event_hooks["request"].append(_limit_silence)  # which a call's `timeout=None` cannot undo
+        return client
+
+    set_client_factory(make_impatient)
+
+
+def _limit_silence(request: Any) -> None:
+    """Give a request that may wait forever, to connect or between two pieces, a limit."""
+    limit = SECONDS_TO_ANSWER if request.method in ("GET", "HEAD") else SECONDS_TO_WRITE
+    given = request.extensions.get("timeout", {})
+    kinds = ("connect", "read", "write", "pool")
+    request.extensions["timeout"] = {kind: limit if given.get(kind) is None else given[kind] for kind in kinds}
+
+
 def download(model: HubModel, check: Callable[[Path], None], progress: Progress | None = None) -> Path:
     """The folder in the cache that holds a model, after what was missing has been downloaded.
 
@@ -120,6 +151,7 @@ def download(model: HubModel, check: Callable[[Path], None], progress: Progress 
     Raises:
         UserError: the model is missing, private, gated or out of reach and not in the cache, or `check` refused it.
     """
+    limit_waiting()
     try:
         folder = _configurations(model)
         check(folder)
@@ -135,6 +167,7 @@ def licence(model: HubModel) -> str | None:
     """What the card of a model names as its licence, such as "apache-2.0"; None where there is none or no answer."""
     from huggingface_hub import HfApi
 
+    limit_waiting()
     try:
         card = HfApi().model_info(model.id, revision=model.revision, timeout=SECONDS_TO_ANSWER).card_data
     except Exception:  # a licence that cannot be looked up must not stop anything
@@ -259,6 +292,47 @@ def status_sentence(status: int, trouble: str) -> str:
     if status in (401, 403):
         return f"The Hugging Face Hub refuses the token, and {trouble}; {LOG_IN} with one that is valid."
     return f"The Hugging Face Hub is out of order (HTTP {status}), and {trouble}; try again later."
+
+
+def request_error(error: BaseException, trouble: str) -> UserError:
+    """What a failed request means, other than one for a model.
+
+    Args:
+        error: what huggingface_hub raised.
+        trouble: what is the matter for that reason, as a clause: "nothing was pushed".
+    """
+    from httpx2 import TimeoutException
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes(error)):
+        return UserError(f"HF_HUB_OFFLINE keeps this program from the Hugging Face Hub, and {trouble}; unset it.")
+    if any(isinstance(cause, TimeoutException) for cause in causes(error)):
+        return UserError(f"The Hugging Face Hub does not answer, and {trouble}; try again later.")
+    status = http_status(error)
+    if status is not None and status >= 400:
+        return UserError(status_sentence(status, trouble))
+    return UserError(f"The Hugging Face Hub cannot be reached, and {trouble}; see to the network.")
+
+
+def need_token(token: str | None, purpose: str) -> str:
+    """The token to write with: the given one, else that of the environment or of `hf auth login`.
+
+    Args:
+        token: None or "" where none is given.
+        purpose: what it is needed for: "push".
+
+    Raises:
+        UserError: there is none, or what there is cannot be one.
+    """
+    from huggingface_hub import get_token
+
+    limit_waiting()
+    token = (token or get_token() or "").strip()
+    if not token:
+        raise UserError(f"There is no token to {purpose} with; {LOG_IN}, with a token that may write.")
+    if not _TOKEN.fullmatch(token):
+        raise UserError(f"What was given as a token cannot be one; {LOG_IN}, with a token that may write.")
+    return token
 
 
 def http_status(error: BaseException) -> int | None:

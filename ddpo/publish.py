@@ -5,7 +5,6 @@ The token goes to huggingface_hub and nowhere else: it is in no message, no card
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,9 @@ from ddpo.errors import UserError
 from ddpo.evaluate import PairedStatistics
 from ddpo.runs import Run
 
-__all__ = ["PushPlan", "plan_push", "push", "write_card"]
+__all__ = ["PushPlan", "check_name", "make_repository", "plan_push", "push", "write_card"]
 
 ALLOWED = (".json", ".safetensors")  # what a result may consist of
-_TOKEN = re.compile(r"[!-~]+")  # anything else would come back in an error message about the header
 
 
 @dataclass(frozen=True)
@@ -65,16 +63,21 @@ def plan_push(run: Run, repo_id: str, statistics: PairedStatistics | None = None
     Raises:
         UserError: the name cannot be one, or is the base's; there is no result, or something in it is not published.
     """
-    if hub.parse(repo_id if "/" in repo_id else f"owner/{repo_id}") is None or "@" in repo_id:
-        raise UserError(
-            f"{repo_id!r} cannot be the name of a repository; give owner/name, of letters, digits, '-', '_' and '.'."
-        )
+    check_name(repo_id)
     base = hub_base(run)
     if base and base.id.lower() == repo_id.lower():
         raise UserError(f"{repo_id!r} is the base of this run; choose another name, so that it is not overwritten.")
     card = write_card(run, statistics, repo_id, base_licence(run))
     files: dict[str, bytes | Path] = {"README.md": card.encode(), **_result(run), **_pictures(run)}
     return PushPlan(repo_id, files)
+
+
+def check_name(repo_id: str) -> None:
+    """Raises UserError for what can be neither "owner/name" nor "name"."""
+    if hub.parse(repo_id if "/" in repo_id else f"owner/{repo_id}") is None or "@" in repo_id:
+        raise UserError(
+            f"{repo_id!r} cannot be the name of a repository; give owner/name, of letters, digits, '-', '_' and '.'."
+        )
 
 
 def push(
@@ -100,27 +103,43 @@ def push(
         UserError: as `plan_push`; there is no token, or it may not write there; the Hub is out of reach or refuses; the
             repository exists and is public though a private one was asked for.
     """
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
 
     plan_push(run, repo_id, statistics)  # before anything is sent
-    token = (token or get_token() or "").strip()
-    if not token:
-        raise UserError(f"There is no token to push with; {hub.LOG_IN}, with a token that may write.")
-    if not _TOKEN.fullmatch(token):
-        raise UserError(f"What was given as a token cannot be one; {hub.LOG_IN}, with a token that may write.")
-    api = HfApi(token=token)
-    try:
-        full_id = _repository(api, repo_id, private)
-    except UserError:
-        raise
-    except Exception as error:  # whatever the network or the Hub comes up with
-        raise _sentence(error, repo_id, started=False) from error
+    api = HfApi(token=hub.need_token(token, "push"))
+    full_id = make_repository(api, repo_id, private)
     plan = plan_push(run, full_id, statistics)
     try:
         _upload(api, plan, f"Finetuned on {run.spec.reward}")
-    except Exception as error:
-        raise _sentence(error, full_id, started=True) from error
+    except Exception as error:  # whatever the network or the Hub comes up with
+        raise _upload_error(error, full_id) from error
     return f"{api.endpoint}/{full_id}"
+
+
+def make_repository(api: Any, repo_id: str, private: bool, trouble: str = "nothing was pushed") -> str:
+    """Make a model repository where it is missing.
+
+    Args:
+        api: an HfApi with a token.
+        repo_id: "owner/name", or "name" for one of the token's owner.
+        private: whether only the owner may see it.
+        trouble: what is the matter where that fails, as a clause.
+
+    Returns:
+        "owner/name".
+
+    Raises:
+        UserError: the token may not write there; the Hub is out of reach or refuses; the repository is there and public
+            though a private one was asked for.
+    """
+    try:
+        full_id: str = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        public = private and not api.model_info(full_id).private
+    except Exception as error:  # whatever the network or the Hub comes up with
+        raise _refused_write(error, repo_id) or hub.request_error(error, trouble) from error
+    if public:
+        raise UserError(f"{full_id!r} exists and is public; choose another name, or make it private on the Hub first.")
+    return full_id
 
 
 def _result(run: Run) -> dict[str, Path]:
@@ -147,14 +166,6 @@ def _pictures(run: Run) -> dict[str, bytes | Path]:
     return files
 
 
-def _repository(api: Any, repo_id: str, private: bool) -> str:
-    """Make the repository where it is missing; returns its full id."""
-    full_id: str = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-    if private and not api.model_info(full_id).private:
-        raise UserError(f"{full_id!r} exists and is public; choose another name, or make it private on the Hub first.")
-    return full_id
-
-
 def _upload(api: Any, plan: PushPlan, message: str) -> None:
     with tempfile.TemporaryDirectory(prefix="push-") as name:
         for path, content in plan.files.items():
@@ -167,21 +178,19 @@ def _upload(api: Any, plan: PushPlan, message: str) -> None:
         api.upload_folder(repo_id=plan.repo_id, folder_path=name, commit_message=message)
 
 
-def _sentence(error: Exception, repo_id: str, started: bool) -> UserError:
-    from huggingface_hub.errors import OfflineModeIsEnabled
+def _upload_error(error: Exception, repo_id: str) -> UserError:
+    if hub.http_status(error) == 401:
+        return hub.request_error(error, "nothing was pushed")
+    broken = UserError(f"The upload to {repo_id!r} broke off; push again, what has arrived is not sent twice.")
+    return _refused_write(error, repo_id) or broken
 
-    if any(isinstance(cause, OfflineModeIsEnabled) for cause in hub.causes(error)):
-        return UserError("HF_HUB_OFFLINE forbids to push; unset it.")
-    status = hub.http_status(error)
-    if status == 403:
-        return UserError(
-            f"The token may not write to {repo_id!r}; name a repository of your own, or use a token with permission."
-        )
-    if started and status != 401:
-        return UserError(f"The upload to {repo_id!r} broke off; push again, what has arrived is not sent twice.")
-    if status is not None and status >= 400:
-        return UserError(hub.status_sentence(status, "nothing was pushed"))
-    return UserError("The Hugging Face Hub cannot be reached, and nothing was pushed; see to the network.")
+
+def _refused_write(error: Exception, repo_id: str) -> UserError | None:
+    if hub.http_status(error) != 403:
+        return None
+    return UserError(
+        f"The token may not write to {repo_id!r}; name a repository of your own, or use a token with permission."
+    )
 
 
 def _readable(size: int) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ddpo import locks
 from ddpo.config import TrainConfig
 from ddpo.errors import UserError
-from ddpo.files import json_bytes, read_json, replacing, storage_error, write_json
+from ddpo.files import FileCache, json_bytes, read_json, replacing, storage_error, write_json
 
 if TYPE_CHECKING:
     from ddpo.checkpoint import CheckpointStore
@@ -148,11 +148,14 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of the metrics; one that is torn is left out."""
-        return [line for line, _ in self._metrics_lines()]
+        return [line for line, _ in _metrics_lines(self._metrics_file)]
 
     def epochs(self) -> list[dict[str, Any]]:
-        """The lines that tell of an epoch."""
-        return [line for line in self.metrics() if line.get("kind") == "epoch"]
+        """The lines of the metrics that tell of an epoch; they are shared, so not to be changed."""
+        try:
+            return list(_epochs.get(self._metrics_file))
+        except OSError:
+            return []
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add a line to the metrics. Numbers that are not finite are written as null.
@@ -161,7 +164,7 @@ class Run:
             UserError: the disk refuses; the earlier lines are as they were.
         """
         try:
-            _append_line(self.folder / "metrics.jsonl", json_bytes(line))
+            _append_line(self._metrics_file, json_bytes(line))
         except OSError as error:
             raise storage_error(error, self.folder, "The metrics of the run") from error
 
@@ -171,9 +174,9 @@ class Run:
         Raises:
             UserError: the disk refuses; the lines are as they were.
         """
-        lines = [raw for line, raw in self._metrics_lines() if line.get("step", 0) <= step]
+        lines = [raw for line, raw in _metrics_lines(self._metrics_file) if line.get("step", 0) <= step]
         try:
-            with replacing(self.folder / "metrics.jsonl") as file:
+            with replacing(self._metrics_file) as file:
                 file.write(b"".join(lines))
         except OSError as error:
             raise storage_error(error, self.folder, "The metrics of the run") from error
@@ -208,18 +211,31 @@ class Run:
             return True
         return stored.get("state") == "starting" and _age(stored.get("updated")) < START_GRACE
 
-    def _metrics_lines(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+    @property
+    def _metrics_file(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+
+def _metrics_lines(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The lines that are whole, and the bytes of each."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return
+    for raw in content.splitlines(keepends=True):
         try:
-            content = (self.folder / "metrics.jsonl").read_bytes()
-        except OSError:
-            return
-        for raw in content.splitlines(keepends=True):
-            try:
-                line = json.loads(raw) if raw.endswith(b"\n") else None
-            except ValueError:
-                continue
-            if isinstance(line, dict):
-                yield line, raw
+            line = json.loads(raw) if raw.endswith(b"\n") else None
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line, raw
+
+
+def _read_epochs(path: Path) -> list[dict[str, Any]]:
+    return [line for line, _ in _metrics_lines(path) if line.get("kind") == "epoch"]
+
+
+_epochs = FileCache(_read_epochs)  # few of many lines, and the Train tab reads those of all runs in every look
 
 
 def _append_line(path: Path, line: bytes) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 from ddpo import locks
 from ddpo.config import config_from_dict
 from ddpo.errors import UserError
-from ddpo.files import read_json, storage_error, write_json
+from ddpo.files import FileCache, read_json, storage_error, write_json
 from ddpo.run_folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
 
 __all__ = [
@@ -89,17 +89,22 @@ def open_run(root: Path, id: str) -> Run:
     if folder is None or not (folder / "run.json").is_file():
         raise UserError(f"There is no run {id!r}; the page and `train_space.py list` name those that there are.")
     try:
-        facts = read_json(folder / "run.json")
-        if facts["format"] > FORMAT:
-            raise UserError(f"it was written by a newer version of this program (format {facts['format']}); update it.")
-        spec = RunSpec(
-            facts["pair"], facts["base"], facts["reward"], facts["recipe"], config_from_dict(facts["config"])
-        )
-        return Run(folder, id, spec, str(facts["created"]))
+        return _runs.get(folder / "run.json")
     except UserError as error:
         raise UserError(f"The run {id} cannot be opened: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"The run {id} cannot be opened: its run.json is damaged; start a new one.") from error
+
+
+def _read_run(path: Path) -> Run:
+    facts = read_json(path)
+    if facts["format"] > FORMAT:
+        raise UserError(f"it was written by a newer version of this program (format {facts['format']}); update it.")
+    spec = RunSpec(facts["pair"], facts["base"], facts["reward"], facts["recipe"], config_from_dict(facts["config"]))
+    return Run(path.parent, path.parent.name, spec, str(facts["created"]))
+
+
+_runs = FileCache(_read_run)  # the Train tab opens every run several times in every look
 
 
 def list_runs(root: Path) -> list[Run]:

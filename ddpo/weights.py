@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddpo import hub
 from ddpo.errors import UserError
 from ddpo.files import replacing, sha256, storage_error
 
@@ -108,6 +109,7 @@ def fetch(file: WeightsFile) -> Path:
 def _from_hub(file: WeightsFile) -> Path:
     from huggingface_hub import hf_hub_download
 
+    hub.limit_waiting()
     try:
         return Path(hf_hub_download(file.repo, file.filename, revision=file.revision))
     except Exception as error:  # its own errors, the HTTP client's and the disk's

@@ -2,8 +2,9 @@
 
 It keeps repositories of models in memory, with branches and commits, and serves them under the Hub's paths and headers:
 info, tree, files (large ones through a redirect to another origin, as the Hub does), creation, and commits with regular
-and large files. It can be told to misbehave: see the fields of `HubServer`. Xet, which has a protocol of its own, is
-neither advertised nor spoken, so clients need HF_HUB_DISABLE_XET=1.
+and large files. Spaces are kept under "spaces/<id>". It also takes Jobs, which it does not run. It can be told to
+misbehave: see the fields of `HubServer`. Xet, which has a protocol of its own, is neither advertised nor spoken, so
+clients need HF_HUB_DISABLE_XET=1.
 """
 
 from __future__ import annotations
@@ -89,6 +90,15 @@ class Repository:
         return front_matter(readme.read().decode()) if readme else None
 
 
+HARDWARE = [
+    {
+        "name": name, "prettyName": name, "cpu": "8 vCPU", "ram": "30 GB", "unitCostMicroUSD": cents * 10_000 // 60,
+        "unitCostUSD": cents / 100 / 60, "unitLabel": "minute",
+    }
+    for name, cents in (("cpu-basic", 1), ("l4x1", 80), ("l4x4", 380))
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Request:
     """What a client asked for."""
@@ -109,6 +119,8 @@ class HubServer:
     readers: dict[str, str] = field(default_factory=dict)  # token -> user; may only read
     granted: set[str] = field(default_factory=set)  # users that the gates let in
     requests: list[Request] = field(default_factory=list)
+    jobs: list[dict[str, Any]] = field(default_factory=list)  # the bodies of the requests that started them
+    refuse_jobs: tuple[int, str] | None = None  # with this status and message
     uploads: dict[str, bytes] = field(default_factory=dict)  # large files by sha256, committed or not
     status: int | None = None  # answer everything so: 429, 500, 503
     break_after: list[int] = field(default_factory=list)  # close the next transfers of large files after so many bytes
@@ -116,6 +128,7 @@ class HubServer:
     hanging: threading.Event = field(default_factory=threading.Event)  # a transfer hangs
     let_go: threading.Event = field(default_factory=threading.Event)
     silent: bool = False  # take requests and do not answer
+    silent_at: str | None = None  # the same for paths that hold this
     fail_uploads: bool = False
     port: int = 0
 
@@ -216,15 +229,17 @@ class _Handler(BaseHTTPRequestHandler):
         ("GET", r"/api/whoami-v2", "whoami"),
         ("POST", r"/api/validate-yaml", "validate_yaml"),
         ("POST", r"/api/repos/create", "create"),
-        ("GET", r"/api/models/(?P<id>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?", "info"),
-        ("GET", r"/api/models/(?P<id>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)", "tree"),
+        ("GET", r"/api/jobs/hardware", "hardware"),
+        ("POST", r"/api/jobs/(?P<owner>[^/]+)", "start_job"),
+        ("GET", r"/api/(models/)?(?P<id>(spaces/)?[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?", "info"),
+        ("GET", r"/api/(models/)?(?P<id>(spaces/)?[^/]+/[^/]+)/tree/(?P<revision>[^/]+)", "tree"),
         ("POST", r"/api/models/(?P<id>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)", "preupload"),
         ("POST", r"/api/models/(?P<id>[^/]+/[^/]+)/commit/(?P<revision>[^/]+)", "commit"),
         ("POST", r"/(?P<id>[^/]+/[^/]+)\.git/info/lfs/objects/batch", "lfs_batch"),
         ("PUT", r"/lfs/(?P<oid>[0-9a-f]{64})", "lfs_put"),
         ("POST", r"/lfs/verify", "lfs_verify"),
-        ("GET", r"/(?P<id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)", "resolve"),
-        ("GET", r"/cdn/(?P<id>[^/]+/[^/]+)/(?P<revision>[^/]+)/(?P<path>.+)", "content"),
+        ("GET", r"/(?P<id>(spaces/)?[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)", "resolve"),
+        ("GET", r"/cdn/(?P<id>(spaces/)?[^/]+/[^/]+)/(?P<revision>[^/]+)/(?P<path>.+)", "content"),
     )
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -256,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(failure.status, {"error": failure.message}, headers)
 
     def route(self, method: str, body: bytes) -> None:
-        if self.hub.silent:
+        if self.hub.silent or (self.hub.silent_at and self.hub.silent_at in self.path):
             self.hub.let_go.wait(30)
             self.close_connection = True
             return None
@@ -351,6 +366,26 @@ class _Handler(BaseHTTPRequestHandler):
             repository.commit({".gitattributes": File(b"*.safetensors filter=lfs\n")}, "initial commit")
             self.hub.repositories[id] = repository
         self.send(409 if exists else 200, {"url": f"{self.hub.url}/{id}", "name": id, "id": id})
+
+    def hardware(self) -> None:
+        self.send(200, HARDWARE)
+
+    def start_job(self, owner: str, body: bytes) -> None:
+        if self.writer() != owner:
+            raise _Failure(403, message=f"You cannot start jobs as {owner}")
+        if self.hub.refuse_jobs is not None:
+            raise _Failure(self.hub.refuse_jobs[0], message=self.hub.refuse_jobs[1])
+        job = json.loads(body)
+        self.hub.jobs.append(job)
+        shown = {name: value for name, value in job.items() if name != "secrets"}
+        who = {"id": "1", "name": owner, "type": "user"}
+        self.send(
+            200,
+            {
+                **shown, "id": f"{len(self.hub.jobs):024x}", "createdAt": "2026-01-01T00:00:00.000Z", "owner": who,
+                "status": {"stage": "SCHEDULING", "message": None}, "secrets": list(job.get("secrets", {})),
+            },
+        )  # fmt: skip
 
     def preupload(self, id: str, revision: str, body: bytes) -> None:
         files = self.writable(id).files(revision)

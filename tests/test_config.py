@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -54,8 +54,19 @@ def test_whole_floats_are_whole_numbers_and_other_floats_are_not() -> None:
 def test_a_config_survives_being_written_and_read(name: str) -> None:
     config = get_recipe(name).config
     assert config_from_dict(asdict(config)) == config
-    with pytest.raises(UserError, match="seed"):
-        config_from_dict({key: value for key, value in asdict(config).items() if key != "seed"})
+
+
+def test_a_setting_that_is_missing_takes_its_default_and_not_a_recipes() -> None:
+    config = get_recipe("quick").config
+    assert config.ema_decay != TrainConfig().ema_decay and config.epochs != TrainConfig().epochs
+    written = {name: value for name, value in asdict(config).items() if name not in ("ema_decay", "seed")}
+    assert config_from_dict(written) == replace(config, ema_decay=TrainConfig().ema_decay)
+    assert config_from_dict({}) == TrainConfig()
+
+
+def test_an_unknown_setting_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UserError, match="'kl_wieght'; did you mean 'kl_weight'"):
+        config_from_dict({**asdict(TrainConfig()), "kl_wieght": 0.1})
 
 
 def test_every_setting_explains_itself_in_a_line() -> None:

@@ -162,6 +162,12 @@ def go_silent(hub: HubServer, patch: pytest.MonkeyPatch) -> None:
     hub.silent = True
 
 
+def go_silent_after_the_first_answer(hub: HubServer, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(hub_module, "SECONDS_TO_ANSWER", 0.3)
+    patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
+    hub.silent_at = "/tree/"
+
+
 OUTAGES: dict[str, Callable[[HubServer, pytest.MonkeyPatch], None]] = {
     "rate limit": lambda hub, patch: setattr(hub, "status", 429),
     "server error": lambda hub, patch: setattr(hub, "status", 500),
@@ -169,6 +175,7 @@ OUTAGES: dict[str, Callable[[HubServer, pytest.MonkeyPatch], None]] = {
     "taken down": lambda hub, patch: hub.repositories.clear(),
     "made private": lambda hub, patch: setattr(hub.repositories[TINY], "private", True),
     "silent": go_silent,
+    "silent after the first answer": go_silent_after_the_first_answer,
     "out of reach": lambda hub, patch: use("http://127.0.0.1:9", cache(), patch),
     "offline": lambda hub, patch: use(hub, cache(), patch, offline=True),
 }
@@ -206,6 +213,7 @@ def test_a_cache_that_another_program_has_filled_is_used_offline(
         ("rate limit", "takes no more requests for now.*wait a few minutes"),
         ("server error", r"out of order \(HTTP 500\).*not in the cache.*later"),
         ("silent", "cannot be reached.*not in the cache.*network"),
+        ("silent after the first answer", "cannot be reached.*not in the cache.*network"),
         ("out of reach", "cannot be reached.*not in the cache.*network"),
         ("offline", "not in the cache.*HF_HUB_OFFLINE"),
     ],
@@ -214,7 +222,9 @@ def test_without_a_cache_an_outage_is_told_in_a_sentence(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, compute: Compute, outage: str, words: str
 ) -> None:
     OUTAGES[outage](hub, monkeypatch)
+    started = time.monotonic()
     assert_refused(TINY, words, compute)
+    assert time.monotonic() - started < 15
 
 
 def test_half_a_model_in_the_cache_is_told_offline(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import shutil
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -241,6 +242,16 @@ def offline(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     use(hub, tmp_path / "cache", patch, offline=True)
 
 
+def silent(at: str) -> Callable[..., None]:
+    def go_silent(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        patch.setattr("ddpo.hub.SECONDS_TO_ANSWER", 0.5)
+        patch.setattr("ddpo.hub.SECONDS_TO_WRITE", 0.5)
+        patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
+        hub.silent_at = at
+
+    return go_silent
+
+
 def with_status(status: int) -> Callable[..., None]:
     return lambda hub, patch, tmp_path: setattr(hub, "status", status)
 
@@ -256,7 +267,11 @@ TROUBLES: dict[str, tuple[Callable[..., None], str, str | None, str]] = {
     "token that may only read": (nothing, "me/x", TOKEN + "ReadOnly", "may not write to 'me/x'"),
     "namespace of others": (nothing, "them/x", TOKEN, "may not write to 'them/x'"),
     "out of reach": (out_of_reach, "me/x", TOKEN, "cannot be reached, and nothing was pushed"),
-    "offline": (offline, "me/x", TOKEN, "HF_HUB_OFFLINE forbids to push"),
+    "silent": (silent("/"), "me/x", TOKEN, "does not answer, and nothing was pushed; try again later"),
+    "silent when files are announced": (silent("/preupload/"), "me/x", TOKEN, "'me/x' broke off; push again"),
+    "silent when files are sent": (silent("/lfs/"), "me/x", TOKEN, "'me/x' broke off; push again"),
+    "silent when files are committed": (silent("/commit/"), "me/x", TOKEN, "'me/x' broke off; push again"),
+    "offline": (offline, "me/x", TOKEN, "HF_HUB_OFFLINE keeps this .*, and nothing was pushed; unset it"),
     "rate limit": (with_status(429), "me/x", TOKEN, "no more requests for now, and nothing was pushed"),
     "out of order": (with_status(503), "me/x", TOKEN, r"out of order \(HTTP 503\), and nothing was pushed"),
     "broken off": (lambda hub, *_: setattr(hub, "fail_uploads", True), "me/x", TOKEN, "'me/x' broke off; push again"),
@@ -274,8 +289,10 @@ def test_trouble_with_the_hub_is_told_in_a_sentence_without_the_token(
 ) -> None:
     cause, repo_id, token, words = TROUBLES[trouble]
     cause(hub, monkeypatch, tmp_path)
+    started = time.monotonic()
     with pytest.raises(UserError, match=words) as caught:
         push(run, repo_id, token=token)
+    assert time.monotonic() - started < 15  # the silent Hub would let a client wait for 30 seconds
     sentence = str(caught.value)
     assert sentence.endswith(".") and "\n" not in sentence
     assert TOKEN not in "".join(traceback.format_exception(caught.value)) + caplog.text

@@ -79,7 +79,7 @@ def test_no_id_leads_out_of_the_root(run: Run, id: Any) -> None:
     [
         ({"format": 2}, "newer version"),
         ({"format": "one"}, "damaged"),
-        ({"config": {"epochs": 3}}, "missing"),
+        ({"config": {"epochs": 0}}, "epochs must be at least 1"),
         ({"config": None}, "damaged"),
     ],
 )
@@ -89,6 +89,15 @@ def test_a_damaged_description_is_told_in_a_sentence(run: Run, change: dict[str,
     with pytest.raises(UserError, match=expected) as caught:
         open_run(run.root, run.id)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_a_run_that_was_made_before_a_setting_was_added_can_still_be_opened(run: Run) -> None:
+    path = run.folder / "run.json"
+    facts = json.loads(path.read_text())
+    assert facts["config"].pop("ema_decay") == 0.9 and facts["config"].pop("lora_rank") == 8
+    path.write_text(json.dumps(facts))
+    assert open_run(run.root, run.id).spec.config == replace(SPEC.config, ema_decay=0.0)
+    assert [entry.id for entry in list_runs(run.root)] == [run.id]
 
 
 def test_a_config_with_a_typo_is_told_by_its_name(run: Run) -> None:
@@ -154,6 +163,34 @@ def test_metrics_are_lines_that_a_reader_gets_whole(run: Run) -> None:
         {"kind": "epoch", "step": 2, "reward_quantiles": [1.0, 2.0, None]},
     ]
     assert run.epochs() == run.metrics()[1:]
+
+
+def test_what_was_read_once_is_read_again_only_where_a_file_has_changed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.append_metrics({"kind": "epoch", "step": 1, "epoch": 1})
+    assert [line["epoch"] for line in run.epochs()] == [1] and list_runs(run.root) == [run]
+    read: list[Path] = []
+    read_bytes = Path.read_bytes
+
+    def count(path: Path) -> bytes:
+        read.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", count)
+    assert [line["epoch"] for line in run.epochs()] == [1] and list_runs(run.root) == [run] and read == []
+    run.append_metrics({"kind": "epoch", "step": 2, "epoch": 2})
+    assert [line["epoch"] for line in run.epochs()] == [1, 2] and len(read) == 1
+    run.truncate_metrics(1)
+    assert [line["epoch"] for line in run.epochs()] == [1]
+    run.epochs().clear()
+    assert len(run.epochs()) == 1
+    path = run.folder / "run.json"
+    path.write_text(path.read_text().replace('"photographic"', '"colourfulness"'))
+    assert open_run(run.root, run.id).spec.reward == "colourfulness"
+    path.unlink()
+    (run.folder / "metrics.jsonl").unlink()
+    assert list_runs(run.root) == [] and run.epochs() == []
 
 
 @pytest.mark.parametrize("torn", [b'{"kind": "epoch", "st', b'{"step": 3}', b"\xff\xfe\0"])

@@ -16,6 +16,7 @@ import torch
 from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
+from ddpo.command_line import main
 from ddpo.runs import Run, create_run, list_runs, training_lock
 from tests.serving import ROOT
 
@@ -199,6 +200,16 @@ def test_tensorboard_gets_the_curve(whole: Run, root: Path) -> None:
     events = EventAccumulator(str(root / "trackers" / only_run(root).id))
     events.Reload()
     assert len(events.Scalars("reward_mean")) == 1
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "wandb", "tensorboard"])
+def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_made(
+    tracker: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ddpo.command_line.find_spec", lambda name: None)
+    assert main(["--root", str(root), "start", "--log-with", tracker]) == 2
+    assert capsys.readouterr().err == f"--log-with {tracker} needs a package: `pip install {tracker}`.\n"
+    assert not root.exists()
 
 
 @pytest.mark.parametrize(
