@@ -227,7 +227,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "quick",
             "Quick",
-            "A few minutes on two CPU cores with a small model: enough to see the reward rise.",
+            "Ten minutes on two CPU cores with a small model; most of the gain comes in the first two.",
             TrainConfig(
                 epochs=40, batches_per_epoch=4, batch_size=64, accumulation=2, sampling_steps=20, shift_timesteps=True,
                 eta=0.5, trained_steps=1, window="sliding", window_first=7, window_last=16, group_size=4,

@@ -57,7 +57,7 @@ def test_a_run_on_another_machine_says_nothing(tmp_path: Path) -> None:
 def test_nothing_is_claimed_of_a_gpu_before_a_run_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimates, "has_gpu", lambda: True)
     found = estimate(CONFIG, DDPM_256, "google/ddpm-church-256")
-    assert found.seconds is None and found.pictures == 20 * 64
+    assert found.seconds is None and found.pictures == CONFIG.epochs * CONFIG.samples_per_epoch()
 
 
 def test_what_is_no_model_gets_a_sentence(tmp_path: Path) -> None:

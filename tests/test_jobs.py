@@ -27,7 +27,10 @@ from tests.serving import ROOT
 TOKEN = "hf_aVerySecretToken"
 BASE = "google/ddpm-tiny"
 SPACE = "me/studio"
-TINY = ["--batches-per-epoch", "1", "--batch-size", "4", "--sampling-steps", "4", "--trained-steps", "2"]
+TINY = [
+    "--batches-per-epoch", "1", "--batch-size", "4", "--accumulation", "1", "--sampling-steps", "4",
+    "--trained-steps", "2", "--window", "random", "--group-size", "1",
+]  # fmt: skip
 START = ["start", "--on", "jobs:l4x1", "--code", SPACE, "--push-to", "me/church-ddpo", "--reward", "colourfulness"]
 
 

@@ -21,7 +21,10 @@ from tests.run_folders import CHURCH, make_run
 from tests.serving import ROOT, RunningApp, running_app
 
 TRAINING = {"/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs"}
-TINY = {"batches_per_epoch": 1, "batch_size": 2, "sampling_steps": 4, "trained_steps": 1, "warmup_epochs": 0}
+TINY = {
+    "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "sampling_steps": 4, "trained_steps": 1,
+    "window": "random", "group_size": 1, "warmup_epochs": 0,
+}  # fmt: skip
 SLOW = 240  # seconds that a step of a test may take; a process that trains starts with importing torch
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 Open = Callable[..., "Page"]
 WIDE, PHONE = (1440, 900), (390, 844)
 SLOW = 240_000  # milliseconds; a process that trains starts with importing torch, and the machine may be busy
-TINY = {"batches_per_epoch": 1, "batch_size": 2, "sampling_steps": 4, "trained_steps": 1}
+TINY = {
+    "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "sampling_steps": 4, "trained_steps": 1,
+    "window": "random", "group_size": 1,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
