@@ -23,7 +23,8 @@ from tests.test_train_tab import assert_whole
 CONFIG: TrainConfig = make_config(
     {
         "epochs": 3, "batches_per_epoch": 2, "batch_size": 4, "accumulation": 1, "sampling_steps": 4,
-        "trained_steps": 2, "window": "random", "group_size": 1, "inner_epochs": 2, "ema_decay": 0.5, "kl_weight": 0.1, "learning_rate": 1e-3,
+        "trained_steps": 2, "window": "random", "group_size": 1, "inner_epochs": 2, "ema_decay": 0.5,
+        "kl_weight": 0.1, "learning_rate": 1e-3,
     },
     "quick",
 )  # fmt: skip

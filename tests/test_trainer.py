@@ -18,7 +18,7 @@ from ddpo.checkpoint import load_checkpoint, save_checkpoint
 from ddpo.config import TrainConfig
 from ddpo.errors import UserError
 from ddpo.events import EpochMetrics
-from ddpo.plan import learning_rate_factor
+from ddpo.plan import average_decay, learning_rate_factor, plan_epoch
 from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.precision import Compute, choose_compute
 from ddpo.trainer import Trainer
@@ -156,7 +156,7 @@ def fresh_trainer(config: TrainConfig, compute: Compute) -> Trainer:
 
 VARIANTS: list[dict[str, object]] = [
     {"inner_epochs": 2, "accumulation": 2, "ema_decay": 0.5},
-    {"window": "sliding", "group_size": 2, "sampling_steps": 5},
+    {"window": "sliding", "group_size": 2, "sampling_steps": 5, "shift_timesteps": True},
     {"algorithm": "rwr", "kl_weight": 0.0},
     {"algorithm": "ddpo-sf"},
     {"weights": "lora", "lora_rank": 2},
@@ -230,6 +230,21 @@ def test_the_learning_rate_warms_up_and_falls_in_a_straight_line() -> None:
     config = TrainConfig(epochs=5, warmup_epochs=1, final_learning_rate=0.2)
     factors = [learning_rate_factor(epoch, config) for epoch in range(5)]
     assert factors == pytest.approx([0.5, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_the_average_starts_short_and_never_exceeds_its_decay() -> None:
+    config = TrainConfig(ema_decay=0.5)
+    assert [average_decay(updates, config) for updates in (0, 8, 10_000)] == pytest.approx([0.1, 0.5, 0.5])
+
+
+def test_shifted_timesteps_are_all_trained_on_in_time() -> None:
+    config = TrainConfig(epochs=200, sampling_steps=4, trained_steps=3, shift_timesteps=True, accumulation=2)
+    plans = [plan_epoch(epoch, config) for epoch in range(config.epochs)]
+    assert all(len(plan.shifts) == len(plan.steps) == 8 for plan in plans)  # one for each part of each batch
+    shifts = [shift for plan in plans for shift in plan.shifts]
+    reached = {t for shift in shifts for t in trailing_timesteps(4, 20, shift)}
+    assert reached == set(range(20))
+    assert set(plan_epoch(0, replace(config, shift_timesteps=False)).shifts) == {0.0}
 
 
 @pytest.mark.parametrize("bad", [lambda x: x.mean(), lambda x: torch.full((len(x),), float("nan"))])
