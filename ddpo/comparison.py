@@ -6,8 +6,10 @@ The app, its endpoints and scripts all come through `compare`. Nothing heavy is 
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 MAX_SAMPLES = 16
 MAX_SEED = 2**32 - 1
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
+LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     settings = settings.resolved()
     yield Progress("Loading the models", 0, 0)
     compute = choose_compute(settings.precision)
-    base, tuned = _load_pair(settings, compute)
+    base, tuned = yield from _load_pair(settings, compute)
     yield Progress("Loading the scorer", 0, 0)
     reward = rewards.load(settings.scorer, compute)  # before anything is drawn, as its weights may be out of reach
     started = time.perf_counter()
@@ -215,15 +218,42 @@ def _check_whole(what: str, value: int, low: int, high: int) -> None:
         raise UserError(f"{what} must be a whole number from {low} to {high}, and {value!r} is not one.")
 
 
-def _load_pair(settings: ComparisonSettings, compute: Compute) -> tuple[DiffusionModel, DiffusionModel]:
-    from ddpo.pipelines import cache
-
+def _load_pair(
+    settings: ComparisonSettings, compute: Compute
+) -> Generator[Progress, None, tuple[DiffusionModel, DiffusionModel]]:
     assert settings.base is not None and settings.tuned is not None
-    base, tuned = cache.get(settings.base, compute), cache.get(settings.tuned, compute)
+    base = yield from _load(settings.base, compute)
+    tuned = yield from _load(settings.tuned, compute)
     if base.picture_shape != tuned.picture_shape:
         shapes = " and ".join("{1} x {2}".format(*model.picture_shape) for model in (base, tuned))
         raise UserError(f"The two models draw pictures of different sizes ({shapes}), so they cannot be compared.")
     return base, tuned
+
+
+def _load(source: str, compute: Compute) -> Generator[Progress, None, DiffusionModel]:
+    """A model, and while its files arrive how many are there. Closing the iterator leaves the download to its end."""
+    from ddpo.pipelines import cache
+
+    arrived = (0, 0)
+    model: Future[DiffusionModel] = Future()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal arrived
+        arrived = done, total
+
+    def load() -> None:
+        try:
+            model.set_result(cache.get(source, compute, tell))
+        except BaseException as error:
+            model.set_exception(error)
+
+    threading.Thread(target=load, daemon=True).start()
+    while wait([model], LOADING_INTERVAL).not_done:
+        done, total = arrived
+        if total:
+            size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+            yield Progress(f"Downloading {hub.short_name(source)}: {size}", 0, 0)
+    return model.result()
 
 
 def _denoise_both(

@@ -19,6 +19,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from ddpo import hub as hub_module
+from ddpo.comparison import ComparisonSettings, Progress, compare
 from ddpo.errors import UserError
 from ddpo.pipelines import ModelCache, load_model, save_model
 from ddpo.precision import Compute
@@ -382,6 +383,22 @@ def test_a_transfer_that_breaks_is_resumed_where_it_broke(
     assert ranges == [None, "bytes=50000-", "bytes=110000-"]
     size = (tiny_folder / "unet" / SAFETENSORS).stat().st_size
     assert told == sorted(told) and told[-1] == (size, size) and {total for _, total in told} == {size}
+
+
+def test_a_comparison_tells_of_the_download_and_then_goes_on(
+    hub: HubServer, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
+    hub.hang_after = 50_000
+    stages = []
+    settings = ComparisonSettings(base=TINY, tuned=str(tiny_folder), steps=2, samples=1)
+    for event in compare(settings):
+        if isinstance(event, Progress) and event.stage.startswith("Downloading"):
+            hub.hang_after = None
+            hub.let_go.set()  # the transfer breaks, and is resumed
+        stages.append(event.stage if isinstance(event, Progress) else "result")
+    assert any(stage.startswith(f"Downloading {TINY}: 0 of 0 MB") for stage in stages) and stages[-1] == "result"
 
 
 def test_a_download_that_breaks_for_good_leaves_nothing_behind_that_is_taken_for_the_model(
