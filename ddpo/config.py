@@ -171,7 +171,9 @@ class TrainConfig:
                 f"{latest}, where the last window of {self.trained_steps} trained steps begins."
             )
         if self.algorithm == "rwr" and (self.kl_weight > 0 or self.window != "random"):
-            raise UserError("algorithm rwr has no policy steps: set kl_weight to 0 and window to random with it.")
+            raise UserError(
+                "algorithm rwr has no policy steps: set kl_weight to 0, window to random and group_size to 1 with it."
+            )
         if self.algorithm == "ddpo-sf" and self.inner_epochs > 1:
             raise UserError("algorithm ddpo-sf holds for fresh samples only: set inner_epochs to 1 with it.")
         if self.batch_size % self.accumulation or self.part_size % self.group_size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -28,7 +29,8 @@ def ask(app: RunningApp, tool: str | None = None, **arguments: Any) -> Any:
             await client.initialize()
             return await (client.call_tool(tool, arguments) if tool else client.list_tools())
 
-    return asyncio.run(session())
+    with ThreadPoolExecutor(1) as thread:  # since the one of the tests has a loop of its own, once a browser was in use
+        return thread.submit(lambda: asyncio.run(session())).result()
 
 
 def test_every_endpoint_is_a_tool_that_says_what_it_does_and_takes(app: RunningApp) -> None:

@@ -132,7 +132,7 @@ def test_what_goes_wrong_in_a_slice_stands_in_the_status(tmp_path: Path, tiny_fo
 
 def test_a_run_whose_app_has_ended_is_interrupted_and_resumable(tmp_path: Path, tiny_folder: Path) -> None:
     run = new_run(tmp_path, tiny_folder)
-    app = multiprocessing.get_context("fork").Process(target=slices.carry_on, args=(run, None, 0.0))
+    app = multiprocessing.get_context("spawn").Process(target=slices.carry_on, args=(run, None, 0.0))
     app.start()
     deadline = time.monotonic() + 60
     while run.status().step < 2 and time.monotonic() < deadline:

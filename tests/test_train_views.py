@@ -137,7 +137,7 @@ def test_the_estimate_says_that_it_is_one() -> None:
     line = train_views.estimate_line(Estimate(600.0, 1280, False), config, 120.0, 0.4)
     for part in (
         "About 10 min",
-        "1,280 pictures in 20 epochs",
+        f"1,280 pictures in {config.epochs} epochs",
         "estimate",
         "ends it after about 2 min",
         "$0.40",

@@ -22,7 +22,7 @@ from tests.serving import ROOT
 
 TINY = [
     "--epochs", "3", "--batches-per-epoch", "2", "--batch-size", "4", "--accumulation", "1", "--sampling-steps", "4",
-    "--trained-steps", "2", "--window", "random", "--group-size", "1", "--clip-range", "1e-4",
+    "--trained-steps", "2", "--window", "random", "--group-size", "1", "--eta", "1", "--clip-range", "1e-4",
     "--inner-epochs", "2", "--ema-decay", "0.5", "--kl-weight", "0.1", "--learning-rate", "1e-3",
 ]  # fmt: skip
 

@@ -19,8 +19,7 @@ Open = Callable[..., "Page"]
 WIDE, PHONE = (1440, 900), (390, 844)
 SLOW = 240_000  # milliseconds; a process that trains starts with importing torch, and the machine may be busy
 TINY = {
-    "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "sampling_steps": 4, "trained_steps": 1,
-    "window": "random", "group_size": 1,
+    "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "group_size": 1, "sampling_steps": 4, "window_first": 0,
 }  # fmt: skip
 
 
@@ -83,7 +82,7 @@ def overflow(page: Page) -> int:
 def test_a_first_visitor_sees_what_will_come_and_how_long_it_takes(training_app: RunningApp, open_tab: Open) -> None:
     page = open_tab(training_app)
     assert "Press Start" in page.inner_text("#run-status")
-    page.wait_for_function("document.querySelector('.estimate').innerText.includes('1,280 pictures in 20 epochs')")
+    page.wait_for_function("document.querySelector('.estimate').innerText.includes('10,240 pictures in 40 epochs')")
     assert not page.is_visible("#stop-button") and not page.is_visible("#resume-button")
     button = page.locator("#start-button").bounding_box()
     assert button is not None and button["y"] + button["height"] <= WIDE[1]  # seen without scrolling
