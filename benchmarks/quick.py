@@ -96,7 +96,7 @@ def measure(reward: str, settings: list[str], minutes: list[int]) -> list[dict[s
 
 
 def main() -> None:
-    """Measure, print and write; rewards that are not asked for keep what the file has."""
+    """Measure, print and write; rewards and minutes that are not asked for keep what the file has."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quick", description=__doc__.partition("\n")[0])
     parser.add_argument("--reward", action="append", choices=REWARDS, help="may be given several times; default: all")
     parser.add_argument("--minutes", type=int, nargs="+", default=list(MINUTES))
@@ -104,7 +104,9 @@ def main() -> None:
     options, settings = parser.parse_known_args()  # what is left over goes to `train_space.py start`
     known = json.loads(RESULTS.read_text(encoding="utf-8"))["rewards"] if RESULTS.exists() else {}
     for reward in options.reward or REWARDS:
-        known[reward] = measure(reward, settings, options.minutes)
+        rows = [*known.get(reward, []), *measure(reward, settings, options.minutes)]
+        latest = {row["minutes"]: row for row in rows}
+        known[reward] = [latest[minutes] for minutes in sorted(latest)]
     results = {
         "machine": describe_machine(), "compute": str(choose_compute()), "threads": torch.get_num_threads(),
         "ddpo": ddpo.__version__, "seeds": len(SEEDS), "rewards": known,
