@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ddpo.sampling import DenoisingState
 
 MAX_SAMPLES = 16
+DEFAULT_SAMPLES = 8  # of church-64; with four, the interval of a gain of 1.3 standard deviations may hold zero
 MAX_SEED = 2**32 - 1
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
 LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
@@ -44,7 +45,7 @@ class ComparisonSettings:
     scheduler: str = "ddim"
     steps: int | None = None  # denoising steps; None is the scheduler's default
     eta: float = 0.0  # DDIM's share of noise, in [0, 1]
-    samples: int = 4  # pictures of each model, 1 .. MAX_SAMPLES, from seeds seed, seed + 1, ...
+    samples: int = DEFAULT_SAMPLES  # pictures of each model, 1 .. MAX_SAMPLES, from seeds seed, seed + 1, ...
     seed: int = 0  # first seed, 0 .. MAX_SEED
     scorer: str = "photographic"
     base: str | None = None  # folder or Hub id of a model that replaces the pair's base

@@ -78,7 +78,7 @@ def describe(statistics: PairedStatistics, scorer: str, unit: str = "", decimals
     if s.interval_low <= 0 <= s.interval_high:
         return (
             f"Over {s.n} seeds no difference is shown: the finetuned model scores {mean:+.{decimals}f}{suffix} "
-            f"on average ({scorer}, {interval}) and {wins}."
+            f"on average ({scorer}, {interval}) and {wins}; more seeds narrow the interval."
         )
     return (
         f"Over {s.n} seeds the finetuned model scores {amount} {direction} on average "

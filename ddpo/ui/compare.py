@@ -13,7 +13,7 @@ import gradio as gr
 
 from ddpo import defaults, export, schedulers
 from ddpo.catalog import OWN, all_pairs, get_pair
-from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult, ComparisonSettings, Progress
+from ddpo.comparison import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonResult, ComparisonSettings, Progress
 from ddpo.ui import views, words
 from ddpo.ui.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.running import ONE_AT_A_TIME, PRIVATE, QUICK, follow, make_settings, on_space, sentences
@@ -97,7 +97,7 @@ def _build_controls() -> list[gr.Component]:
         about = gr.HTML(_about_scheduler(default.name), elem_id="about-scheduler")
         steps = OpenSlider(1, schedulers.MAX_STEPS, default.default_steps, step=1, label="Steps", elem_id="steps")
         eta = OpenSlider(0, 1, 0, step=0.05, label="Noise share eta", elem_id="eta")
-        samples = OpenSlider(1, MAX_SAMPLES, 4, step=1, label="Pictures per model", elem_id="samples")
+        samples = OpenSlider(1, MAX_SAMPLES, DEFAULT_SAMPLES, step=1, label="Pictures per model", elem_id="samples")
         with gr.Row(elem_id="seed-row"):
             seed = OpenNumber(0, label="First seed", precision=0, min_width=80, scale=4, elem_id="seed")
             dice = gr.Button("Random seed", min_width=48, scale=0, elem_id="dice")

@@ -18,7 +18,7 @@ from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import defaults, export, hub, rewards, schedulers
 from ddpo.catalog import Pair, all_pairs
-from ddpo.comparison import MAX_SAMPLES, MAX_SEED, ComparisonResult
+from ddpo.comparison import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonResult
 from ddpo.ui import running
 from ddpo.ui.inputs import Upload
 from ddpo.ui.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
@@ -58,7 +58,12 @@ def build() -> None:
         parameter(str, "ddim", "Noise scheduler", "Name of a noise scheduler, see /models."),
         parameter(int | None, None, "Steps", f"Denoising steps, up to {schedulers.MAX_STEPS}; None: its default."),
         parameter(float, 0.0, "eta", "Share of noise in [0, 1], for DDIM; others ignore it."),
-        parameter(int, 4, "Samples", f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ..."),
+        parameter(
+            int,
+            DEFAULT_SAMPLES,
+            "Samples",
+            f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ...",
+        ),
         parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
         parameter(str, "photographic", "Scorer", SCORER),
         parameter(str | None, None, "Base", f"{OWN_MODEL} the pair's base."),
@@ -101,7 +106,7 @@ def compare(
     scheduler: str = "ddim",
     steps: int | None = None,
     eta: float = 0.0,
-    samples: int = 4,
+    samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
     scorer: str = "photographic",
     base: str | None = None,
@@ -171,7 +176,7 @@ def models() -> dict[str, Any]:
             "pair": defaults.choose().pair,
             "why": defaults.choose().reason,
             "scheduler": "ddim",
-            "samples": 4,
+            "samples": DEFAULT_SAMPLES,
             "scorer": "photographic",
         },
         "local_folders": not on_space(),

@@ -92,9 +92,9 @@ def test_one_press_compares_with_the_defaults(open_page: Open, shots: Path) -> N
     assert "photographic" in page.inner_text(".sentence") and "seeds" in page.inner_text(".sentence")
     for role in ("base", "finetuned"):
         captions = page.locator(f".panel.{role} figcaption").all_inner_texts()
-        assert [caption.split()[:2] for caption in captions] == [["seed", str(n)] for n in range(4)]
+        assert [caption.split()[:2] for caption in captions] == [["seed", str(n)] for n in range(8)]
         assert all(float(caption.split()[2]) >= 1 for caption in captions)
-    assert page.locator(".panel.finetuned em").count() == 4
+    assert page.locator(".panel.finetuned em").count() == 8
     assert page.evaluate("[...document.querySelectorAll('.pic img')].every((i) => i.naturalWidth === 64)")
     assert not page.is_visible("#cancel-button") and page.is_enabled("#compare-button")
 
