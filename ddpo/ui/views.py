@@ -210,7 +210,8 @@ def _panel(title: str, note: str, figures: Sequence[str]) -> str:
 def _both(panels: Sequence[str], count: int, state: str) -> str:
     columns = 1 if count == 1 else 2 if count <= 4 else 3 if count <= 9 else 4
     many = " many" if columns > 2 else ""  # captions may take two lines then, in both panels alike
-    return f'<div class="panels {state}{many}" style="--columns:{columns};--narrow:{min(columns, 2)}">{"".join(panels)}</div>'
+    style = f"--columns:{columns};--narrow:{min(columns, 2)}"
+    return f'<div class="panels {state}{many}" style="{style}">{"".join(panels)}</div>'
 
 
 def chosen_line(result: ComparisonResult, index: int) -> str:
