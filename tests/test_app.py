@@ -81,10 +81,10 @@ def test_models_lists_what_compare_takes(client: Client) -> None:
 
 def test_compare_works_without_any_argument(client: Client) -> None:
     base, tuned, result = client.predict(api_name="/compare")
-    assert len(base) == len(tuned) == 4 and result["seeds"] == [0, 1, 2, 3]
+    assert len(base) == len(tuned) == 8 and result["seeds"] == list(range(8))
     assert result["settings"]["scheduler"] == "ddim" and result["settings"]["steps"] == 50
     assert result["scorer"] == "photographic" and "photographic" in result["sentence"]
-    assert result["statistics"]["n"] == 4 and result["seconds_per_image"] > 0 and result["compute"]
+    assert result["statistics"]["n"] == 8 and result["seconds_per_image"] > 0 and result["compute"]
     assert str(ROOT) not in json.dumps(result)
     for path, score in zip(tuned, result["tuned_scores"], strict=True):
         with Image.open(path) as picture:

@@ -176,7 +176,7 @@ def test_the_downloads_hold_what_the_page_shows(open_page: Open, tmp_path: Path)
     started.value.save_as(path)
     assert path.name == "church-64-ddim-4-seed-0.zip"
     with zipfile.ZipFile(path) as archive:
-        assert len([name for name in archive.namelist() if name.endswith(".png")]) == 8
+        assert len([name for name in archive.namelist() if name.endswith(".png")]) == 2 * 8
         facts = json.loads(archive.read("result.json"))
         picture = Image.open(io.BytesIO(archive.read("tuned/seed-0000000002.png")))
     assert picture.size == (64, 64)
