@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ddpo.runs import Run
 
 # church-64 with 16 pictures a batch in float32 on two cores with AVX-512: 1600 evaluations in 15.25 s
-# (benchmarks/results/app.json).
+# (benchmarks/results/app-xeon.json).
 MEASURED_SECONDS = 0.0095
 MEASURED_CORES = 2
 MEASURED_WORK = 4_784_128  # of that network, as `Network.work` counts

@@ -22,7 +22,7 @@ from ddpo.bundle import card, measure
 from ddpo.bundle.pretrain import PretrainConfig, Pretraining
 from ddpo.catalog import ASSETS
 from ddpo.checkpoint import load_checkpoint, save_checkpoint
-from ddpo.config import TrainConfig
+from ddpo.config import TrainConfig, get_recipe
 from ddpo.pictures import tile
 from ddpo.pipelines import load_model, save_model
 from ddpo.precision import Compute, choose_compute
@@ -31,10 +31,7 @@ from ddpo.trainer import Trainer
 BUNDLE = ASSETS / "church-64"
 REWARD = "photographic"
 GRID = 32  # pictures in the grids of the card
-FINETUNE = TrainConfig(
-    epochs=20, batches_per_epoch=4, batch_size=16, sampling_steps=20, trained_steps=5, learning_rate=1.5e-4,
-    kl_weight=0.05, ema_decay=0.9, seed=1,
-)  # fmt: skip
+FINETUNE = get_recipe("quick").config
 # A copy that is pushed until all its pictures look alike, by a reward without a limit and with nothing to hold it.
 COLLAPSE_REWARD = "colourfulness"
 COLLAPSE = TrainConfig(
