@@ -135,6 +135,12 @@ class TrainConfig:
     temperature: float = _setting(0.5, "of the weights exp(advantage / temperature) (rwr)", 0, open_low=True)
     inner_epochs: int = _setting(1, "passes over the samples of an epoch", 1, 100)
     kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
+    diversity_floor: float = _setting(
+        0.0,
+        "share of the base's diversity below which kl_weight rises, doubled with every 0.02 that it lies below, so that "
+        "rewards without an upper limit settle too; 0: kl_weight stays",
+        0, 1,
+    )  # fmt: skip
     learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
     warmup_epochs: int = _setting(1, "epochs over which the learning rate rises", 0, 100_000)
     final_learning_rate: float = _setting(1.0, "share of the learning rate that is left in the last epoch", 0, 1)
@@ -170,6 +176,8 @@ class TrainConfig:
                 f"window_first ({self.window_first}) must be at most window_last ({self.window_last}) and at most "
                 f"{latest}, where the last window of {self.trained_steps} trained steps begins."
             )
+        if self.diversity_floor > 0 and self.kl_weight == 0:
+            raise UserError("diversity_floor needs a kl_weight above 0, which it raises: set both, or neither.")
         if self.algorithm == "rwr" and (self.kl_weight > 0 or self.window != "random"):
             raise UserError(
                 "algorithm rwr has no policy steps: set kl_weight to 0, window to random and group_size to 1 with it."

@@ -34,6 +34,21 @@ def advantages(rewards: Tensor, clip: float, group_size: int = 1, leave_one_out:
     return (centred / (deviation + 1e-8)).clamp(-clip, clip).flatten()
 
 
+def adapted_kl_weight(weight: float, diversity: float, floor: float) -> float:
+    """The weight of the KL penalty, doubled with every 0.02 that the diversity lies below the floor.
+
+    PPO and RLHF adapt the weight to hold the KL divergence at a target (Schulman et al. 2017, section 4; Ziegler et al.
+    2019, section 2.2). But the KL at which the pictures of a model become alike differs from reward to reward, so it is
+    their diversity that is held here.
+
+    Args:
+        weight: that holds while the diversity is above the floor.
+        diversity: of the samples, as a share of the base's.
+        floor: in [0, 1].
+    """
+    return weight * 2 ** (max(0.0, floor - diversity) / 0.02)
+
+
 def regression_weights(advantage: Tensor, temperature: float) -> Tensor:
     """Weights of reward-weighted regression (Black et al. 2023, section 4.2; Peters and Schaal 2007).
 

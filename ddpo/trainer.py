@@ -22,7 +22,7 @@ from ddpo.config import TrainConfig
 from ddpo.diversity import describe_pictures, spread
 from ddpo.errors import UserError
 from ddpo.events import EpochMetrics, StepDone, UpdateMetrics
-from ddpo.objective import advantages, clipped_surrogate, regression_weights, score_function_loss
+from ddpo.objective import adapted_kl_weight, advantages, clipped_surrogate, regression_weights, score_function_loss
 from ddpo.pictures import from_uint8, to_uint8
 from ddpo.plan import average_decay, learning_rate_factor, mix_seed, plan_epoch
 from ddpo.policy import GaussianStep, NoiseSchedule, denoising_step, diffuse
@@ -126,6 +126,11 @@ class Trainer:
         now = self._now
         sampled = len(now.parts) // self.config.accumulation
         return self.epoch * self.steps_per_epoch + sampled + (now.scores is not None) + now.updates
+
+    @property
+    def _diversity(self) -> float:
+        """Of the samples of this epoch, as a share of that of the first epoch."""
+        return self._now.diversity / self.first_spread if self.first_spread > 0 else 1.0
 
     def result(self) -> nn.Module:
         """A copy of the network as it is to be kept: the average of the weights where there is one, adapters merged."""
@@ -285,11 +290,12 @@ class Trainer:
         rate = config.learning_rate * learning_rate_factor(self.epoch, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        kl_weight = adapted_kl_weight(config.kl_weight, self._diversity, config.diversity_floor)
         parts = self._parts_of_update()
         totals = torch.zeros(4, dtype=torch.float64)  # loss, KL, clip fraction, measured KLs
         deviation = 0.0
         for part in parts:
-            deviation = max(deviation, self._backward(part, len(parts), totals))
+            deviation = max(deviation, self._backward(part, len(parts), kl_weight, totals))
         weights = [weight for weight in self.trainable.values() if weight.grad is not None]
         self.processes.average(weight.grad for weight in weights if weight.grad is not None)
         norm = float(nn.utils.clip_grad_norm_(weights, config.max_grad_norm))
@@ -307,7 +313,7 @@ class Trainer:
         self.processes.average([totals])
         loss, kl, clip_fraction, measured = totals.tolist()
         count = len(parts) * config.trained_steps
-        metrics = UpdateMetrics(loss, kl / max(measured, 1), clip_fraction / count, deviation, norm, rate)
+        metrics = UpdateMetrics(loss, kl / max(measured, 1), clip_fraction / count, deviation, norm, rate, kl_weight)
         self._sum_up(metrics)
         return metrics
 
@@ -319,7 +325,7 @@ class Trainer:
         batch = plan_epoch(self.epoch, config).orders[inner][index]
         return now.parts[batch * config.accumulation : (batch + 1) * config.accumulation]
 
-    def _backward(self, part: _Part, parts: int, totals: Tensor) -> float:
+    def _backward(self, part: _Part, parts: int, kl_weight: float, totals: Tensor) -> float:
         """Add a part's gradients and figures; the largest deviation of a ratio from 1."""
         config, deviation = self.config, 0.0
         for index in range(config.trained_steps):
@@ -330,7 +336,7 @@ class Trainer:
                 totals[2] += clip_fraction
                 deviation = max(deviation, ratio_deviation)
             if kl is not None:
-                loss = loss + config.kl_weight * kl
+                loss = loss + kl_weight * kl
                 totals[1] += float(kl.detach())
                 totals[3] += 1
             loss = loss / (config.trained_steps * parts)
@@ -383,13 +389,16 @@ class Trainer:
         now.updates += 1
 
     def _finish_epoch(self) -> EpochMetrics:
-        now = self._now
+        now, diversity = self._now, self._diversity
         assert now.scores is not None and now.sums is not None
         self.epoch += 1
         self._now = _EpochState([])
         samples = self.config.samples_per_epoch(self.processes.count)
         low, middle, high = torch.quantile(now.scores, torch.tensor([0.1, 0.5, 0.9])).tolist()
-        means = {name: now.sums[name] / now.updates for name in ("kl", "clip_fraction", "grad_norm", "learning_rate")}
+        means = {
+            name: now.sums[name] / now.updates
+            for name in ("kl", "clip_fraction", "grad_norm", "learning_rate", "kl_weight")
+        }
         return EpochMetrics(
             epoch=self.epoch,
             epochs=self.config.epochs,
@@ -397,7 +406,7 @@ class Trainer:
             reward_std=float(now.scores.std(unbiased=False)),
             reward_quantiles=(low, middle, high),
             first_ratio_deviation=now.sums["first_ratio_deviation"],
-            diversity=now.diversity / self.first_spread if self.first_spread > 0 else 1.0,
+            diversity=diversity,
             samples=self.epoch * samples,
             seconds=self.seconds,
             samples_per_second=samples / max(now.seconds, 1e-9),
