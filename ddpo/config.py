@@ -137,8 +137,8 @@ class TrainConfig:
     kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
     diversity_floor: float = _setting(
         0.0,
-        "share of the base's diversity below which kl_weight rises, doubled with every 0.02 that it lies below, so that "
-        "rewards without an upper limit settle too; 0: kl_weight stays",
+        "share of the base's diversity below which kl_weight rises, doubled with every 0.02 that it lies below, so "
+        "that rewards without an upper limit settle too; 0: kl_weight stays",
         0, 1,
     )  # fmt: skip
     learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
