@@ -137,8 +137,8 @@ class TrainConfig:
     kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
     diversity_floor: float = _setting(
         0.0,
-        "share of the base's diversity below which kl_weight rises, doubled with every 0.02 that it lies below, so "
-        "that rewards without an upper limit settle too; 0: kl_weight stays",
+        "share of the base's diversity below which the reward counts less, half with every 0.02 that is missing, so "
+        "that the KL penalty brings it back; 0: never",
         0, 1,
     )  # fmt: skip
     learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
@@ -177,7 +177,9 @@ class TrainConfig:
                 f"{latest}, where the last window of {self.trained_steps} trained steps begins."
             )
         if self.diversity_floor > 0 and self.kl_weight == 0:
-            raise UserError("diversity_floor needs a kl_weight above 0, which it raises: set both, or neither.")
+            raise UserError(
+                "diversity_floor needs a kl_weight above 0, as it is the KL penalty that brings variety back."
+            )
         if self.algorithm == "rwr" and (self.kl_weight > 0 or self.window != "random"):
             raise UserError(
                 "algorithm rwr has no policy steps: set kl_weight to 0, window to random and group_size to 1 with it."
@@ -241,7 +243,8 @@ RECIPES: dict[str, Recipe] = {
             TrainConfig(
                 epochs=40, batches_per_epoch=4, batch_size=64, accumulation=2, sampling_steps=20, shift_timesteps=True,
                 eta=0.5, trained_steps=1, window="sliding", window_first=7, window_last=16, group_size=4,
-                clip_range=1e-3, kl_weight=0.05, learning_rate=1.2e-4, final_learning_rate=0.1, ema_decay=0.9,
+                clip_range=1e-3, kl_weight=0.05, diversity_floor=0.85, learning_rate=1.2e-4, final_learning_rate=0.1,
+                ema_decay=0.9,
             ),
         ),
         Recipe(

@@ -16,7 +16,7 @@ class UpdateMetrics:
     ratio_deviation: float  # largest |rho - 1|
     grad_norm: float  # before clipping
     learning_rate: float
-    kl_weight: float
+    reward_weight: float  # of the reward against the KL penalty, in (0, 1]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EpochMetrics:
     clip_fraction: float
     grad_norm: float
     learning_rate: float
-    kl_weight: float
+    reward_weight: float
     diversity: float  # against the samples of the first epoch, 1.0 = as diverse
     samples: int  # drawn so far
     seconds: float  # of training so far

@@ -34,19 +34,18 @@ def advantages(rewards: Tensor, clip: float, group_size: int = 1, leave_one_out:
     return (centred / (deviation + 1e-8)).clamp(-clip, clip).flatten()
 
 
-def adapted_kl_weight(weight: float, diversity: float, floor: float) -> float:
-    """The weight of the KL penalty, doubled with every 0.02 that the diversity lies below the floor.
+def reward_weight(diversity: float, floor: float) -> float:
+    """How much the reward counts against the KL penalty: 1, halved with every 0.02 that the diversity is below a floor.
 
-    PPO and RLHF adapt the weight to hold the KL divergence at a target (Schulman et al. 2017, section 4; Ziegler et al.
-    2019, section 2.2). But the KL at which the pictures of a model become alike differs from reward to reward, so it is
-    their diversity that is held here.
+    PPO and RLHF change the weight of the penalty so as to hold the KL divergence at a target (Schulman et al. 2017,
+    section 4; Ziegler et al. 2019, section 2.2). But the KL at which pictures become alike differs from reward to
+    reward, so their diversity is held here; and by less reward, not more penalty, as Adam's steps then do not grow.
 
     Args:
-        weight: that holds while the diversity is above the floor.
-        diversity: of the samples, as a share of the base's.
-        floor: in [0, 1].
+        diversity: of the samples that are trained on, as a share of the base's.
+        floor: in [0, 1]; with 0 the reward always counts in full.
     """
-    return weight * 2 ** (max(0.0, floor - diversity) / 0.02)
+    return 2.0 ** (-max(0.0, floor - diversity) / 0.02)
 
 
 def regression_weights(advantage: Tensor, temperature: float) -> Tensor:

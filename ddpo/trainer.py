@@ -22,7 +22,7 @@ from ddpo.config import TrainConfig
 from ddpo.diversity import describe_pictures, spread
 from ddpo.errors import UserError
 from ddpo.events import EpochMetrics, StepDone, UpdateMetrics
-from ddpo.objective import adapted_kl_weight, advantages, clipped_surrogate, regression_weights, score_function_loss
+from ddpo.objective import advantages, clipped_surrogate, regression_weights, reward_weight, score_function_loss
 from ddpo.pictures import from_uint8, to_uint8
 from ddpo.plan import average_decay, learning_rate_factor, mix_seed, plan_epoch
 from ddpo.policy import GaussianStep, NoiseSchedule, denoising_step, diffuse
@@ -290,12 +290,12 @@ class Trainer:
         rate = config.learning_rate * learning_rate_factor(self.epoch, config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        kl_weight = adapted_kl_weight(config.kl_weight, self._diversity, config.diversity_floor)
+        weight = reward_weight(self._diversity, config.diversity_floor)
         parts = self._parts_of_update()
         totals = torch.zeros(4, dtype=torch.float64)  # loss, KL, clip fraction, measured KLs
         deviation = 0.0
         for part in parts:
-            deviation = max(deviation, self._backward(part, len(parts), kl_weight, totals))
+            deviation = max(deviation, self._backward(part, len(parts), weight, totals))
         weights = [weight for weight in self.trainable.values() if weight.grad is not None]
         self.processes.average(weight.grad for weight in weights if weight.grad is not None)
         norm = float(nn.utils.clip_grad_norm_(weights, config.max_grad_norm))
@@ -313,7 +313,7 @@ class Trainer:
         self.processes.average([totals])
         loss, kl, clip_fraction, measured = totals.tolist()
         count = len(parts) * config.trained_steps
-        metrics = UpdateMetrics(loss, kl / max(measured, 1), clip_fraction / count, deviation, norm, rate, kl_weight)
+        metrics = UpdateMetrics(loss, kl / max(measured, 1), clip_fraction / count, deviation, norm, rate, weight)
         self._sum_up(metrics)
         return metrics
 
@@ -325,7 +325,7 @@ class Trainer:
         batch = plan_epoch(self.epoch, config).orders[inner][index]
         return now.parts[batch * config.accumulation : (batch + 1) * config.accumulation]
 
-    def _backward(self, part: _Part, parts: int, kl_weight: float, totals: Tensor) -> float:
+    def _backward(self, part: _Part, parts: int, weight: float, totals: Tensor) -> float:
         """Add a part's gradients and figures; the largest deviation of a ratio from 1."""
         config, deviation = self.config, 0.0
         for index in range(config.trained_steps):
@@ -336,7 +336,7 @@ class Trainer:
                 totals[2] += clip_fraction
                 deviation = max(deviation, ratio_deviation)
             if kl is not None:
-                loss = loss + kl_weight * kl
+                loss = weight * loss + config.kl_weight * kl
                 totals[1] += float(kl.detach())
                 totals[3] += 1
             loss = loss / (config.trained_steps * parts)
@@ -397,7 +397,7 @@ class Trainer:
         low, middle, high = torch.quantile(now.scores, torch.tensor([0.1, 0.5, 0.9])).tolist()
         means = {
             name: now.sums[name] / now.updates
-            for name in ("kl", "clip_fraction", "grad_norm", "learning_rate", "kl_weight")
+            for name in ("kl", "clip_fraction", "grad_norm", "learning_rate", "reward_weight")
         }
         return EpochMetrics(
             epoch=self.epoch,
