@@ -176,13 +176,15 @@ class TrainConfig:
                 f"window_first ({self.window_first}) must be at most window_last ({self.window_last}) and at most "
                 f"{latest}, where the last window of {self.trained_steps} trained steps begins."
             )
+        if self.algorithm == "rwr" and (self.kl_weight > 0 or self.diversity_floor > 0 or self.window != "random"):
+            raise UserError(
+                "algorithm rwr has no policy steps: set kl_weight and diversity_floor to 0, window to random and "
+                "group_size to 1 with it."
+            )
         if self.diversity_floor > 0 and self.kl_weight == 0:
             raise UserError(
-                "diversity_floor needs a kl_weight above 0, as it is the KL penalty that brings variety back."
-            )
-        if self.algorithm == "rwr" and (self.kl_weight > 0 or self.window != "random"):
-            raise UserError(
-                "algorithm rwr has no policy steps: set kl_weight to 0, window to random and group_size to 1 with it."
+                f"diversity_floor ({self.diversity_floor:g}) needs a kl_weight above 0, as it is the KL penalty that "
+                "brings variety back: set diversity_floor to 0 as well, or kl_weight above it."
             )
         if self.algorithm == "ddpo-sf" and self.inner_epochs > 1:
             raise UserError("algorithm ddpo-sf holds for fresh samples only: set inner_epochs to 1 with it.")

@@ -27,7 +27,8 @@ from ddpo.errors import UserError
         ({"window": "random", "group_size": 4}, "group_size above 1 needs window"),
         ({"window": "sliding", "sampling_steps": 10, "trained_steps": 2, "window_first": 8}, "window_first"),
         ({"batch_size": 10, "accumulation": 4}, "batch_size"),
-        ({"algorithm": "rwr", "kl_weight": 0.1}, "kl_weight"),
+        ({"algorithm": "rwr", "kl_weight": 0.1}, "kl_weight and diversity_floor to 0"),
+        ({"kl_weight": 0.0}, "diversity_floor to 0"),
         ({"algorithm": "ddpo-sf", "inner_epochs": 2}, "inner_epochs"),
     ],
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
-from ddpo.objective import advantages, clipped_surrogate, regression_weights, score_function_loss
+from ddpo.objective import advantages, clipped_surrogate, regression_weights, reward_weight, score_function_loss
 
 
 def test_advantages_are_standardised_and_clipped() -> None:
@@ -33,6 +34,12 @@ def test_leave_one_out_compares_with_the_mean_of_the_others() -> None:
     others = torch.stack([rewards[[1, 2]].mean(), rewards[[0, 2]].mean(), rewards[[0, 1]].mean()])
     result = advantages(rewards, clip=10, leave_one_out=True)
     torch.testing.assert_close(result, (rewards - others) / rewards.std(unbiased=False))
+
+
+def test_the_reward_counts_half_with_every_fiftieth_of_diversity_that_is_missing() -> None:
+    assert [reward_weight(diversity, 0.85) for diversity in (1.2, 0.85)] == [1, 1]
+    assert reward_weight(0.83, 0.85) == pytest.approx(0.5) and reward_weight(0.75, 0.85) == pytest.approx(1 / 32)
+    assert reward_weight(0.0, 0.0) == 1  # no floor
 
 
 def test_regression_weights_are_exponential_with_a_mean_of_one() -> None:

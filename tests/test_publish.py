@@ -117,7 +117,10 @@ def test_the_card_tells_how_the_model_was_made_and_is_used(run: Run) -> None:
 
 def test_the_card_names_the_algorithm(run: Run) -> None:
     regression = replace(
-        run.spec, config=make_config({"algorithm": "rwr", "kl_weight": 0, "window": "random", "group_size": 1})
+        run.spec,
+        config=make_config(
+            {"algorithm": "rwr", "kl_weight": 0, "diversity_floor": 0, "window": "random", "group_size": 1}
+        ),
     )
     assert "finetuned with reward-weighted regression (" in write_card(replace(run, spec=regression))
     assert "finetuned with DDPO (" in write_card(run)

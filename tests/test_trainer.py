@@ -18,6 +18,7 @@ from ddpo.checkpoint import load_checkpoint, save_checkpoint
 from ddpo.config import TrainConfig
 from ddpo.errors import UserError
 from ddpo.events import EpochMetrics
+from ddpo.objective import reward_weight
 from ddpo.plan import average_decay, learning_rate_factor, plan_epoch
 from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.precision import Compute, choose_compute
@@ -149,6 +150,21 @@ def test_the_reward_rises_and_the_base_stays_as_it_was(compute: Compute) -> None
         assert torch.equal(frozen, original)
 
 
+def test_below_the_floor_of_diversity_the_model_comes_back_to_its_base(compute: Compute) -> None:
+    """Brightness has no upper limit: without a floor the pictures become one white square."""
+    free = TrainConfig(
+        epochs=18, batches_per_epoch=2, batch_size=8, sampling_steps=6, trained_steps=4, learning_rate=3e-3,
+        kl_weight=0.05, clip_range=1e-2,
+    )  # fmt: skip
+    _, wild = finetune(free, compute)
+    _, held = finetune(replace(free, diversity_floor=0.9), compute)
+    for metrics in held:
+        assert metrics.reward_weight == pytest.approx(reward_weight(metrics.diversity, 0.9))
+    assert min(metrics.diversity for metrics in wild) < 0.6 and min(metrics.diversity for metrics in held) > 0.7
+    assert held[-1].reward_mean > held[0].reward_mean + 2 * held[0].reward_std
+    assert {metrics.reward_weight for metrics in wild} == {1.0}
+
+
 def fresh_trainer(config: TrainConfig, compute: Compute) -> Trainer:
     schedule = NoiseSchedule(DDPMScheduler().alphas_cumprod, "v_prediction", 1.0)
     return Trainer(make_unet(), schedule, SHAPE, brightness, config, compute)
@@ -158,7 +174,7 @@ VARIANTS: list[dict[str, object]] = [
     {"inner_epochs": 2, "accumulation": 2, "ema_decay": 0.5},
     {"window": "sliding", "group_size": 2, "sampling_steps": 5, "shift_timesteps": True},
     {"algorithm": "rwr", "kl_weight": 0.0},
-    {"algorithm": "ddpo-sf"},
+    {"algorithm": "ddpo-sf", "diversity_floor": 1.0},
     {"weights": "lora", "lora_rank": 2},
 ]
 

@@ -129,12 +129,14 @@ def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
 
     rewarded = [line for line in lines if _is_number(line.get("reward_mean"))]
     band = [_band(line) for line in rewarded]
+    held = any(_is_number(weight := line.get("reward_weight")) and weight < 1 for line in lines)
     return [
         curve("Reward, mean", "reward_mean", score, band=band, note=about),
         curve("KL to the base", "kl", _short, floor=0.0),
         curve("Clip fraction", "clip_fraction", _percent, floor=0.0),
         curve("Gradient norm", "grad_norm", _short, floor=0.0),
         curve("Diversity kept", "diversity", _percent, floor=0.0, reference=1.0),
+        *([curve("Weight of the reward", "reward_weight", _percent, floor=0.0, reference=1.0)] if held else []),
         curve("Pictures a second", "samples_per_second", _short, floor=0.0),
     ]
 
