@@ -35,7 +35,7 @@ def advantages(rewards: Tensor, clip: float, group_size: int = 1, leave_one_out:
 
 
 def reward_weight(diversity: float, floor: float) -> float:
-    """How much the reward counts against the KL penalty: 1, halved with every 0.02 that the diversity is below a floor.
+    """How much the reward counts against the KL penalty: 1, halved with every 0.04 that the diversity is below a floor.
 
     PPO and RLHF change the weight of the penalty so as to hold the KL divergence at a target (Schulman et al. 2017,
     section 4; Ziegler et al. 2019, section 2.2). But the KL at which pictures become alike differs from reward to
@@ -45,7 +45,7 @@ def reward_weight(diversity: float, floor: float) -> float:
         diversity: of the samples that are trained on, as a share of the base's.
         floor: in [0, 1]; with 0 the reward always counts in full.
     """
-    return 2.0 ** (-max(0.0, floor - diversity) / 0.02)
+    return 2.0 ** (-max(0.0, floor - diversity) / 0.04)
 
 
 def regression_weights(advantage: Tensor, temperature: float) -> Tensor:
