@@ -18,9 +18,7 @@ from ddpo.ui.views import message
 
 TROUBLE = "This could not be pushed"
 SIGN_IN_FIRST = "Sign in first: the result goes to a repository of yours on the Hub."
-DONE = (
-    '<div class="card note done"><h2>Pushed</h2><p><a href="{0}" target="_blank" rel="noopener">{0}</a></p></div>'
-)
+DONE = '<div class="card note done"><h2>Pushed</h2><p><a href="{0}" target="_blank" rel="noopener">{0}</a></p></div>'
 
 
 @dataclass(frozen=True)

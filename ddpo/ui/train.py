@@ -42,9 +42,11 @@ element.addEventListener('keydown', choose);
 """
 TO_RUN = """
 () => setTimeout(() => {
-  const trouble = document.querySelector('#train-notice .card'), card = trouble ?? document.querySelector('#run-status');
-  if (card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
-    card.scrollIntoView({behavior: 'smooth', block: trouble ? 'center' : 'start'});
+  const trouble = document.querySelector('#train-notice .card'), card = document.querySelector('#run-status');
+  if (trouble)
+    trouble.scrollIntoView({behavior: 'smooth', block: 'nearest'});
+  else if (card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
+    card.scrollIntoView({behavior: 'smooth', block: 'start'});
 }, 200)
 """
 TO_TOP = "() => window.scrollTo({top: 0, behavior: 'smooth'})"
