@@ -15,7 +15,7 @@ from ddpo.config import make_config
 from ddpo.errors import UserError
 from ddpo.estimate import Estimate
 from ddpo.runs import list_runs, training_lock
-from ddpo.ui import motion, push, train, train_views, training
+from ddpo.ui import motion, push, sign_in, train, train_views, training
 from ddpo.ui.plots import Curve, chart
 from tests.run_folders import CHURCH, draw_grid, epoch_line, make_run
 
@@ -156,6 +156,10 @@ def test_who_may_train(monkeypatch: pytest.MonkeyPatch) -> None:
     for profile in (None, gr.OAuthProfile({**OWNER, "preferred_username": "visitor"})):
         with pytest.raises(UserError, match="Only the owner"):
             training.check_permission(profile)
+    with pytest.raises(UserError, match="expired; sign in again"):  # the page has been open for a day
+        train._check(None, sign_in.SIGN_OUT.format("owner"))
+    with pytest.raises(UserError, match="Only the owner"):
+        train._check(None, sign_in.SIGN_IN)
     monkeypatch.setenv("DDPO_TRAINING", "perhaps")
     assert training.mode() == "off"
 

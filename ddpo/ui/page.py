@@ -10,7 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from ddpo.comparison import ComparisonSettings
-from ddpo.ui import compare, duplicate, endpoints, score, train, train_endpoints, training, zero_gpu
+from ddpo.ui import compare, duplicate, endpoints, score, sign_in, train, train_endpoints, training, zero_gpu
 from ddpo.ui.running import QUICK
 
 TITLE = "DDPO Studio"
@@ -47,6 +47,7 @@ def build_demo() -> gr.Blocks:
             with train_tab:
                 train.build(tabs, train_tab, [compare_tab, score_tab], comparison)
             train_endpoints.build()
+            sign_in.connect(demo)
         demo.load(compare.pair_choices, None, comparison["pair"], **QUICK)
     demo.queue(default_concurrency_limit=4)
     first = ComparisonSettings().resolved()
@@ -66,6 +67,7 @@ def serve(demo: gr.Blocks) -> None:
         footer_links=["api", "settings"],
         run_history=False,
         mcp_server=_offers_tools(),
+        app_kwargs=sign_in.app_options(),
     )
 
 

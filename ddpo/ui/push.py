@@ -9,12 +9,16 @@ from typing import Any
 
 import gradio as gr
 
+from ddpo import hub
 from ddpo.errors import UserError
-from ddpo.ui import training
+from ddpo.runs import Run
+from ddpo.ui import sign_in, training
 from ddpo.ui.running import PRIVATE, QUICK, on_space, sentences
 from ddpo.ui.views import message
 
 TROUBLE = "This could not be pushed"
+SIGN_IN_FIRST = "Sign in first: the result goes to a repository of yours on the Hub."
+DONE = '<div class="card note done"><h2>Pushed</h2><p><a href="{0}" target="_blank" rel="noopener">{0}</a></p></div>'
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,14 @@ def build() -> PushForm:
     return PushForm(repository, plan, push, outcome)
 
 
-def connect(form: PushForm, shown: gr.State) -> None:
-    """Connect them; `shown` says which run is meant."""
+def connect(form: PushForm, shown: gr.State, login: gr.Button) -> None:
+    """Connect them; `shown` says which run is meant, and `login` is the button to sign in with."""
     outputs = [form.outcome, form.push]
     form.plan.click(_on_plan, [form.repository, shown], outputs, **QUICK)
     form.repository.input(lambda: ("", gr.update(visible=False)), None, outputs, **QUICK)
-    form.push.click(_on_push, [form.repository, shown], outputs, concurrency_id="push", concurrency_limit=1, **PRIVATE)
+    one_at_a_time: dict[str, Any] = {"concurrency_id": "push", "concurrency_limit": 1}
+    pushed = form.push.click(_on_push, [login, form.repository, shown], outputs, **one_at_a_time, **PRIVATE)
+    sign_in.refresh(pushed, login)
 
 
 def token_for(oauth: gr.OAuthToken | None) -> str | None:
@@ -65,16 +71,32 @@ def _on_plan(repository: str, shown: Any) -> tuple[str, Any]:
     return f'<pre class="plan">{escape(str(plan))}</pre>', gr.update(visible=True)
 
 
-def _on_push(profile: gr.OAuthProfile | None, oauth: gr.OAuthToken | None, repository: str, shown: Any) -> Any:
+def _on_push(oauth: gr.OAuthToken | None, label: Any, repository: str, shown: Any) -> tuple[str, Any]:
+    try:
+        with sentences(TROUBLE):
+            if on_space() and oauth is None:
+                raise UserError(sign_in.EXPIRED if sign_in.has_expired(oauth, label) else SIGN_IN_FIRST)
+            if oauth is None:  # it would be pushed by whoever runs the app
+                training.check_permission(None)
+            address = _push(oauth, training.need(shown.run_id), repository.strip())
+    except gr.Error as error:
+        return message(TROUBLE, unescape(error.message)), gr.skip()
+    return DONE.format(escape(address)), gr.update(visible=False)
+
+
+def _push(oauth: gr.OAuthToken | None, run: Run, repository: str) -> str:
+    """Push, with sentences for a visitor, who has signed in and knows of no token."""
     from ddpo.publish import push
 
     try:
-        with sentences(TROUBLE):
-            training.check_permission(profile)
-            token = token_for(oauth)
-            if on_space() and token is None:
-                raise UserError("Sign in first: the result goes to a repository of yours on the Hub.")
-            address = push(training.need(shown.run_id), repository.strip(), token=token)
-    except gr.Error as error:
-        return message(TROUBLE, unescape(error.message)), gr.skip()
-    return message("Pushed", str(address)), gr.update(visible=False)
+        return push(run, repository, token=token_for(oauth))
+    except UserError as error:
+        status = hub.http_status(error)
+        if oauth is None or status not in (401, 403):
+            raise
+        if status == 401:
+            raise UserError("The Hub does not take your sign-in any more; sign out, and sign in again.") from error
+        raise UserError(
+            f"You may not write to {repository!r}; name a repository of your own, or of an organization that you let "
+            "this app act for when you signed in."
+        ) from error

@@ -6,8 +6,6 @@ another process finds the run again.
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,8 +16,9 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
+from ddpo.errors import UserError
 from ddpo.runs import Run, list_runs, runs_root
-from ddpo.ui import push, train_form, train_views, training
+from ddpo.ui import push, sign_in, train_form, train_views, training
 from ddpo.ui.compare import pair_choices
 from ddpo.ui.inputs import OpenSlider
 from ddpo.ui.running import PRIVATE, QUICK, sentences
@@ -43,8 +42,10 @@ element.addEventListener('keydown', choose);
 """
 TO_RUN = """
 () => setTimeout(() => {
-  const card = document.querySelector('#run-status');
-  if (card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
+  const trouble = document.querySelector('#train-notice .card'), card = document.querySelector('#run-status');
+  if (trouble)
+    trouble.scrollIntoView({behavior: 'smooth', block: 'nearest'});
+  else if (card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
     card.scrollIntoView({behavior: 'smooth', block: 'start'});
 }, 200)
 """
@@ -90,7 +91,7 @@ def build(tabs: gr.Tabs, tab: gr.Tab, other_tabs: list[gr.Tab], comparison: dict
     """
     with gr.Row(elem_id="train-tab", equal_height=False):
         with gr.Column(scale=1, min_width=300, elem_id="train-controls"):
-            _build_sign_in()
+            login = sign_in.build()
             form = train_form.build()
             notice = gr.HTML(elem_id="train-notice")
             with gr.Row(elem_id="train-actions"):
@@ -101,10 +102,10 @@ def build(tabs: gr.Tabs, tab: gr.Tab, other_tabs: list[gr.Tab], comparison: dict
     chosen = gr.State(None, time_to_live=STATE_LIFE)
     shown = gr.State(Shown(), time_to_live=STATE_LIFE)
     timer = gr.Timer(INTERVAL)
-    page = _Page(form, notice, live, chosen, shown)
+    page = _Page(form, notice, live, login, chosen, shown)
     _connect_view(page, tab, other_tabs, timer)
     _connect_actions(page, start, file, tabs, comparison)
-    push.connect(push_form, shown)
+    push.connect(push_form, shown, login)
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class _Page:
     form: train_form.Form
     notice: gr.HTML
     live: Live
+    login: gr.Button
     chosen: gr.State  # id of the run that the visitor chose; None: whichever trains, else the newest
     shown: gr.State
 
@@ -124,15 +126,6 @@ class _Page:
     def seen(self) -> list[Any]:
         """Outputs of `_look`."""
         return [self.shown, *vars(self.live).values()]
-
-
-def _build_sign_in() -> None:
-    """A button to sign in with, where the Space lets people: the owner to train, anybody to push to the Hub."""
-    if os.environ.get("OAUTH_CLIENT_ID") and importlib.util.find_spec("authlib"):
-        gr.LoginButton(size="md")
-    elif training.mode() == "owner":
-        gr.HTML('<p class="hint">Only the owner may finetune here, but nobody can sign in: the README of this Space '
-                "needs <code>hf_oauth: true</code>.</p>")  # fmt: skip
 
 
 def _build_live() -> tuple[Live, push.PushForm]:
@@ -174,10 +167,14 @@ def _connect_actions(
     page: _Page, start: gr.Button, file: gr.DownloadButton, tabs: gr.Tabs, comparison: dict[str, gr.Component]
 ) -> None:
     live, outputs = page.live, [page.chosen, page.notice, *page.seen]
-    begun = start.click(_on_start, [page.live.epoch, page.shown, *page.form.values], outputs, **QUICK)
-    begun.then(None, None, None, js=TO_RUN, **PRIVATE)
-    live.stop.click(_on_stop, [live.epoch, page.shown], outputs, **QUICK)
-    live.resume.click(_on_resume, [live.epoch, page.shown, page.form.minutes], outputs, **QUICK)
+    press = [page.login, live.epoch, page.shown]
+    for event in (
+        start.click(_on_start, [*press, *page.form.values], outputs, **QUICK),
+        live.stop.click(_on_stop, press, outputs, **QUICK),
+        live.resume.click(_on_resume, [*press, page.form.minutes], outputs, **QUICK),
+    ):
+        event.then(None, None, None, js=TO_RUN, **PRIVATE)
+        sign_in.refresh(event, page.login)
     zipped = live.download.click(_on_download, page.shown, [page.notice, file], **PRIVATE)
     zipped.success(None, None, None, js=SAVE_FILE, **PRIVATE)
     controls = [comparison[name] for name in ("pair", "scorer", "base", "tuned")]
@@ -237,25 +234,35 @@ def _act(action: Callable[[], Run], epoch: Any, shown: Shown) -> list[Any]:
     return [chosen, notice, *_look(chosen, epoch, shown)]
 
 
-def _on_start(profile: gr.OAuthProfile | None, epoch: Any, shown: Shown, *values: Any) -> list[Any]:
-    def action() -> Run:
+def _check(profile: gr.OAuthProfile | None, label: Any) -> None:
+    """As `training.check_permission`, for who presses a button; `label` is that of the one to sign in with."""
+    try:
         training.check_permission(profile)
+    except UserError:
+        if sign_in.has_expired(profile, label):
+            raise UserError(sign_in.EXPIRED) from None
+        raise
+
+
+def _on_start(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, *values: Any) -> list[Any]:
+    def action() -> Run:
+        _check(profile, label)
         return training.start(*train_form.read(values))
 
     return _act(action, epoch, shown)
 
 
-def _on_stop(profile: gr.OAuthProfile | None, epoch: Any, shown: Shown) -> list[Any]:
+def _on_stop(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown) -> list[Any]:
     def action() -> Run:
-        training.check_permission(profile)
+        _check(profile, label)
         return training.stop(training.need(shown.run_id))
 
     return _act(action, epoch, shown)
 
 
-def _on_resume(profile: gr.OAuthProfile | None, epoch: Any, shown: Shown, minutes: Any) -> list[Any]:
+def _on_resume(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, minutes: Any) -> list[Any]:
     def action() -> Run:
-        training.check_permission(profile)
+        _check(profile, label)
         return training.resume(training.need(shown.run_id), minutes or None)
 
     return _act(action, epoch, shown)
