@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ddpo import hub, rewards
+from ddpo import hub, jobs, rewards
 from ddpo.catalog import DEFAULT_PAIR, PAIRS, get_pair
 from ddpo.config import RECIPES, Setting, make_config, settings
 from ddpo.diagnosis import diagnose
@@ -179,8 +179,6 @@ def _start(options: argparse.Namespace) -> int:
 
 def _start_job(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) -> int:
     """The same start command, in a job."""
-    from ddpo import jobs
-
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("A job is started by one process; in it there are as many as its hardware has GPUs.")
     if not options.push_to:
@@ -250,6 +248,8 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     code = _report_end(run, outcome)
     if options.push_to and outcome != "stopped":
         _push_result(run, options)
+        if os.environ.get(jobs.IN_JOB):
+            return DONE
     return code
 
 
