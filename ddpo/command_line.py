@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ddpo import hub, jobs, rewards
+from ddpo import hub, rewards
 from ddpo.catalog import DEFAULT_PAIR, PAIRS, get_pair
 from ddpo.config import RECIPES, Setting, make_config, settings
 from ddpo.diagnosis import diagnose
@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The commands and their options; those of `start` are made from the settings themselves."""
     parser = _Parser(prog="train_space.py", description="Finetune a diffusion model with DDPO.")
     parser.add_argument("--root", type=Path, default=None, help="folder of the runs (default: $DDPO_RUNS, or ./runs)")
-    parser.set_defaults(before_training=True)
+    parser.set_defaults(before_training=True, in_job=False)
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -133,6 +133,8 @@ def _add_job_options(parser: argparse.ArgumentParser) -> None:
         "address of a git repository (default: $DDPO_CODE, or the Space that this is)",
     )  # fmt: skip
     group.add_argument("--dry-run", action="store_true", help="show the job, and send nothing")
+    # What the job itself is started with: a result that is pushed is a success, whether or not the time was up.
+    group.add_argument("--in-job", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_setting(group: Any, setting: Setting) -> None:
@@ -179,6 +181,8 @@ def _start(options: argparse.Namespace) -> int:
 
 def _start_job(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) -> int:
     """The same start command, in a job."""
+    from ddpo import jobs
+
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("A job is started by one process; in it there are as many as its hardware has GPUs.")
     if not options.push_to:
@@ -248,7 +252,7 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     code = _report_end(run, outcome)
     if options.push_to and outcome != "stopped":
         _push_result(run, options)
-        if os.environ.get(jobs.IN_JOB):
+        if options.in_job:
             return DONE
     return code
 

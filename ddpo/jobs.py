@@ -25,7 +25,6 @@ IMAGE = "python:3.12"  # with pip and git; the wheels of torch bring CUDA's libr
 TRAINING_SECONDS = 3600.0  # of a job that was given no time budget
 OTHER_SECONDS = 900.0  # for the image, 5 GB of packages (90 s here), the models, and for pushing the result
 TOKEN = "HF_TOKEN"  # the secret; what huggingface_hub looks for in the job
-IN_JOB = "DDPO_IN_JOB"  # set in a job, where a result that is pushed is a success, whether or not the time was up
 NOT_STARTED = "no job was started"
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
@@ -42,7 +41,6 @@ class JobPlan:
     timeout: float  # seconds from start to end, after which the Hub ends it
     image: str = IMAGE
     environment: tuple[tuple[str, str], ...] = (
-        (IN_JOB, "1"),
         ("PYTHONUNBUFFERED", "1"),
         ("PIP_ROOT_USER_ACTION", "ignore"),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
@@ -109,6 +107,7 @@ def plan_job(
     arguments = [
         "start", _source(spec), f"--reward={spec.reward}", f"--recipe={spec.recipe}", *settings,
         f"--time-budget={training_seconds:g}", f"--push-to={repo_id}", *(["--private"] if private else []),
+        "--in-job",
     ]  # fmt: skip
     command = ("bash", "-c", "\n".join(script), "train_space.py", *arguments)
     return JobPlan(flavor, code, repo_id, private, command, training_seconds + OTHER_SECONDS)

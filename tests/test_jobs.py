@@ -67,6 +67,7 @@ def test_the_hub_is_asked_for_the_hardware_the_time_and_the_same_start_command(
     options = build_parser().parse_args(arguments)
     assert (options.base, options.reward, options.recipe) == (BASE, "colourfulness", "quick")
     assert (options.push_to, options.time_budget, options.private) == ("me/church-ddpo", 5400.0, False)
+    assert options.in_job
     given = {s.name: getattr(options, s.name) for s in settings() if getattr(options, s.name) is not None}
     assert given == {"epochs": "7", "learning_rate": "3e-5"}
     assert "me/church-ddpo" in hub.repositories  # the token may write there, which was found out before
@@ -303,11 +304,9 @@ def test_an_error_has_no_token_in_its_traceback(hub: HubServer) -> None:
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize(("in_job", "code"), [("", OUT_OF_TIME), ("1", 0)])
 def test_a_result_that_cannot_be_pushed_is_tried_again_and_then_told_of(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_job: str, code: int
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(jobs.IN_JOB, in_job)
     pauses: list[float] = []
 
     def wait(seconds: float) -> None:
@@ -321,7 +320,7 @@ def test_a_result_that_cannot_be_pushed_is_tried_again_and_then_told_of(
     start = ["start", "--base", BASE, "--reward", "colourfulness", "--push-to", "me/x", *TINY, "--time-budget", "0.01"]
     monkeypatch.setattr("ddpo.command_line.time.sleep", wait)
     monkeypatch.setattr("ddpo.command_line._report_end", end)
-    assert main(start) == FAILED and pauses == [30, 120]
+    assert main([*start, "--in-job"]) == FAILED and pauses == [30, 120]
     assert "It is kept in" in capsys.readouterr().err
-    assert main(["resume", "latest", "--push-to", "me/x", "--time-budget", "0.01"]) == code
+    assert main(["resume", "latest", "--push-to", "me/x", "--time-budget", "0.01"]) == OUT_OF_TIME
     assert "me/x" in hub.repositories
