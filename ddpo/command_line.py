@@ -27,6 +27,7 @@ from ddpo.runs import Busy, Run, RunSpec, check_idle, create_run, in_words, list
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from ddpo.processes import Processes
     from ddpo.worker import Outcome
 
 DONE, FAILED, WRONG_USAGE, BUSY, OUT_OF_TIME = range(5)
@@ -234,12 +235,11 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
 
     sys.path.insert(0, str(Path.cwd()))  # where a module:function of the user's own lies
     processes = Processes(accelerator)
-    run = _agreed_run(options, get_run, processes)
+    run, reporter = _begin(options, get_run, processes, accelerator if options.log_with else None)
     options.before_training = False
-    if not processes.is_main:
+    if reporter is None:
         carry_out(run, options.time_budget, accelerator)
         return DONE
-    reporter = Reporter(run, accelerator if options.log_with else None)
     print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {run.spec.config.epochs} epochs")
     try:
         with closing(reporter):
@@ -257,18 +257,32 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     return code
 
 
-def _agreed_run(options: argparse.Namespace, get_run: Callable[[], Run], processes: Any) -> Run:
-    """The run that the main process made or opened, on all of them."""
-    run_id, problem = "", None
+def _begin(
+    options: argparse.Namespace, get_run: Callable[[], Run], processes: Processes, tracked: Accelerator | None
+) -> tuple[Run, Reporter | None]:
+    """The run that the main process made or opened, on all of them; and there, what tells of it."""
+    run_id, problem, reporter = "", None, None
     if processes.is_main:
         try:
-            run_id = get_run().id
+            run = get_run()
+            reporter = _reporter(run, tracked, is_new=options.command is _start)
+            run_id = run.id
         except UserError as error:
             problem = str(error)
     run_id, problem = processes.gather_objects((run_id, problem))[0]
     if problem is not None:
         raise UserError(problem)
-    return open_run(_root(options), run_id)
+    return open_run(_root(options), run_id), reporter
+
+
+def _reporter(run: Run, tracked: Accelerator | None, is_new: bool) -> Reporter:
+    """What tells of a run. A new run goes again where its tracker cannot be started."""
+    try:
+        return Reporter(run, tracked)
+    except BaseException:
+        if is_new:
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
 
 
 def _report_end(run: Run, outcome: Outcome) -> int:

@@ -26,6 +26,9 @@ TINY = [
     "--inner-epochs", "2", "--ema-decay", "0.5", "--kl-weight", "0.1", "--learning-rate", "1e-3",
 ]  # fmt: skip
 
+# `accelerate launch` starts several processes on GPUs only; on a CPU its processes come from torchrun.
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -182,10 +185,8 @@ def test_two_processes_end_like_one_with_twice_the_batch(root: Path, tiny_folder
     assert start(root / "one", tiny_folder, *rate).returncode == 0
     halved = [*TINY]
     halved[halved.index("--batch-size") + 1] = "2"
-    # `accelerate launch` starts several processes on GPUs only; on a CPU its processes come from torchrun.
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     arguments = ["start", "--base", tiny_folder, "--reward", "colourfulness", *halved, *rate]
-    done = train_space(root / "two", *arguments, launcher=launcher)
+    done = train_space(root / "two", *arguments, launcher=TWO)
     assert done.returncode == 0, done.stderr
     two, one = only_run(root / "two"), only_run(root / "one")
     assert_same_weights(two, one, tolerance=1e-5)
@@ -212,6 +213,22 @@ def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_made(
     assert main(["--root", str(root), "start", "--log-with", tracker]) == 2
     assert capsys.readouterr().err == f"--log-with {tracker} needs a package: `pip install {tracker}`.\n"
     assert not root.exists()
+
+
+@pytest.mark.parametrize("launcher", [[sys.executable], TWO], ids=["one process", "two"])
+def test_a_tracker_that_cannot_start_leaves_everything_as_it_was(
+    root: Path, tiny_folder: Path, whole: Run, launcher: list[str]
+) -> None:
+    create_run(root, whole.spec).write_status(state="stopped")
+    run, before = only_run(root), only_run(root).status()
+    (root / "trackers").touch()  # where TensorBoard's folder should come
+    start = ["start", "--base", tiny_folder, "--reward", "colourfulness", *TINY]
+    for arguments in [start, ["resume", run.id]]:
+        done = train_space(root, *arguments, "--log-with", "tensorboard", launcher=launcher)
+        assert "Traceback" not in done.stderr and done.stderr.count("The tracker cannot be started: ") == 1
+        assert "leave --log-with out." in done.stderr and done.stdout == ""
+        assert done.returncode == (2 if launcher != TWO else 1)  # torchrun's own code for whatever failed
+        assert only_run(root) == run and run.status() == before
 
 
 @pytest.mark.parametrize(
