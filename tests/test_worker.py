@@ -235,8 +235,8 @@ def test_a_tracker_that_cannot_start_leaves_everything_as_it_was(
     ("body", "words"),
     [
         ("raise ValueError('no model of taste')", "no model of taste"),
-        ("return images.mean((1, 2, 3)) * float('nan')", "not a finite number"),
-        ("return images.mean((1, 2, 3))[:2]", "one score for each"),
+        ("return images.mean((1, 2, 3)) * float('nan')", "8 that are not finite"),
+        ("return images.mean((1, 2, 3))[:2]", "8 finite scores for 8 pictures; it returned (2,)"),
     ],
 )
 def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(
