@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
-from ddpo import hub, rewards
+from ddpo import hub, hub_errors, rewards
 from ddpo.catalog import PAIRS
 from ddpo.errors import UserError
 from ddpo.runs import RunSpec
@@ -136,7 +136,7 @@ def submit(plan: JobPlan, token: str | None = None) -> StartedJob:
     except UserError:
         raise
     except Exception as error:  # whatever the network or the Hub comes up with
-        raise hub.request_error(error, NOT_STARTED) from error
+        raise hub_errors.request_error(error, NOT_STARTED) from error
     full_id = make_repository(api, plan.repo_id, plan.private, NOT_STARTED)
     try:
         job = api.run_job(
@@ -210,7 +210,7 @@ def _price(api: Any, plan: JobPlan) -> float | None:
 
 def _refusal(error: Exception, endpoint: str, token: str) -> UserError:
     """What an error of run_job means."""
-    status = hub.http_status(error)
+    status = hub_errors.http_status(error)
     if status == 402:
         return UserError(f"Your account has no credit for jobs, and {NOT_STARTED}; see {endpoint}/settings/billing.")
     if status == 403:
@@ -222,4 +222,4 @@ def _refusal(error: Exception, endpoint: str, token: str) -> UserError:
     said = " ".join((getattr(error, "server_message", None) or "").split())
     if status < 500 and status not in (401, 429) and said and token not in said:
         return UserError(f"The Hugging Face Hub refuses the job (HTTP {status}): {said.rstrip('.')}.")
-    return hub.request_error(error, NOT_STARTED)
+    return hub_errors.request_error(error, NOT_STARTED)
