@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from ddpo.command_line import main
 from ddpo.runs import Run, create_run, list_runs, training_lock
+from tests.run_folders import make_run
 from tests.serving import ROOT
 
 TINY = [
@@ -215,20 +216,22 @@ def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_made(
     assert not root.exists()
 
 
-@pytest.mark.parametrize("launcher", [[sys.executable], TWO], ids=["one process", "two"])
+@pytest.mark.parametrize(
+    ("launcher", "command", "code"),
+    [([sys.executable], "start", 2), ([sys.executable], "resume", 2), (TWO, "start", 1)],  # torchrun fails with 1
+    ids=["start", "resume", "two processes"],
+)
 def test_a_tracker_that_cannot_start_leaves_everything_as_it_was(
-    root: Path, tiny_folder: Path, whole: Run, launcher: list[str]
+    root: Path, tiny_folder: Path, launcher: list[str], command: str, code: int
 ) -> None:
-    create_run(root, whole.spec).write_status(state="stopped")
-    run, before = only_run(root), only_run(root).status()
+    run = make_run(root, "stopped", 1, base=tiny_folder)
+    before = run.status()
     (root / "trackers").touch()  # where TensorBoard's folder should come
-    start = ["start", "--base", tiny_folder, "--reward", "colourfulness", *TINY]
-    for arguments in [start, ["resume", run.id]]:
-        done = train_space(root, *arguments, "--log-with", "tensorboard", launcher=launcher)
-        assert "Traceback" not in done.stderr and done.stderr.count("The tracker cannot be started: ") == 1
-        assert "leave --log-with out." in done.stderr and done.stdout == ""
-        assert done.returncode == (2 if launcher != TWO else 1)  # torchrun's own code for whatever failed
-        assert only_run(root) == run and run.status() == before
+    what = ["resume", run.id] if command == "resume" else ["start", "--base", tiny_folder, *TINY]
+    done = train_space(root, *what, "--log-with", "tensorboard", launcher=launcher)
+    assert 'train_space.py", line' not in done.stderr and done.stderr.count("The tracker cannot be started: ") == 1
+    assert "leave --log-with out." in done.stderr and done.stdout == "" and done.returncode == code
+    assert only_run(root) == run and run.status() == before
 
 
 @pytest.mark.parametrize(
