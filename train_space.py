@@ -5,7 +5,7 @@
     python train_space.py start --on jobs:l4x1 --code me/ddpo-studio --push-to me/church-ddpo
 
 Exit codes: 0 finished, stopped on request, or a job has been started; 1 failed; 2 wrong usage; 3 another run is
-training; 4 out of time.
+training; 4 out of time (0 in a job, once the result is pushed).
 """
 
 from ddpo.command_line import main

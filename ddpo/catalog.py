@@ -18,7 +18,7 @@ class Cost:
     """What it takes to compare a pair. `source` says which of the figures were measured, and by what."""
 
     download_megabytes: int  # of both models; 0 where they come with the app
-    memory_megabytes: int  # of the process while it compares 2 to 4 seeds on a CPU
+    memory_megabytes: int  # of the process, at the most, while it compares on a CPU
     seconds_per_image: float  # of one model, DDIM with 50 steps on a CPU
     source: str  # a clause for the page
 
@@ -43,12 +43,19 @@ class Pair:
         return [source for source, model in models.items() if model is not None and not hub.is_cached(model)]
 
 
-CHURCH_64_COST = Cost(0, 825, 50 * MEASURED_SECONDS, "measured on two CPU cores with python -m benchmarks.app")
+CHURCH_64_COST = Cost(  # benchmarks/results/app.json; the time is that of 16 seeds, which is 32 images
+    download_megabytes=0,
+    memory_megabytes=698,
+    seconds_per_image=7.59 / 32,
+    source="measured with python -m benchmarks.app on two CPU cores that are quick at bfloat16",
+)
 DDPM_256_COST = Cost(  # of two models with the network of google/ddpm-church-256
     download_megabytes=910,  # 113.7 million weights of 4 bytes, twice
     memory_megabytes=3050,
     seconds_per_image=50 * MEASURED_SECONDS * DDPM_256.work / MEASURED_WORK,
-    source="memory measured with python -m benchmarks.church256; time, on two cores, and download are estimates",
+    source=(
+        "memory measured with python -m benchmarks.church256; time, on two cores in float32, and download are estimates"
+    ),
 )
 
 _REWARDS = {  # what alkzar90 calls a task: the reward, and what it asks for

@@ -9,14 +9,14 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ddpo import hub, rewards
+from ddpo import hub, job_command, rewards
 from ddpo.catalog import DEFAULT_PAIR, PAIRS, get_pair
 from ddpo.config import RECIPES, Setting, make_config, settings
 from ddpo.diagnosis import diagnose
@@ -27,6 +27,7 @@ from ddpo.runs import Busy, Run, RunSpec, check_idle, create_run, in_words, list
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from ddpo.processes import Processes
     from ddpo.worker import Outcome
 
 DONE, FAILED, WRONG_USAGE, BUSY, OUT_OF_TIME = range(5)
@@ -69,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The commands and their options; those of `start` are made from the settings themselves."""
     parser = _Parser(prog="train_space.py", description="Finetune a diffusion model with DDPO.")
     parser.add_argument("--root", type=Path, default=None, help="folder of the runs (default: $DDPO_RUNS, or ./runs)")
-    parser.set_defaults(before_training=True)
+    parser.set_defaults(before_training=True, in_job=False)
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -86,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     recipes = "; ".join(f"{recipe.name}: {recipe.description}" for recipe in RECIPES.values())
     start.add_argument("--recipe", default="quick", help=recipes)
     _add_training_options(start)
-    _add_job_options(start)
+    job_command.add_options(start)
     group = start.add_argument_group("settings", "each replaces the recipe's own")
     for setting in settings():
         _add_setting(group, setting)
@@ -121,20 +122,6 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-with", choices=TRACKERS, default=None, help="follow the run with a tracker")
 
 
-def _add_job_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("rented hardware")
-    group.add_argument(
-        "--on", type=_flavor, default=None, metavar="jobs:FLAVOR",
-        help="train in a job on rented hardware of the Hugging Face Hub, as in jobs:l4x1; needs --push-to",
-    )  # fmt: skip
-    group.add_argument(
-        "--code", default=None, metavar="SPACE",
-        help="where the job gets this program: owner/name of a Space, @revision behind it if need be, or the https "
-        "address of a git repository (default: $DDPO_CODE, or the Space that this is)",
-    )  # fmt: skip
-    group.add_argument("--dry-run", action="store_true", help="show the job, and send nothing")
-
-
 def _add_setting(group: Any, setting: Setting) -> None:
     flag = "--" + setting.name.replace("_", "-")
     text = setting.help.replace("%", "%%")
@@ -151,13 +138,6 @@ def _seconds(text: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-def _flavor(text: str) -> str:
-    kind, _, flavor = text.partition(":")
-    if kind != "jobs" or not flavor:
-        raise argparse.ArgumentTypeError(f"{text!r} names no hardware; write jobs: and its name, as in jobs:l4x1")
-    return flavor
-
-
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
@@ -170,41 +150,12 @@ def _start(options: argparse.Namespace) -> int:
     rewards.get(reward, own_functions=True)
     spec = RunSpec(pair.name if pair else None, base, reward, options.recipe, config)
     if options.on:
-        return _start_job(options, spec, given)
+        job_command.start(options, spec, given)
+        return DONE
     if options.code or options.dry_run:
         raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
     check_idle(_root(options))  # before a run is made that could not be trained
     return _train(options, lambda: create_run(_root(options), spec))
-
-
-def _start_job(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) -> int:
-    """The same start command, in a job."""
-    from ddpo import jobs
-
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("A job is started by one process; in it there are as many as its hardware has GPUs.")
-    if not options.push_to:
-        raise UserError("Nothing of a job is left at its end but what it pushes; add --push-to OWNER/NAME.")
-    _check_push(options)
-    if options.log_with:
-        raise UserError("--log-with does not reach into a job; its page and `hf jobs logs` show every epoch.")
-    code = options.code or os.environ.get("DDPO_CODE") or os.environ.get("SPACE_ID")
-    if not code:
-        raise UserError("A job fetches this program: name its Space or git repository, as in --code me/ddpo-studio.")
-    budget = options.time_budget or jobs.TRAINING_SECONDS
-    plan = jobs.plan_job(spec, given, options.on, code, options.push_to, budget, options.private)
-    if options.dry_run:
-        print(plan)
-        return DONE
-    hub.need_token(None, "start a job")
-    options.before_training = False
-    job = jobs.submit(plan)
-    cost = "" if job.dollars is None else f", ${job.dollars:.2f} at the most"
-    print(f"Job {job.id} on {plan.flavor}: {job.url}")
-    print(f"It trains for {in_words(budget)} and takes {in_words(plan.timeout)} in all at the longest{cost}.")
-    print(f"Follow it with: hf jobs logs --follow {job.id}\nEnd it with: hf jobs cancel {job.id}")
-    print(f"The result comes to {job.model_url}")
-    return DONE
 
 
 def _check_push(options: argparse.Namespace) -> None:
@@ -232,12 +183,11 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
 
     sys.path.insert(0, str(Path.cwd()))  # where a module:function of the user's own lies
     processes = Processes(accelerator)
-    run = _agreed_run(options, get_run, processes)
+    run, reporter = _begin(options, get_run, processes, accelerator if options.log_with else None)
     options.before_training = False
-    if not processes.is_main:
+    if reporter is None:
         carry_out(run, options.time_budget, accelerator)
         return DONE
-    reporter = Reporter(run, accelerator if options.log_with else None)
     print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {run.spec.config.epochs} epochs")
     try:
         with closing(reporter):
@@ -250,21 +200,37 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     code = _report_end(run, outcome)
     if options.push_to and outcome != "stopped":
         _push_result(run, options)
+        if options.in_job:
+            return DONE
     return code
 
 
-def _agreed_run(options: argparse.Namespace, get_run: Callable[[], Run], processes: Any) -> Run:
-    """The run that the main process made or opened, on all of them."""
-    run_id, problem = "", None
+def _begin(
+    options: argparse.Namespace, get_run: Callable[[], Run], processes: Processes, tracked: Accelerator | None
+) -> tuple[Run, Reporter | None]:
+    """The run that the main process made or opened, on all of them; and there, what tells of it."""
+    run_id, problem, reporter = "", None, None
     if processes.is_main:
         try:
-            run_id = get_run().id
+            run = get_run()
+            reporter = _reporter(run, tracked, is_new=options.command is _start)
+            run_id = run.id
         except UserError as error:
             problem = str(error)
     run_id, problem = processes.gather_objects((run_id, problem))[0]
     if problem is not None:
         raise UserError(problem)
-    return open_run(_root(options), run_id)
+    return open_run(_root(options), run_id), reporter
+
+
+def _reporter(run: Run, tracked: Accelerator | None, is_new: bool) -> Reporter:
+    """What tells of a run. A new run goes again where its tracker cannot be started."""
+    try:
+        return Reporter(run, tracked)
+    except BaseException:
+        if is_new:
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
 
 
 def _report_end(run: Run, outcome: Outcome) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 
 from ddpo import hub
 from ddpo.catalog import DEFAULT_PAIR, PAIRS
-from ddpo.estimate import has_gpu
+from ddpo.estimate import has_gpu, on_zero_gpu
 
 LARGE_PAIR = "church-256-aesthetic"
 
@@ -29,7 +28,7 @@ def choose() -> Choice:
     """
     large, small = PAIRS[LARGE_PAIR], PAIRS[DEFAULT_PAIR]
     instead = f"Begins with {small.title}: "
-    if not (has_gpu() or os.environ.get("SPACES_ZERO_GPU")):
+    if not (has_gpu() or on_zero_gpu()):
         return Choice(small.name, f"{instead}there is no GPU here, and church-256 would take minutes a picture.")
     if not large.missing:
         return Choice(large.name, f"Begins with {large.title}: there is a GPU, and the weights are in the cache.")

@@ -121,6 +121,11 @@ def has_gpu() -> bool:
     return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
 
 
+def on_zero_gpu() -> bool:
+    """Whether this is a Space on ZeroGPU, which borrows a GPU for one call at a time."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 def hourly_price() -> float | None:
     """Dollars an hour of the Space's hardware; None where this is no Space or the price is not known."""
     return HOURLY_PRICES.get(os.environ.get("SPACE_HARDWARE", "")) if os.environ.get("SPACE_ID") else None

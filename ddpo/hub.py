@@ -1,4 +1,4 @@
-"""Models on the Hugging Face Hub: what an id means, the files that are needed, and a sentence for what goes wrong.
+"""Models on the Hugging Face Hub: what an id means, and the files that are needed.
 
 Configurations come first and are looked at before any weights are downloaded. Everything goes through huggingface_hub's
 own cache, so that a model that any other program has downloaded is found, and a download that broke off leaves nothing
@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpo.errors import UserError
-from ddpo.files import is_full, storage_error
+from ddpo.hub_errors import LOG_IN, download_error
 
 Progress = Callable[[int, int], None]  # bytes that are there, bytes in all
 SECONDS_TO_ANSWER = 10.0  # after which the Hub counts as out of reach
@@ -30,7 +30,6 @@ WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
 _SOURCE = re.compile(rf"(?P<id>{_PART}/{_PART})(?:@(?P<revision>\w(?:[\w./-]*[\w-])?))?", re.ASCII)
 _TOKEN = re.compile(r"[!-~]+")  # anything else would come back in an error message about the header
-LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def download(model: HubModel, check: Callable[[Path], None], progress: Progress 
     except UserError:
         raise
     except Exception as error:  # whatever the network, the Hub or the disk comes up with
-        raise sentence_for(error, model) from error
+        raise download_error(error, model.id, model.revision) from error
     return folder
 
 
@@ -237,83 +236,6 @@ def _bar(progress: Progress) -> Any:
     return Bar
 
 
-def sentence_for(error: Exception, model: HubModel) -> UserError:
-    """What a failed download means for the person who asked for the model."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    name = repr(model.id)
-    for cause in causes(error):
-        match cause:
-            case GatedRepoError():
-                return UserError(f"{name} is gated: accept its conditions on its page on the Hub, then {LOG_IN}.")
-            case RevisionNotFoundError():
-                return UserError(
-                    f"{name} has no revision {model.revision!r}; give a branch, a tag or a commit of it on the Hub."
-                )
-            case RepositoryNotFoundError():
-                return UserError(
-                    f"There is no folder {name}, and no model of that name on the Hub that you may see; check the "
-                    f"spelling, or {LOG_IN} if it is private."
-                )
-            case OfflineModeIsEnabled():
-                return UserError(
-                    f"{name} is not in the cache, or not all of it, and HF_HUB_OFFLINE forbids to download it; "
-                    "unset that, or load the model once where there is a network."
-                )
-            case OSError() if is_full(cause) or isinstance(cause, PermissionError):
-                return storage_error(cause, Path(constants.HF_HUB_CACHE), f"The model {name}")
-    status = http_status(error)
-    if status is not None and status >= 400:
-        return UserError(status_sentence(status, f"{name} is not in the cache"))
-    if any(isinstance(cause, EntryNotFoundError) for cause in causes(error)):
-        return UserError(
-            f"The Hugging Face Hub cannot be reached, and {name} is not in the cache, or not all of it; see to the "
-            "network, or use a model that is here."
-        )
-    return UserError(f"The download of {name} broke off; try again, every file that has arrived whole is kept.")
-
-
-def status_sentence(status: int, trouble: str) -> str:
-    """What a status of 400 and above means, for whatever was asked for.
-
-    Args:
-        status: of the answer.
-        trouble: what is the matter for that reason, as a clause.
-    """
-    if status == 429:
-        return f"The Hugging Face Hub takes no more requests for now, and {trouble}; wait a few minutes, or {LOG_IN}."
-    if status in (401, 403):
-        return f"The Hugging Face Hub refuses the token, and {trouble}; {LOG_IN} with one that is valid."
-    return f"The Hugging Face Hub is out of order (HTTP {status}), and {trouble}; try again later."
-
-
-def request_error(error: BaseException, trouble: str) -> UserError:
-    """What a failed request means, other than one for a model.
-
-    Args:
-        error: what huggingface_hub raised.
-        trouble: what is the matter for that reason, as a clause: "nothing was pushed".
-    """
-    from httpx2 import TimeoutException
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    if any(isinstance(cause, OfflineModeIsEnabled) for cause in causes(error)):
-        return UserError(f"HF_HUB_OFFLINE keeps this program from the Hugging Face Hub, and {trouble}; unset it.")
-    if any(isinstance(cause, TimeoutException) for cause in causes(error)):
-        return UserError(f"The Hugging Face Hub does not answer, and {trouble}; try again later.")
-    status = http_status(error)
-    if status is not None and status >= 400:
-        return UserError(status_sentence(status, trouble))
-    return UserError(f"The Hugging Face Hub cannot be reached, and {trouble}; see to the network.")
-
-
 def need_token(token: str | None, purpose: str) -> str:
     """The token to write with: the given one, else that of the environment or of `hf auth login`.
 
@@ -333,19 +255,3 @@ def need_token(token: str | None, purpose: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise UserError(f"What was given as a token cannot be one; {LOG_IN}, with a token that may write.")
     return token
-
-
-def http_status(error: BaseException) -> int | None:
-    """The status of the answer that an error is about, None where there was no answer."""
-    for cause in causes(error):
-        status = getattr(getattr(cause, "response", None), "status_code", None)
-        if isinstance(status, int):
-            return status
-    return None
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what caused it, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
-from ddpo import hub, rewards
+from ddpo import hub, hub_errors, rewards
 from ddpo.catalog import PAIRS
 from ddpo.errors import UserError
 from ddpo.runs import RunSpec
@@ -25,7 +25,6 @@ IMAGE = "python:3.12"  # with pip and git; the wheels of torch bring CUDA's libr
 TRAINING_SECONDS = 3600.0  # of a job that was given no time budget
 OTHER_SECONDS = 900.0  # for the image, 5 GB of packages (90 s here), the models, and for pushing the result
 TOKEN = "HF_TOKEN"  # the secret; what huggingface_hub looks for in the job
-OUT_OF_TIME = 4  # exit code of train_space.py that is no failure here, as the result is pushed all the same
 NOT_STARTED = "no job was started"
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
@@ -103,12 +102,12 @@ def plan_job(
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(flavors)}."
         raise UserError(f"There is no hardware named {flavor!r} for jobs; {hint}")
     install = ["pip", "install", "--quiet", "-r", "requirements.txt", *_packages(spec)]
-    run = f'{_launcher(flavor)} train_space.py "$@"'
-    script = ["set -e", _fetch(code), "cd code", shlex.join(install), f"{run} || [ $? -eq {OUT_OF_TIME} ]"]
+    script = ["set -e", _fetch(code), "cd code", shlex.join(install), f'{_launcher(flavor)} train_space.py "$@"']
     settings = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     arguments = [
         "start", _source(spec), f"--reward={spec.reward}", f"--recipe={spec.recipe}", *settings,
         f"--time-budget={training_seconds:g}", f"--push-to={repo_id}", *(["--private"] if private else []),
+        "--in-job",
     ]  # fmt: skip
     command = ("bash", "-c", "\n".join(script), "train_space.py", *arguments)
     return JobPlan(flavor, code, repo_id, private, command, training_seconds + OTHER_SECONDS)
@@ -137,7 +136,7 @@ def submit(plan: JobPlan, token: str | None = None) -> StartedJob:
     except UserError:
         raise
     except Exception as error:  # whatever the network or the Hub comes up with
-        raise hub.request_error(error, NOT_STARTED) from error
+        raise hub_errors.request_error(error, NOT_STARTED) from error
     full_id = make_repository(api, plan.repo_id, plan.private, NOT_STARTED)
     try:
         job = api.run_job(
@@ -211,7 +210,7 @@ def _price(api: Any, plan: JobPlan) -> float | None:
 
 def _refusal(error: Exception, endpoint: str, token: str) -> UserError:
     """What an error of run_job means."""
-    status = hub.http_status(error)
+    status = hub_errors.http_status(error)
     if status == 402:
         return UserError(f"Your account has no credit for jobs, and {NOT_STARTED}; see {endpoint}/settings/billing.")
     if status == 403:
@@ -223,4 +222,4 @@ def _refusal(error: Exception, endpoint: str, token: str) -> UserError:
     said = " ".join((getattr(error, "server_message", None) or "").split())
     if status < 500 and status not in (401, 429) and said and token not in said:
         return UserError(f"The Hugging Face Hub refuses the job (HTTP {status}): {said.rstrip('.')}.")
-    return hub.request_error(error, NOT_STARTED)
+    return hub_errors.request_error(error, NOT_STARTED)

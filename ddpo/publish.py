@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddpo import hub
+from ddpo import hub, hub_errors
 from ddpo.card import AFTER, BEFORE, CURVE, base_licence, hub_base, write_card
 from ddpo.curve import draw_curve
 from ddpo.errors import UserError
@@ -136,7 +136,7 @@ def make_repository(api: Any, repo_id: str, private: bool, trouble: str = "nothi
         full_id: str = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         public = private and not api.model_info(full_id).private
     except Exception as error:  # whatever the network or the Hub comes up with
-        raise _refused_write(error, repo_id) or hub.request_error(error, trouble) from error
+        raise _refused_write(error, repo_id) or hub_errors.request_error(error, trouble) from error
     if public:
         raise UserError(f"{full_id!r} exists and is public; choose another name, or make it private on the Hub first.")
     return full_id
@@ -179,14 +179,14 @@ def _upload(api: Any, plan: PushPlan, message: str) -> None:
 
 
 def _upload_error(error: Exception, repo_id: str) -> UserError:
-    if hub.http_status(error) == 401:
-        return hub.request_error(error, "nothing was pushed")
+    if hub_errors.http_status(error) == 401:
+        return hub_errors.request_error(error, "nothing was pushed")
     broken = UserError(f"The upload to {repo_id!r} broke off; push again, what has arrived is not sent twice.")
     return _refused_write(error, repo_id) or broken
 
 
 def _refused_write(error: Exception, repo_id: str) -> UserError | None:
-    if hub.http_status(error) != 403:
+    if hub_errors.http_status(error) != 403:
         return None
     return UserError(
         f"The token may not write to {repo_id!r}; name a repository of your own, or use a token with permission."

@@ -95,7 +95,7 @@ HARDWARE = [
         "name": name, "prettyName": name, "cpu": "8 vCPU", "ram": "30 GB", "unitCostMicroUSD": cents * 10_000 // 60,
         "unitCostUSD": cents / 100 / 60, "unitLabel": "minute",
     }
-    for name, cents in (("cpu-basic", 1), ("l4x1", 80), ("l4x4", 380))
+    for name, cents in (("cpu-basic", 1), ("l4x1", 80), ("a10g-largex2", 300), ("l4x4", 380))
 ]  # fmt: skip
 
 

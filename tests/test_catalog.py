@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from ddpo import hub, rewards
 from ddpo.catalog import PAIRS, all_pairs, bases, get_pair, run_pairs
 from ddpo.errors import UserError
 from tests.run_folders import make_run
+from tests.serving import ROOT
 
 TASKS = {
     "aesthetic": "laion-v2",
@@ -37,6 +39,15 @@ def test_every_pair_says_what_it_takes_and_was_trained_on() -> None:
         assert pair.cost is not None and pair.cost.memory_megabytes > 0 and pair.cost.seconds_per_image > 0
         assert "measured" in pair.cost.source and (pair.cost.download_megabytes > 0) == (name != "church-64")
         assert pair.cost.download_megabytes == 0 or "estimate" in pair.cost.source
+
+
+def test_the_cost_of_the_bundled_pair_is_what_the_newest_benchmark_measured() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "app.json").read_text(encoding="utf-8"))
+    (longest,) = [c for c in results["comparisons"] if (c["scheduler"], c["samples"]) == ("ddim", 16)]
+    cost = PAIRS["church-64"].cost
+    assert cost is not None and cost.memory_megabytes == pytest.approx(results["peak_memory_mb"], rel=0.05)
+    assert cost.seconds_per_image == pytest.approx(longest["seconds"] / 32, rel=0.05)
+    assert ("bfloat16" in cost.source) == ("bfloat16" in longest["compute"])
 
 
 def test_what_is_not_on_this_machine_is_known_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

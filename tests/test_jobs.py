@@ -67,6 +67,7 @@ def test_the_hub_is_asked_for_the_hardware_the_time_and_the_same_start_command(
     options = build_parser().parse_args(arguments)
     assert (options.base, options.reward, options.recipe) == (BASE, "colourfulness", "quick")
     assert (options.push_to, options.time_budget, options.private) == ("me/church-ddpo", 5400.0, False)
+    assert options.in_job
     given = {s.name: getattr(options, s.name) for s in settings() if getattr(options, s.name) is not None}
     assert given == {"epochs": "7", "learning_rate": "3e-5"}
     assert "me/church-ddpo" in hub.repositories  # the token may write there, which was found out before
@@ -103,27 +104,40 @@ def test_a_dry_run_shows_the_job_and_asks_the_hub_nothing(hub: HubServer, capsys
     assert TOKEN not in out and hub.requests == []
 
 
-def test_what_a_job_runs_fetches_this_program_trains_and_pushes(
-    hub: HubServer, tmp_path: Path, compute: Compute
-) -> None:
+def run_job(hub: HubServer, container: Path) -> subprocess.CompletedProcess[str]:
     """The job's own command, as the Hub got it, in a shell with nothing but the job's environment."""
-    assert main([*START, "--base", BASE, "--epochs", "1", *TINY]) == 0
     (job,) = hub.jobs
-    container = tmp_path / "container"
     container.mkdir()
     environment = {
         **job["environment"], **job["secrets"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(container), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
-    done = subprocess.run(
-        job["command"], cwd=container, env=environment, capture_output=True, text=True, timeout=240
-    )  # fmt: skip
+    return subprocess.run(job["command"], cwd=container, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def test_what_a_job_runs_fetches_this_program_trains_and_pushes(
+    hub: HubServer, tmp_path: Path, compute: Compute
+) -> None:
+    assert main([*START, "--base", BASE, "--epochs", "1", *TINY]) == 0
+    container = tmp_path / "container"
+    done = run_job(hub, container)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Published: {hub.url}/me/church-ddpo" in done.stdout and TOKEN not in done.stdout + done.stderr
     assert load_model("me/church-ddpo", compute).unet.config["sample_size"] == 16
     files = [path for path in (container / "code" / "runs").rglob("*") if path.is_file()]
     assert len(files) > 5 and not any(TOKEN.encode() in path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize(("flavor", "launcher"), [("l4x1", "python"), ("a10g-largex2", "--nproc-per-node 2")])
+def test_a_job_that_is_out_of_time_and_has_pushed_its_result_ends_well(
+    hub: HubServer, tmp_path: Path, flavor: str, launcher: str
+) -> None:
+    assert main([*START, "--on", f"jobs:{flavor}", "--base", BASE, *TINY, "--time-budget", "0.01"]) == 0
+    assert f"{launcher} train_space.py" in hub.jobs[0]["command"][2]
+    done = run_job(hub, tmp_path / "container")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Stopped (out of time)" in done.stdout and f"Published: {hub.url}/me/church-ddpo" in done.stdout
 
 
 def plan(flavor: str = "l4x1", code: str = SPACE, reward: str = "photographic", **values: str) -> jobs.JobPlan:
@@ -291,7 +305,7 @@ def test_an_error_has_no_token_in_its_traceback(hub: HubServer) -> None:
 
 
 def test_a_result_that_cannot_be_pushed_is_tried_again_and_then_told_of(
-    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pauses: list[float] = []
 
@@ -306,7 +320,7 @@ def test_a_result_that_cannot_be_pushed_is_tried_again_and_then_told_of(
     start = ["start", "--base", BASE, "--reward", "colourfulness", "--push-to", "me/x", *TINY, "--time-budget", "0.01"]
     monkeypatch.setattr("ddpo.command_line.time.sleep", wait)
     monkeypatch.setattr("ddpo.command_line._report_end", end)
-    assert main(start) == FAILED and pauses == [30, 120]
+    assert main([*start, "--in-job"]) == FAILED and pauses == [30, 120]
     assert "It is kept in" in capsys.readouterr().err
     assert main(["resume", "latest", "--push-to", "me/x", "--time-budget", "0.01"]) == OUT_OF_TIME
     assert "me/x" in hub.repositories

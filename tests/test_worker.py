@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from ddpo.command_line import main
 from ddpo.runs import Run, create_run, list_runs, training_lock
+from tests.run_folders import make_run
 from tests.serving import ROOT
 
 TINY = [
@@ -25,6 +26,9 @@ TINY = [
     "--trained-steps", "2", "--window", "random", "--group-size", "1", "--eta", "1", "--clip-range", "1e-4",
     "--inner-epochs", "2", "--ema-decay", "0.5", "--kl-weight", "0.1", "--learning-rate", "1e-3",
 ]  # fmt: skip
+
+# `accelerate launch` starts several processes on GPUs only; on a CPU its processes come from torchrun.
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture
@@ -182,10 +186,8 @@ def test_two_processes_end_like_one_with_twice_the_batch(root: Path, tiny_folder
     assert start(root / "one", tiny_folder, *rate).returncode == 0
     halved = [*TINY]
     halved[halved.index("--batch-size") + 1] = "2"
-    # `accelerate launch` starts several processes on GPUs only; on a CPU its processes come from torchrun.
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     arguments = ["start", "--base", tiny_folder, "--reward", "colourfulness", *halved, *rate]
-    done = train_space(root / "two", *arguments, launcher=launcher)
+    done = train_space(root / "two", *arguments, launcher=TWO)
     assert done.returncode == 0, done.stderr
     two, one = only_run(root / "two"), only_run(root / "one")
     assert_same_weights(two, one, tolerance=1e-5)
@@ -215,11 +217,29 @@ def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_made(
 
 
 @pytest.mark.parametrize(
+    ("launcher", "command", "code"),
+    [([sys.executable], "start", 2), ([sys.executable], "resume", 2), (TWO, "start", 1)],  # torchrun fails with 1
+    ids=["start", "resume", "two processes"],
+)
+def test_a_tracker_that_cannot_start_leaves_everything_as_it_was(
+    root: Path, tiny_folder: Path, launcher: list[str], command: str, code: int
+) -> None:
+    run = make_run(root, "stopped", 1, base=tiny_folder)
+    before = run.status()
+    (root / "trackers").touch()  # where TensorBoard's folder should come
+    what = ["resume", run.id] if command == "resume" else ["start", "--base", tiny_folder, *TINY]
+    done = train_space(root, *what, "--log-with", "tensorboard", launcher=launcher)
+    assert 'train_space.py", line' not in done.stderr and done.stderr.count("The tracker cannot be started: ") == 1
+    assert "leave --log-with out." in done.stderr and done.stdout == "" and done.returncode == code
+    assert only_run(root) == run and run.status() == before
+
+
+@pytest.mark.parametrize(
     ("body", "words"),
     [
         ("raise ValueError('no model of taste')", "no model of taste"),
-        ("return images.mean((1, 2, 3)) * float('nan')", "not a finite number"),
-        ("return images.mean((1, 2, 3))[:2]", "one score for each"),
+        ("return images.mean((1, 2, 3)) * float('nan')", "8 that are not finite"),
+        ("return images.mean((1, 2, 3))[:2]", "8 finite scores for 8 pictures; it returned (2,)"),
     ],
 )
 def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(

@@ -16,7 +16,7 @@ import gradio as gr
 from ddpo import hub, rewards, schedulers, weights
 from ddpo.comparison import ComparisonResult, ComparisonSettings, Progress, compare, score_picture
 from ddpo.errors import UserError
-from ddpo.estimate import gpu_seconds, read_network
+from ddpo.estimate import gpu_seconds, on_zero_gpu, read_network
 from ddpo.ui import zero_gpu
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
     """
     progress = Progress("Waiting for a GPU", 0, 0)
     logger.info("Comparison started: %s, %s, %d samples", settings.pair, settings.scheduler, settings.samples)
-    if zero_gpu.is_on():
+    if on_zero_gpu():
         yield progress
         _download(settings)
     with closing(_beats(settings)) as events:  # type: ignore[type-var]
@@ -109,7 +109,7 @@ def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
 
 def score(picture: Image, scorer: str) -> float:
     """As `score_picture`, on a borrowed GPU where there is one."""
-    if zero_gpu.is_on():
+    if on_zero_gpu():
         _download_scorer(scorer)
     return _score(picture, scorer)
 

@@ -19,7 +19,7 @@ from ddpo.catalog import base_title as pair_base_title
 from ddpo.config import make_config
 from ddpo.diagnosis import Diagnosis, diagnose
 from ddpo.errors import UserError
-from ddpo.estimate import read_network
+from ddpo.estimate import on_zero_gpu, read_network
 from ddpo.runs import (
     Run,
     RunSpec,
@@ -32,7 +32,7 @@ from ddpo.runs import (
     runs_root,
     start_process,
 )
-from ddpo.ui import slices, zero_gpu
+from ddpo.ui import slices
 from ddpo.ui.running import on_space
 
 logger = logging.getLogger("ddpo.ui")
@@ -163,7 +163,7 @@ def resume(run: Run, minutes: Any) -> Run:
 
 def _begin(run: Run, budget: float | None) -> None:
     """In a process of its own, or on ZeroGPU, where no process has a GPU for long, in slices."""
-    if zero_gpu.is_on():
+    if on_zero_gpu():
         slices.start(run, budget)
     else:
         start_process(run, budget)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import gradio as gr
 
 from ddpo.errors import UserError
+from ddpo.estimate import on_zero_gpu
 
 logger = logging.getLogger("ddpo.ui")
 
@@ -45,11 +45,6 @@ class _Trouble:
     sentence: str | None  # for the user; None: unexpected, and in the log
 
 
-def is_on() -> bool:
-    """Whether this is a Space on ZeroGPU."""
-    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-
-
 def lent(seconds: Callable[P, float]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorator: on ZeroGPU, run a function or a generator where the GPU is.
 
@@ -62,7 +57,7 @@ def lent(seconds: Callable[P, float]) -> Callable[[Callable[P, R]], Callable[P, 
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        if not is_on():
+        if not on_zero_gpu():
             return function
         import spaces
 
@@ -80,7 +75,7 @@ def preload(*sources: str) -> None:
 
     What cannot be loaded is left to the first call that needs it, which says why.
     """
-    if not is_on():
+    if not on_zero_gpu():
         return
     from ddpo.pipelines import cache
     from ddpo.precision import choose_compute
