@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from ddpo import hub
 from ddpo.errors import UserError
+from ddpo.hub_errors import http_status
 from ddpo.runs import Run
 from ddpo.ui import sign_in, training
 from ddpo.ui.running import PRIVATE, QUICK, on_space, sentences
@@ -91,7 +91,7 @@ def _push(oauth: gr.OAuthToken | None, run: Run, repository: str) -> str:
     try:
         return push(run, repository, token=token_for(oauth))
     except UserError as error:
-        status = hub.http_status(error)
+        status = http_status(error)
         if oauth is None or status not in (401, 403):
             raise
         if status == 401:

@@ -129,7 +129,7 @@ def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
 
     rewarded = [line for line in lines if _is_number(line.get("reward_mean"))]
     band = [_band(line) for line in rewarded]
-    held = any(_is_number(weight := line.get("reward_weight")) and weight < 1 for line in lines)
+    held = any(line.get("reward_weight", 1) != 1 for line in lines)  # earlier runs have none
     return [
         curve("Reward, mean", "reward_mean", score, band=band, note=about),
         curve("KL to the base", "kl", _short, floor=0.0),
