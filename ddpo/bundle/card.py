@@ -32,10 +32,11 @@ be stopped at any time and goes on where it was.
 
 The grids show the first 32 of the measured seeds, DDIM 50, none left out.
 
-`tuned/` is what the recipe `quick`, without its floor of diversity, makes of `base/` when it is left to finish, the
+`tuned/` is what the recipe `quick`, as it was when the pair was made, makes of `base/` when it is left to finish, the
 moving average of the weights:
 
-    python train_space.py start --pair church-64 --reward {reward} --recipe quick --diversity-floor 0
+    python train_space.py start --pair church-64 --reward {reward} --recipe quick --sampling-steps 20 \\
+        --window-first 7 --window-last 16 --inner-epochs 1 --diversity-floor 0
 
 ## What the finetuning changed
 
