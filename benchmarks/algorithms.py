@@ -23,7 +23,8 @@ REWARD, EPOCHS = "photographic", 4
 # As in the paper: fully noisy trajectories, steps from anywhere in them, no groups, no KL penalty.
 FREE = [
     "--window", "random", "--group-size", "1", "--eta", "1", "--kl-weight", "0", "--diversity-floor", "0",
-    "--sampling-steps", "20", "--inner-epochs", "1", "--trained-steps", "5", "--clip-range", "1e-4", "--shift-timesteps", "false", "--ema-decay", "0",
+    "--sampling-steps", "20", "--inner-epochs", "1", "--trained-steps", "5", "--clip-range", "1e-4",
+    "--shift-timesteps", "false", "--ema-decay", "0",
 ]  # fmt: skip
 RUNS: dict[str, list[str]] = {
     "ddpo-is, the recipe quick": [],

@@ -4,8 +4,9 @@
     python -m benchmarks.quick --reward colourfulness
 
 Each run is `train_space.py start` with a time budget, then `resume` twice. The minutes are those of training: each time
-8 seconds are added for loading the model, drawing the grids and saving, and `training_seconds` is what the trainer used.
-What it has then is compared with the base on 64 seeds that no run draws, with DDIM 50. Writes benchmarks/results/quick.json. Run it on a machine that does nothing else.
+8 seconds are added for loading the model, drawing the grids and saving; `training_seconds` is what the trainer used.
+What it has then is compared with the base on 64 seeds that no run draws, with DDIM 50. Writes
+benchmarks/results/quick.json. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
