@@ -24,7 +24,7 @@ REWARD, EPOCHS = "photographic", 4
 FREE = [
     "--window", "random", "--group-size", "1", "--eta", "1", "--kl-weight", "0", "--diversity-floor", "0",
     "--sampling-steps", "20", "--inner-epochs", "1", "--trained-steps", "5", "--clip-range", "1e-4",
-    "--shift-timesteps", "false", "--ema-decay", "0",
+    "--shift-timesteps", "false", "--ema-decay", "0", "--learning-rate", "1.2e-4",
 ]  # fmt: skip
 RUNS: dict[str, list[str]] = {
     "ddpo-is, the recipe quick": [],

@@ -35,6 +35,7 @@ GRID = 32  # pictures in the grids of the card
 # What the recipe `quick` was when the pair was made.
 FINETUNE = replace(
     get_recipe("quick").config, sampling_steps=20, window_first=7, window_last=16, inner_epochs=1, diversity_floor=0.0,
+    learning_rate=1.2e-4,
 )  # fmt: skip
 # A copy that is pushed until all its pictures look alike, by a reward without a limit and with nothing to hold it.
 COLLAPSE_REWARD = "colourfulness"

@@ -36,7 +36,7 @@ The grids show the first 32 of the measured seeds, DDIM 50, none left out.
 moving average of the weights:
 
     python train_space.py start --pair church-64 --reward {reward} --recipe quick --sampling-steps 20 \\
-        --window-first 7 --window-last 16 --inner-epochs 1 --diversity-floor 0
+        --window-first 7 --window-last 16 --inner-epochs 1 --diversity-floor 0 --learning-rate 1.2e-4
 
 ## What the finetuning changed
 
