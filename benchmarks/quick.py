@@ -4,7 +4,7 @@
     python -m benchmarks.quick --reward colourfulness
 
 Each run is `train_space.py start` with a time budget, then `resume` twice. The minutes are those of training: each time
-8 seconds are added for loading the model, drawing the grids and saving; `training_seconds` is what the trainer used.
+6 seconds are added for loading the model, drawing the grids and saving; `training_seconds` is what the trainer used.
 What it has then is compared with the base on 64 seeds that no run draws, with DDIM 50. Writes
 benchmarks/results/quick.json. Run it on a machine that does nothing else.
 """
@@ -39,7 +39,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "quick.json"
 REWARDS = ("photographic", "colourfulness", "jpeg-compressibility", "jpeg-incompressibility")
 MINUTES = (2, 5, 10)
 SEEDS = range(20_000, 20_064)
-LOADING = 8  # seconds, and drawing grids and saving
+LOADING = 6  # seconds, and drawing grids and saving
 OUT_OF_TIME = 4  # exit code of train_space.py
 
 
