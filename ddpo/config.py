@@ -245,7 +245,7 @@ RECIPES: dict[str, Recipe] = {
             TrainConfig(
                 epochs=40, batches_per_epoch=4, batch_size=64, accumulation=2, sampling_steps=16, shift_timesteps=True,
                 eta=0.5, trained_steps=1, window="sliding", window_first=5, window_last=12, group_size=4,
-                clip_range=1e-3, inner_epochs=2, kl_weight=0.05, diversity_floor=0.9, learning_rate=1.5e-4,
+                clip_range=1e-3, inner_epochs=2, kl_weight=0.05, diversity_floor=0.95, learning_rate=1.5e-4,
                 final_learning_rate=0.1, ema_decay=0.9,
             ),
         ),
