@@ -36,9 +36,9 @@ def test_leave_one_out_compares_with_the_mean_of_the_others() -> None:
     torch.testing.assert_close(result, (rewards - others) / rewards.std(unbiased=False))
 
 
-def test_the_reward_counts_half_with_every_fiftieth_of_diversity_that_is_missing() -> None:
+def test_the_reward_counts_half_with_every_0_04_of_diversity_that_is_missing() -> None:
     assert [reward_weight(diversity, 0.85) for diversity in (1.2, 0.85)] == [1, 1]
-    assert reward_weight(0.83, 0.85) == pytest.approx(0.5) and reward_weight(0.75, 0.85) == pytest.approx(1 / 32)
+    assert reward_weight(0.81, 0.85) == pytest.approx(0.5) and reward_weight(0.65, 0.85) == pytest.approx(1 / 32)
     assert reward_weight(0.0, 0.0) == 1  # no floor
 
 
