@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import torch
@@ -39,6 +39,7 @@ class _Part:
     trajectory: Trajectory
     first_sample: int  # number of the first of them among all samples of the run
     advantage: Tensor | None = None  # (B,) float32, from the scoring on
+    references: dict[int, GaussianStep] = field(default_factory=dict)  # the base's steps, kept for the next inner epoch
 
 
 @dataclass
@@ -184,7 +185,7 @@ class Trainer:
         for name, weight in self.average.items():
             weight.copy_(state["average"][name])
         self.optimizer.load_state_dict(state["optimizer"])
-        names = [field.name for field in fields(Trajectory)]
+        names = [entry.name for entry in fields(Trajectory)]
         device = self.compute.device
         parts = [
             _Part(
@@ -356,8 +357,12 @@ class Trainer:
             loss = score_function_loss(log_prob, part.advantage)
         kl = None
         if config.kl_weight > 0 or index == 0:  # without a penalty it is only shown, and one step a part will do
-            with torch.no_grad():
-                reference = self._denoise(self.base, trajectory, index)
+            reference = part.references.get(index)
+            if reference is None:
+                with torch.no_grad():
+                    reference = self._denoise(self.base, trajectory, index)
+            if config.inner_epochs > 1:
+                part.references[index] = reference
             kl = policy.kl_to(reference).mean()
         return loss, kl, float((surrogate.ratio - 1).abs().max()), float(surrogate.clip_fraction)
 
