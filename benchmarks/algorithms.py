@@ -19,7 +19,7 @@ from ddpo.catalog import DEFAULT_PAIR, get_pair
 from ddpo.precision import choose_compute
 
 RESULTS = ROOT / "benchmarks" / "results" / "algorithms.json"
-REWARD, EPOCHS = "photographic", 4
+REWARD, EPOCHS = "photographic", 12
 # As in the paper: fully noisy trajectories, steps from anywhere in them, no groups, no KL penalty.
 FREE = [
     "--window", "random", "--group-size", "1", "--eta", "1", "--kl-weight", "0", "--diversity-floor", "0",

@@ -51,7 +51,7 @@ CHURCH_64_COST = Cost(  # benchmarks/results/app.json; the time is that of 16 se
 )
 DDPM_256_COST = Cost(  # of two models with the network of google/ddpm-church-256
     download_megabytes=910,  # 113.7 million weights of 4 bytes, twice
-    memory_megabytes=3050,
+    memory_megabytes=2579,
     seconds_per_image=50 * MEASURED_SECONDS * DDPM_256.work / MEASURED_WORK,
     source=(
         "memory measured with python -m benchmarks.church256; time, on two cores in float32, and download are estimates"
