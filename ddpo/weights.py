@@ -6,6 +6,7 @@ Nothing is imported here that is slow, so that the page can ask before anything 
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from ddpo import hub
 from ddpo.errors import UserError
 from ddpo.files import replacing, sha256, storage_error
+from ddpo.hub_errors import http_status, status_sentence
 
 LARGEST_FROM_URL = 16 << 20  # bytes; what comes from a plain address is a few kB, and is held in memory
 
@@ -124,10 +126,13 @@ def _sentence(file: WeightsFile, error: Exception) -> str:
         return f"{what} is behind a form on the Hub; accept it there and give a token in HF_TOKEN."
     if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
         return f"{what} cannot be had: the Hub shows no such repository or revision; choose another scorer."
-    if isinstance(error, errors.LocalEntryNotFoundError):
+    status = http_status(error)
+    if isinstance(error, errors.LocalEntryNotFoundError) and status is None:
         return _unreachable(file, "the Hugging Face Hub")
-    if isinstance(error, errors.EntryNotFoundError):
+    if isinstance(error, errors.EntryNotFoundError) and status in (None, 404):
         return f"{what} cannot be had: the repository holds no such file; choose another scorer."
+    if status is not None and status >= 400:
+        return status_sentence(status, f"{what} is not on this machine")
     if isinstance(error, OSError) and error.errno is not None:
         return str(storage_error(error, Path(error.filename or ".").parent, f"The download of {what}"))
     return f"{what} could not be downloaded ({type(error).__name__}); try again, or choose a scorer without a download."
@@ -161,7 +166,12 @@ def _from_url(file: WeightsFile, url: str) -> Path:
             raise OSError("offline")
         with urllib.request.urlopen(url, timeout=30) as answer:
             content = answer.read(LARGEST_FROM_URL)
-    except OSError as error:  # urllib's errors are OSErrors
+    except urllib.error.HTTPError as error:
+        raise UserError(
+            f"{file.filename} of {file.repo} could not be downloaded: {url.split('/')[2]} answers with "
+            f"HTTP {error.code}; try again later, or choose a scorer without a download."
+        ) from error
+    except OSError as error:  # urllib's other errors are OSErrors too
         raise UserError(_unreachable(file, url.split("/")[2])) from error
     try:
         with replacing(path) as target:

@@ -39,6 +39,7 @@ class SignInServer:
     client_id: str = "ddpo-studio-client"
     client_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     holds: int = HOURS  # seconds that the next sign-ins hold; below 0 they are over at once
+    hangs_up: bool = False  # on whoever comes for the tokens
     codes: dict[str, dict[str, str]] = field(default_factory=dict)  # code -> what it was asked for, and by whom
     tokens: dict[str, list[str]] = field(default_factory=dict)  # user -> access tokens, the newest last
     port: int = 0
@@ -132,6 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = _flat(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
         if urlsplit(self.path).path != "/oauth/token":
             return self.send(404, {"error": "not_found"})
+        if self.provider.hangs_up:
+            self.close_connection = True
+            return None
         client = f"{self.provider.client_id}:{self.provider.client_secret}"
         if self.headers.get("Authorization") != f"Basic {base64.b64encode(client.encode()).decode()}":
             return self.send(401, {"error": "invalid_client"})

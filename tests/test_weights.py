@@ -77,7 +77,7 @@ def test_a_file_at_an_address_is_fetched_once(server: HTTPServer, cache: Path, m
     assert fetch(file) == path
 
 
-def test_an_address_that_cannot_be_reached_is_named(
+def test_an_address_that_cannot_be_reached_or_refuses_is_named(
     server: HTTPServer, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = at(server)
@@ -85,7 +85,7 @@ def test_an_address_that_cannot_be_reached_is_named(
         fetch(file)  # offline: it does not even ask
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     file = WeightsFile("a/b", "head.pth", 0.1, url=f"http://127.0.0.1:{server.server_port}/a/404/head.pth")
-    with pytest.raises(UserError, match="cannot be reached"):
+    with pytest.raises(UserError, match=r"could not be downloaded: 127\.0\.0\.1:\d+ answers with HTTP 404"):
         fetch(file)
     assert cached(file) is None
 
@@ -119,6 +119,9 @@ def test_a_file_in_the_hubs_cache_is_used_and_checked(cache: Path) -> None:
         ("401-RepoNotFound", "shows no such repository or revision"),
         ("404-RevisionNotFound", "shows no such repository or revision"),
         ("404-EntryNotFound", "holds no such file"),
+        ("401", "refuses the token, and x.safetensors of someone/401 is not on this machine"),
+        ("429", "takes no more requests for now, and x.safetensors of someone/429 is not on this machine"),
+        ("503", "is out of order (HTTP 503), and x.safetensors of someone/503 is not on this machine"),
     ],
 )
 def test_what_the_hub_refuses_is_said_in_a_sentence(

@@ -28,8 +28,7 @@ WHAT_FOR = {
 }
 FAILED = (
     '<!doctype html><meta name="viewport" content="width=device-width"><title>DDPO Studio</title>'
-    '<p style="font-family: system-ui, sans-serif; margin: 2rem">Signing in did not work. '
-    '<a href="/">Go back and try again.</a></p>'
+    '<p style="font-family: system-ui, sans-serif; margin: 2rem">{} <a href="/">Go back and try again.</a></p>'
 )
 # Signing in and out load the page anew, which begins with another tab. Frames may be denied any storage.
 REMEMBER_TAB = "() => { try { sessionStorage.setItem('back-to', 'train'); } catch {} }"
@@ -88,15 +87,27 @@ def app_options() -> dict[str, Any]:
     if not is_offered():
         return {}
     from authlib.integrations.starlette_client import OAuthError
+    from httpx2 import HTTPError  # which huggingface_hub brings, and authlib prefers
 
-    return {"exception_handlers": {OAuthError: _on_refusal}}
+    return {"exception_handlers": {OAuthError: _on_refusal, HTTPError: _on_silence}}
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
     """Back to the page for who did not agree; a sentence where something else is the matter."""
-    from starlette.responses import HTMLResponse, RedirectResponse
+    from starlette.responses import RedirectResponse
 
     if getattr(error, "error", None) == "access_denied":
         return RedirectResponse("/")
-    logger.warning("Signing in failed: %s", error)
-    return HTMLResponse(FAILED, status_code=400)
+    return _failed("Signing in did not work.", error, 400)
+
+
+async def _on_silence(request: Request, error: Exception) -> Response:
+    """A sentence where Hugging Face itself does not answer as it should."""
+    return _failed("Hugging Face does not answer just now, so signing in did not work.", error, 502)
+
+
+def _failed(sentence: str, error: Exception, status: int) -> Response:
+    from starlette.responses import HTMLResponse
+
+    logger.warning("Signing in failed: %s: %s", type(error).__name__, error)
+    return HTMLResponse(FAILED.format(sentence), status_code=status)

@@ -23,6 +23,11 @@ Visit = Callable[..., "Page"]
 WIDE = (1280, 900)
 OF_THE_SPACE = "hf_token_of_the_space"
 ONLY_THE_OWNER = "Only the owner of this Space may finetune here; sign in as the owner, or duplicate the Space."
+NO_ANSWER = "Hugging Face does not answer just now, so signing in did not work. Go back and try again."
+EXPECTED = (  # on the console: from Gradio on what it takes for a Space, and of the page that says NO_ANSWER
+    "Space not found",
+    "Failed to load resource: the server responded with a status of 502 (Bad Gateway)",
+)
 OUTSIDE = ("huggingface.co/", "fonts.googleapis.com/")  # what Gradio's frontend asks for on a Space
 
 
@@ -58,7 +63,7 @@ def visit(browser: Browser, space: Space) -> Iterator[Visit]:
     troubles: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        ours = not any(host in message.location["url"] for host in OUTSIDE) and message.text != "Space not found"
+        ours = not any(host in message.location["url"] for host in OUTSIDE) and message.text not in EXPECTED
         if message.type == "error" and ours:
             troubles.append(message.text)
 
@@ -130,6 +135,21 @@ def test_who_changes_their_mind_is_back_on_the_tab_and_not_signed_in(space: Spac
     page = visit()
     sign_in(page, "Cancel")
     assert page.url.rstrip("/") == space.app.url and ONLY_THE_OWNER in press_start(page)
+
+
+def test_where_hugging_face_does_not_answer_a_sentence_leads_back(space: Space, visit: Visit) -> None:
+    page = visit()
+    page.click("#sign-in-button")
+    space.provider.hangs_up = True
+    try:
+        page.get_by_role("link", name="visitor", exact=True).click()
+        page.wait_for_url("**/login/callback*")
+    finally:
+        space.provider.hangs_up = False
+    assert page.inner_text("body").strip() == NO_ANSWER
+    page.get_by_role("link", name="Go back").click()
+    show_tab(page)
+    sign_in(page, "visitor")
 
 
 def test_the_owner_signs_in_trains_stops_and_signs_out(space: Space, visit: Visit, shots: Path) -> None:
