@@ -148,7 +148,6 @@ def test_where_hugging_face_does_not_answer_a_sentence_leads_back(space: Space, 
         space.provider.hangs_up = False
     assert page.inner_text("body").strip() == NO_ANSWER
     page.get_by_role("link", name="Go back").click()
-    show_tab(page)
     sign_in(page, "visitor")
 
 
