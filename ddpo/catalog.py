@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ddpo import hub
 from ddpo.errors import UserError
-from ddpo.estimate import DDPM_256, MEASURED_SECONDS, MEASURED_WORK, read_network
+from ddpo.estimate import read_network
 from ddpo.runs import Run, list_runs, open_run, runs_root
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -49,12 +49,13 @@ CHURCH_64_COST = Cost(  # benchmarks/results/app.json; the time is that of 16 se
     seconds_per_image=7.59 / 32,
     source="measured with python -m benchmarks.app on two CPU cores that are quick at bfloat16",
 )
-DDPM_256_COST = Cost(  # of two models with the network of google/ddpm-church-256
+DDPM_256_COST = Cost(  # benchmarks/results/church256.json: of two models with the network of google/ddpm-church-256
     download_megabytes=910,  # 113.7 million weights of 4 bytes, twice
     memory_megabytes=2579,
-    seconds_per_image=50 * MEASURED_SECONDS * DDPM_256.work / MEASURED_WORK,
+    seconds_per_image=50 * 1.02,
     source=(
-        "memory measured with python -m benchmarks.church256; time, on two cores in float32, and download are estimates"
+        "memory and time measured with python -m benchmarks.church256 on two CPU cores that are quick at bfloat16; "
+        "the download is an estimate"
     ),
 )
 

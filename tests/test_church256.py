@@ -58,3 +58,4 @@ def test_the_committed_figures_are_of_the_full_size_and_fit_12_gb() -> None:
     cost = get_pair(church256.PAIR).cost
     assert cost is not None and cost.memory_megabytes == pytest.approx(results["compare"]["peak_memory_mb"], rel=0.05)
     assert cost.download_megabytes == pytest.approx(2 * 4 * results["parameters"] / 1e6, rel=0.01)
+    assert cost.seconds_per_image == pytest.approx(50 * results["compare"]["seconds_per_evaluation"], rel=0.01)
