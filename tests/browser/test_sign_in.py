@@ -24,10 +24,7 @@ WIDE = (1280, 900)
 OF_THE_SPACE = "hf_token_of_the_space"
 ONLY_THE_OWNER = "Only the owner of this Space may finetune here; sign in as the owner, or duplicate the Space."
 NO_ANSWER = "Hugging Face does not answer just now, so signing in did not work. Go back and try again."
-EXPECTED = (  # on the console: from Gradio on what it takes for a Space, and of the page that says NO_ANSWER
-    "Space not found",
-    "Failed to load resource: the server responded with a status of 502 (Bad Gateway)",
-)
+BAD_GATEWAY = "Failed to load resource: the server responded with a status of 502 (Bad Gateway)"  # of that page
 OUTSIDE = ("huggingface.co/", "fonts.googleapis.com/")  # what Gradio's frontend asks for on a Space
 
 
@@ -63,7 +60,10 @@ def visit(browser: Browser, space: Space) -> Iterator[Visit]:
     troubles: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        ours = not any(host in message.location["url"] for host in OUTSIDE) and message.text not in EXPECTED
+        url = message.location["url"]
+        ours = not any(host in url for host in OUTSIDE) and message.text != "Space not found"
+        if "/login/callback" in url and message.text == BAD_GATEWAY:
+            return
         if message.type == "error" and ours:
             troubles.append(message.text)
 
