@@ -30,6 +30,33 @@ CHANNELS = (128, 128, 256, 256, 512, 512)  # of google/ddpm-church-256, 113.7 mi
 SAMPLES, STEPS, EPOCH_STEPS = 2, 4, 3
 
 
+def build_ddpm_256(channels: Sequence[int] = CHANNELS, size: int = 256, groups: int = 32) -> Any:
+    """A UNet2DModel of google/ddpm-church-256's architecture with random weights.
+
+    Args:
+        channels: of its six levels.
+        size: pixels a side.
+        groups: of its normalisation layers.
+    """
+    from diffusers import UNet2DModel
+
+    plain = ["DownBlock2D"] * 4
+    return UNet2DModel(
+        sample_size=size,
+        block_out_channels=tuple(channels),
+        layers_per_block=2,
+        down_block_types=(*plain, "AttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "AttnUpBlock2D", *["UpBlock2D"] * 4),
+        act_fn="silu",
+        attention_head_dim=None,
+        norm_num_groups=groups,
+        norm_eps=1e-6,
+        downsample_padding=0,
+        flip_sin_to_cos=False,
+        freq_shift=1,
+    )
+
+
 def write_model(folder: Path, seed: int, channels: Sequence[int] = CHANNELS, size: int = 256, groups: int = 32) -> int:
     """Write a network with random weights as google/ddpm-church-256 lies on the Hub: everything in the root.
 
@@ -44,24 +71,10 @@ def write_model(folder: Path, seed: int, channels: Sequence[int] = CHANNELS, siz
         Its number of parameters.
     """
     import torch
-    from diffusers import DDPMScheduler, UNet2DModel
+    from diffusers import DDPMScheduler
 
     torch.manual_seed(seed)
-    plain = ["DownBlock2D"] * 4
-    unet = UNet2DModel(
-        sample_size=size,
-        block_out_channels=tuple(channels),
-        layers_per_block=2,
-        down_block_types=(*plain, "AttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "AttnUpBlock2D", *["UpBlock2D"] * 4),
-        act_fn="silu",
-        attention_head_dim=None,
-        norm_num_groups=groups,
-        norm_eps=1e-6,
-        downsample_padding=0,
-        flip_sin_to_cos=False,
-        freq_shift=1,
-    )
+    unet = build_ddpm_256(channels, size, groups)
     unet.save_pretrained(folder)
     scheduler = DDPMScheduler(
         1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear", clip_sample=True, variance_type="fixed_small"

@@ -6,6 +6,7 @@ Torch is not imported here.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from ddpo.errors import UserError
 if TYPE_CHECKING:
     from ddpo.runs import Run
 
-# church-64 with 16 pictures a batch in float32 on two cores with AVX-512: 1600 evaluations in 15.25 s
-# (benchmarks/results/app-xeon.json).
-MEASURED_SECONDS = 0.0095
+# Seconds a picture of an evaluation, and of one with its gradients, on MEASURED_CORES cores of an AMD EPYC with
+# AVX512_BF16 (benchmarks/results/precision.json, channels_last): of CHURCH_64, then of DDPM_256.
+MEASURED_SECONDS = {
+    "float32": ((0.00403, 0.01244), (1.42552, 6.05617)),
+    "bfloat16": ((0.00274, 0.01177), (0.55869, 2.64083)),
+}
 MEASURED_CORES = 2
-MEASURED_WORK = 4_784_128  # of that network, as `Network.work` counts
-FORWARD_AND_BACKWARD = 3.0  # evaluations that one pass of training takes: 62 ms against 20 to 25 ms
+MOST_CORES = 16  # that are sure to make it quicker
 START_SECONDS = 10.0  # Python, torch, the model and the reward
 GRID_EVALUATIONS = 8 * 20  # of the pictures of the fixed seeds after every epoch
 
@@ -55,6 +58,7 @@ class Network:
         return self.layers * sum((self.sample_size >> level) ** 2 * c * c for level, c in enumerate(self.channels))
 
 
+CHURCH_64 = Network(64, (16, 32, 64, 160), 1)
 # google/ddpm-church-256 and its sisters; stands for models that are still to be downloaded
 DDPM_256 = Network(256, (128, 128, 256, 256, 512, 512), 2)
 
@@ -77,16 +81,13 @@ def estimate(config: TrainConfig, network: Network, base: str, runs: Iterable[Ru
         base: source of the model, by which earlier runs of it are found.
         runs: earlier runs, newest first.
     """
-    evaluations = config.epochs * _evaluations_per_epoch(config)
     pictures = config.epochs * config.samples_per_epoch()
-    measured = _measured_by(runs, base)
+    measured = _measured_by(runs, base, network)
     if measured is not None:
-        return Estimate(START_SECONDS + evaluations * measured, pictures, True)
+        return Estimate(START_SECONDS + config.epochs * _epoch_seconds(config, network) * measured, pictures, True)
     if has_gpu():
         return Estimate(None, pictures, False)
-    cores = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    each = MEASURED_SECONDS * network.work / MEASURED_WORK * MEASURED_CORES / min(cores, 16)
-    return Estimate(START_SECONDS + evaluations * each, pictures, False)
+    return Estimate(START_SECONDS + config.epochs * _epoch_seconds(config, network), pictures, False)
 
 
 def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
@@ -131,15 +132,55 @@ def hourly_price() -> float | None:
     return HOURLY_PRICES.get(os.environ.get("SPACE_HARDWARE", "")) if os.environ.get("SPACE_ID") else None
 
 
-def _evaluations_per_epoch(config: TrainConfig) -> float:
-    """Evaluations of the network, each pass of training counted as several."""
-    reference = 1.0 if config.kl_weight > 0 else 0.0  # of the base, for the KL divergence
-    training = config.inner_epochs * config.trained_steps * (FORWARD_AND_BACKWARD + reference)
-    return config.samples_per_epoch() * (config.sampling_steps + training) + GRID_EVALUATIONS
+def has_fast_bfloat16() -> bool:
+    """Whether the processor is quick at bfloat16, as `precision.choose_compute` asks torch; known on Linux only."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_tile" in flags
 
 
-def _measured_by(runs: Iterable[Run], base: str) -> float | None:
-    """Seconds an evaluation in the newest run of the model that finished an epoch here."""
+def _epoch_seconds(config: TrainConfig, network: Network) -> float:
+    """Seconds of an epoch on this machine's CPU."""
+    evaluation, training_pass = _seconds_each(network)
+    pictures, inner = config.samples_per_epoch(), config.inner_epochs
+    sampled, referred = float(config.sampling_steps), 0.0
+    if config.window != "random":  # what a group shares is evaluated once
+        shared = sum(config.window_starts) / len(config.window_starts)
+        sampled -= shared * (1 - 1 / config.group_size)
+    if config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
+        referred = float(config.trained_steps if config.kl_weight > 0 else 1)
+    if config.gradient_checkpointing:
+        training_pass += evaluation
+    each = (sampled + referred) * evaluation + inner * config.trained_steps * training_pass
+    if config.part_size == 1:
+        each *= 2  # `sampling.evaluate_unet` takes two
+    return pictures * each + GRID_EVALUATIONS * evaluation
+
+
+def _seconds_each(network: Network) -> tuple[float, float]:
+    """Seconds a picture of an evaluation, and of one with its gradients, on this machine's CPU.
+
+    Those of two networks were measured; a power of the work goes through both, as the larger one keeps the processor
+    better occupied.
+    """
+    precision = os.environ.get("DDPO_PRECISION", "auto")
+    if precision not in MEASURED_SECONDS:
+        precision = "bfloat16" if has_fast_bfloat16() else "float32"
+    small, large = MEASURED_SECONDS[precision]
+    place = math.log(network.work / CHURCH_64.work) / math.log(DDPM_256.work / CHURCH_64.work)
+    share = MEASURED_CORES / min(_cores(), MOST_CORES)
+    evaluation, training_pass = (share * a * (b / a) ** place for a, b in zip(small, large, strict=True))
+    return evaluation, training_pass
+
+
+def _cores() -> int:
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | None:
+    """How many times the estimate the newest run of the model that finished an epoch here has taken."""
     import platform
 
     for run in runs:
@@ -147,7 +188,7 @@ def _measured_by(runs: Iterable[Run], base: str) -> float | None:
             continue
         if epochs := run.epochs():
             last = epochs[-1]
-            return float(last["seconds"]) / (int(last["epoch"]) * _evaluations_per_epoch(run.spec.config))
+            return float(last["seconds"]) / (int(last["epoch"]) * _epoch_seconds(run.spec.config, network))
     return None
 
 

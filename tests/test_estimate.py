@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from pathlib import Path
 
 import pytest
+import torch
 
 from ddpo import estimate as estimates
 from ddpo.config import make_config
 from ddpo.errors import UserError
-from ddpo.estimate import DDPM_256, estimate, hourly_price, read_network
+from ddpo.estimate import CHURCH_64, DDPM_256, estimate, hourly_price, read_network
+from ddpo.precision import choose_compute
 from ddpo.runs import list_runs
 from tests.run_folders import CHURCH, make_run
 
 CONFIG = make_config({}, "quick")
+MEASURED = Path(__file__).parent.parent / "benchmarks" / "results" / "precision.json"
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +32,44 @@ def seconds(**changes: object) -> float:
     return found - estimates.START_SECONDS
 
 
-def test_the_measured_work_is_that_of_the_bundled_network() -> None:
-    assert read_network(str(CHURCH)).work == estimates.MEASURED_WORK
+def test_the_measured_network_is_the_bundled_one() -> None:
+    assert read_network(str(CHURCH)) == CHURCH_64
+
+
+def test_the_figures_are_those_of_the_benchmark() -> None:
+    rows = [row for row in json.loads(MEASURED.read_text())["rows"] if row["channels_last"]]
+    for precision, networks in estimates.MEASURED_SECONDS.items():
+        found = {row["network"]: row for row in rows if row["precision"] == precision}
+        for (evaluation, training_pass), network in zip(networks, ("church-64", "church-256"), strict=True):
+            assert (evaluation, training_pass) == (found[network]["evaluation"], found[network]["training_pass"])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_measured_network_takes_what_was_measured(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    monkeypatch.setenv("DDPO_PRECISION", precision)
+    monkeypatch.setattr(estimates, "_cores", lambda: estimates.MEASURED_CORES)
+    for network, measured in zip((CHURCH_64, DDPM_256), estimates.MEASURED_SECONDS[precision], strict=True):
+        assert estimates._seconds_each(network) == pytest.approx(measured)
+
+
+def test_the_precision_is_the_one_that_the_run_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert estimates.has_fast_bfloat16() == (choose_compute("auto", "cpu").dtype == torch.bfloat16)
+    monkeypatch.delenv("DDPO_PRECISION", raising=False)
+    monkeypatch.setattr(estimates, "has_fast_bfloat16", lambda: True)
+    quick = seconds()
+    monkeypatch.setattr(estimates, "has_fast_bfloat16", lambda: False)
+    assert seconds() > 1.1 * quick
+    monkeypatch.setenv("DDPO_PRECISION", "bfloat16")
+    assert seconds() == pytest.approx(quick)
+
+
+def test_what_is_shared_or_kept_is_counted_once() -> None:
+    assert seconds(group_size=4) < 0.9 * seconds(group_size=1)
+    once, twice = seconds(inner_epochs=1), seconds(inner_epochs=2)
+    assert once < twice < 2 * once
+    assert seconds(gradient_checkpointing=True) > seconds()
+    alone = {"batch_size": 1, "window": "random", "group_size": 1}
+    assert seconds(**alone, accumulation=1) > 0.9 * seconds(**alone | {"batch_size": 2}, accumulation=1)
 
 
 def test_twice_the_epochs_take_twice_the_time() -> None:
