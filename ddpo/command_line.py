@@ -259,7 +259,7 @@ def _push_result(run: Run, options: argparse.Namespace) -> None:
 def _status(options: argparse.Namespace) -> int:
     run = _open(options)
     status, epochs = run.status(), run.epochs()
-    diagnosis = diagnose(epochs)
+    diagnosis = diagnose(epochs, finished=status.state == "finished")
     if options.json:
         print(json.dumps({"id": run.id, **asdict(status), "last_epoch": epochs[-1:], "diagnosis": asdict(diagnosis)}))
         return DONE

@@ -41,24 +41,27 @@ class Diagnosis:
     sentence: str  # what is the matter and what to do
 
 
-def diagnose(epochs: Sequence[dict[str, Any]], base_std: float | None = None) -> Diagnosis:
+def diagnose(epochs: Sequence[dict[str, Any]], base_std: float | None = None, finished: bool = False) -> Diagnosis:
     """Judge a run.
 
     Args:
         epochs: the lines of its finished epochs, in order; null or NaN stand for numbers that are not finite.
         base_std: standard deviation of the base model's rewards; None: that of the first epoch.
+        finished: no epochs are left, so that nothing is said of stopping it or letting it go on.
     """
+    anew = "start a new run" if finished else "stop the run and start a new one"
     if not_finite := _not_finite(epochs[-1:]):
         return Diagnosis(
             "divergence",
             "Diverged",
-            f"The {not_finite} is no longer a finite number, so the model is broken; stop the run and start a new one "
-            "with a lower learning_rate.",
+            f"The {not_finite} is no longer a finite number, so the model is broken; {anew} with a lower "
+            "learning_rate.",
         )
     if len(epochs) < FIRST_LOOK:
-        return _waiting(len(epochs))
+        return _waiting(len(epochs), finished)
     curves = _Curves(epochs, base_std)
-    return _divergence(curves) or _collapse(curves) or _hacking(curves) or _healthy(curves) or _flat(curves)
+    sickness = _divergence(curves, anew) or _collapse(curves, anew) or _hacking(curves, finished)
+    return sickness or _healthy(curves, finished) or _flat(curves, anew, finished)
 
 
 class _Curves:
@@ -108,7 +111,7 @@ class _Curves:
         return max([(0.0, 1), *windows])
 
 
-def _divergence(curves: _Curves) -> Diagnosis | None:
+def _divergence(curves: _Curves, anew: str) -> Diagnosis | None:
     best, epoch = curves.best
     fall = best - curves.rise
     if fall > max(FALL, 3 * curves.noise, 0.4 * best):
@@ -122,8 +125,7 @@ def _divergence(curves: _Curves) -> Diagnosis | None:
     return Diagnosis(
         "divergence",
         "Diverging: the training has become unstable",
-        f"{reason}; stop the run and start a new one with a third of the learning_rate, and a higher kl_weight if that "
-        "does not help.",
+        f"{reason}; {anew} with a third of the learning_rate, and a higher kl_weight if that does not help.",
     )
 
 
@@ -132,7 +134,7 @@ def _gradient_explodes(gradients: list[float]) -> bool:
     return len(earlier) >= RECENT and min(gradients[-RECENT:]) > EXPLODED_GRADIENT * median(earlier)
 
 
-def _collapse(curves: _Curves) -> Diagnosis | None:
+def _collapse(curves: _Curves, anew: str) -> Diagnosis | None:
     one_score = _recent(curves.spreads) < ONE_SCORE and curves.diversity < LESS_VARIED and curves.diversity_falls
     limit = ALIKE if curves.has_risen else ALIKE_FOR_NOTHING
     if curves.diversity >= limit and not one_score:
@@ -140,12 +142,12 @@ def _collapse(curves: _Curves) -> Diagnosis | None:
     return Diagnosis(
         "collapse",
         "Collapsing: all pictures become alike",
-        f"The pictures are only {curves.diversity:.0%} as varied as the base's; stop the run and start a new one with "
-        "a higher kl_weight, a lower learning_rate or fewer epochs.",
+        f"The pictures are only {curves.diversity:.0%} as varied as the base's; {anew} with a higher "
+        "kl_weight, a lower learning_rate or fewer epochs.",
     )
 
 
-def _hacking(curves: _Curves) -> Diagnosis | None:
+def _hacking(curves: _Curves, finished: bool) -> Diagnosis | None:
     less_varied = curves.diversity < LESS_VARIED and (curves.still_rises or curves.diversity_falls)
     far = bool(curves.kls) and _recent(curves.kls) > LARGE_KL
     if not curves.has_risen or not (less_varied or far):
@@ -153,20 +155,24 @@ def _hacking(curves: _Curves) -> Diagnosis | None:
     price = f"the pictures are only {curves.diversity:.0%} as varied as the base's"
     if not less_varied:
         price = f"the model has gone far from the base (KL {_recent(curves.kls):.2g})"
+    look = "look at its pictures" if finished else "stop the run here and look at its pictures"
     return Diagnosis(
         "hacking",
         "Reward hacking: the score is bought with variety" if less_varied else "Reward hacking: far from the base",
         f"The reward has risen by {curves.rise:.1f} standard deviations, but {price}, so it learns to please the "
-        "scorer rather than to draw better; stop the run here and look at its pictures, or start a new one with a "
+        f"scorer rather than to draw better; {look}, or start a new one with a "
         "higher kl_weight or fewer epochs.",
     )
 
 
-def _healthy(curves: _Curves) -> Diagnosis | None:
+def _healthy(curves: _Curves, finished: bool) -> Diagnosis | None:
     if not curves.has_risen:
         return None
     settled = curves.count >= LONG_ENOUGH and not curves.still_rises
-    advice = "it has settled, so you may stop here or let it finish" if settled else "let it go on"
+    if finished:
+        advice = "compare it with its base"
+    else:
+        advice = "it has settled, so you may stop here or let it finish" if settled else "let it go on"
     varied = f"{min(curves.diversity, 1.0):.0%} as varied as the base's"
     return Diagnosis(
         "healthy",
@@ -176,31 +182,33 @@ def _healthy(curves: _Curves) -> Diagnosis | None:
     )
 
 
-def _flat(curves: _Curves) -> Diagnosis:
+def _flat(curves: _Curves, anew: str, finished: bool) -> Diagnosis:
     if not any(curves.spreads) and not any(curves.rewards):
         return Diagnosis(
             "flat",
             "Nothing to learn: all pictures score the same",
-            "The reward gives every picture the same score, so nothing tells good from bad; stop the run and choose "
-            "another reward.",
+            f"The reward gives every picture the same score, so nothing tells good from bad; {anew} with another "
+            "reward.",
         )
     if curves.count < LONG_ENOUGH:
-        return _waiting(curves.count)
+        return _waiting(curves.count, finished)
+    more = "start a new run with more epochs," if finished else "give it more epochs, or start a new run with"
     return Diagnosis(
         "flat",
         "Flat: the reward does not rise",
         f"After {curves.count} epochs the reward has changed by {curves.rise:+.1f} standard deviations, no more than "
-        "chance would; give it more epochs, or start a new run with a higher learning_rate, more samples an epoch "
+        f"chance would; {more} a higher learning_rate, more samples an epoch "
         "(batch_size, batches_per_epoch) or a lower kl_weight.",
     )
 
 
-def _waiting(count: int) -> Diagnosis:
+def _waiting(count: int, finished: bool) -> Diagnosis:
     done = f"{count} epoch{' is' if count == 1 else 's are'} done"
+    advice = "start a new run with as many to see" if finished else "let it go on"
     return Diagnosis(
         "waiting",
         "Too early to tell",
-        f"So far {done}; whether the reward rises shows after about {LONG_ENOUGH}, so let it go on.",
+        f"So far {done}; whether the reward rises shows after about {LONG_ENOUGH}, so {advice}.",
     )
 
 

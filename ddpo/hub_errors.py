@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum, auto
 from pathlib import Path
 
 from ddpo.errors import UserError
@@ -11,47 +12,87 @@ from ddpo.files import is_full, storage_error
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
-def download_error(error: BaseException, id: str, revision: str | None) -> UserError:
-    """What a failed download means for the person who asked for the model."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+class Trouble(Enum):
+    """What may go wrong with a download."""
 
-    name = repr(id)
+    GATED = auto()  # behind conditions that have to be accepted
+    NO_REVISION = auto()
+    NO_REPOSITORY = auto()  # or one that is private
+    NO_FILE = auto()  # in a repository that is there
+    OFFLINE = auto()  # as the Hub's client was told
+    STORAGE = auto()  # the disk is full, or the folder may not be written to
+    REFUSED = auto()  # a status of 400 or above
+    UNREACHABLE = auto()
+    BROKEN_OFF = auto()  # and everything else
+
+
+def find_trouble(error: BaseException) -> tuple[Trouble, BaseException]:
+    """What a failed download failed by, and which of its causes tells it."""
+    from huggingface_hub import errors
+
     for cause in causes(error):
         match cause:
-            case GatedRepoError():
-                return UserError(f"{name} is gated: accept its conditions on its page on the Hub, then {LOG_IN}.")
-            case RevisionNotFoundError():
-                return UserError(
-                    f"{name} has no revision {revision!r}; give a branch, a tag or a commit of it on the Hub."
-                )
-            case RepositoryNotFoundError():
-                return UserError(
-                    f"There is no folder {name}, and no model of that name on the Hub that you may see; check the "
-                    f"spelling, or {LOG_IN} if it is private."
-                )
-            case OfflineModeIsEnabled():
-                return UserError(
-                    f"{name} is not in the cache, or not all of it, and HF_HUB_OFFLINE forbids to download it; "
-                    "unset that, or load the model once where there is a network."
-                )
+            case errors.GatedRepoError():
+                return Trouble.GATED, cause
+            case errors.RevisionNotFoundError():
+                return Trouble.NO_REVISION, cause
+            case errors.RepositoryNotFoundError():
+                return Trouble.NO_REPOSITORY, cause
+            case errors.OfflineModeIsEnabled():
+                return Trouble.OFFLINE, cause
             case OSError() if is_full(cause) or isinstance(cause, PermissionError):
-                return storage_error(cause, Path(constants.HF_HUB_CACHE), f"The model {name}")
+                return Trouble.STORAGE, cause
     status = http_status(error)
+    absent = next((cause for cause in causes(error) if isinstance(cause, errors.EntryNotFoundError)), None)
     if status is not None and status >= 400:
-        return UserError(status_sentence(status, f"{name} is not in the cache"))
-    if any(isinstance(cause, EntryNotFoundError) for cause in causes(error)):
-        return UserError(
-            f"The Hugging Face Hub cannot be reached, and {name} is not in the cache, or not all of it; see to the "
-            "network, or use a model that is here."
-        )
-    return UserError(f"The download of {name} broke off; try again, every file that has arrived whole is kept.")
+        return (Trouble.NO_FILE if absent and status == 404 else Trouble.REFUSED), error
+    if absent is not None:
+        local = isinstance(absent, errors.LocalEntryNotFoundError)
+        return (Trouble.UNREACHABLE if local else Trouble.NO_FILE), absent
+    return Trouble.BROKEN_OFF, error
+
+
+def download_error(error: BaseException, id: str, revision: str | None) -> UserError:
+    """What a failed download means for the person who asked for the model."""
+    name = repr(id)
+    trouble, cause = find_trouble(error)
+    match trouble:
+        case Trouble.GATED:
+            sentence = f"{name} is gated: accept its conditions on its page on the Hub, then {LOG_IN}."
+        case Trouble.NO_REVISION:
+            sentence = f"{name} has no revision {revision!r}; give a branch, a tag or a commit of it on the Hub."
+        case Trouble.NO_REPOSITORY:
+            sentence = (
+                f"There is no folder {name}, and no model of that name on the Hub that you may see; check the "
+                f"spelling, or {LOG_IN} if it is private."
+            )
+        case Trouble.NO_FILE:
+            sentence = f"{name} has lost a file on the Hub while it was downloaded; try again, or use another model."
+        case Trouble.OFFLINE:
+            sentence = (
+                f"{name} is not in the cache, or not all of it, and HF_HUB_OFFLINE forbids to download it; "
+                "unset that, or load the model once where there is a network."
+            )
+        case Trouble.STORAGE:
+            return cache_error(cause, f"The model {name}")
+        case Trouble.REFUSED:
+            sentence = status_sentence(http_status(error) or 0, f"{name} is not in the cache")
+        case Trouble.UNREACHABLE:
+            sentence = (
+                f"The Hugging Face Hub cannot be reached, and {name} is not in the cache, or not all of it; see to the "
+                "network, or use a model that is here."
+            )
+        case Trouble.BROKEN_OFF:
+            sentence = f"The download of {name} broke off; try again, every file that has arrived whole is kept."
+    return UserError(sentence)
+
+
+def cache_error(error: BaseException, what: str) -> UserError:
+    """What it means that something could not be written to the Hub's cache."""
+    from huggingface_hub import constants
+
+    assert isinstance(error, OSError)
+    return storage_error(error, Path(constants.HF_HUB_CACHE), what)
 
 
 def status_sentence(status: int, trouble: str) -> str:

@@ -226,7 +226,7 @@ def _busy(root: Path, holder: dict[str, Any]) -> Busy:
         return Busy("Another run is training; wait until it is done, or stop it.")
     since = f" since {holder['since'][:16].replace('T', ' ')} UTC" if holder.get("since") else ""
     rest = "an unknown time" if left is None else in_words(left)
-    return Busy(f"The run {holder['id']} is training{since}, for {rest} yet; wait until it is done, or stop it.")
+    return Busy(f"The run {holder['id']} has been training{since} and needs {rest} more; wait for it, or stop it.")
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import torch
@@ -22,31 +22,22 @@ from ddpo.config import TrainConfig
 from ddpo.diversity import describe_pictures, spread
 from ddpo.errors import UserError
 from ddpo.events import EpochMetrics, StepDone, UpdateMetrics
-from ddpo.objective import advantages, clipped_surrogate, regression_weights, reward_weight, score_function_loss
+from ddpo.losses import Losses, Part
+from ddpo.objective import advantages, regression_weights, reward_weight
 from ddpo.pictures import from_uint8, to_uint8
 from ddpo.plan import average_decay, learning_rate_factor, mix_seed, plan_epoch
-from ddpo.policy import GaussianStep, NoiseSchedule, denoising_step, diffuse
+from ddpo.policy import NoiseSchedule
 from ddpo.precision import Compute
 from ddpo.processes import Processes, random_state, restore_random_state
 from ddpo.rewards import Reward
-from ddpo.sampling import Trajectory, draw_noise, evaluate_unet, generators, roll_out
-
-
-@dataclass
-class _Part:
-    """Samples of one process that are drawn and trained together."""
-
-    trajectory: Trajectory
-    first_sample: int  # number of the first of them among all samples of the run
-    advantage: Tensor | None = None  # (B,) float32, from the scoring on
-    references: dict[int, GaussianStep] = field(default_factory=dict)  # the base's steps, kept for the next inner epoch
+from ddpo.sampling import Trajectory, generators, roll_out
 
 
 @dataclass
 class _EpochState:
     """What an epoch has so far."""
 
-    parts: list[_Part]
+    parts: list[Part]
     scores: Tensor | None = None  # (N,) of all processes
     diversity: float = 0.0
     updates: int = 0  # optimizer steps made
@@ -95,6 +86,7 @@ class Trainer:
         self.schedule, self.picture_shape = schedule, picture_shape
         self.reward, self.config, self.compute = reward, config, compute
         self.processes = processes or Processes()
+        self.losses = Losses(self.unet, self.base, schedule, config, compute)
         self.optimizer = torch.optim.AdamW(
             self.trainable.values(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -188,7 +180,7 @@ class Trainer:
         names = [entry.name for entry in fields(Trajectory)]
         device = self.compute.device
         parts = [
-            _Part(
+            Part(
                 Trajectory(**{name: part[name].to("cpu" if "timesteps" in name else device) for name in names}),
                 part["first_sample"],
                 None if part["advantage"] is None else part["advantage"].to(device),
@@ -241,7 +233,7 @@ class Trainer:
                 self.unet, self.schedule, rngs, self.picture_shape, config.sampling_steps, self.compute, config.eta,
                 recorded, window, config.group_size, plan.shifts[part],
             )  # fmt: skip
-            self._now.parts.append(_Part(trajectory, first))
+            self._now.parts.append(Part(trajectory, first))
 
     def _score(self) -> None:
         """Score the pictures of all processes together, which is what an advantage is relative to."""
@@ -318,7 +310,7 @@ class Trainer:
         self._sum_up(metrics)
         return metrics
 
-    def _parts_of_update(self) -> list[_Part]:
+    def _parts_of_update(self) -> list[Part]:
         config, now = self.config, self._now
         if config.algorithm == "ddpo-sf":
             return now.parts
@@ -326,65 +318,25 @@ class Trainer:
         batch = plan_epoch(self.epoch, config).orders[inner][index]
         return now.parts[batch * config.accumulation : (batch + 1) * config.accumulation]
 
-    def _backward(self, part: _Part, parts: int, weight: float, totals: Tensor) -> float:
+    def _backward(self, part: Part, parts: int, weight: float, totals: Tensor) -> float:
         """Add a part's gradients and figures; the largest deviation of a ratio from 1."""
         config, deviation = self.config, 0.0
         for index in range(config.trained_steps):
             if config.algorithm == "rwr":
-                loss, kl = self._regression_loss(part, index), None
+                step = self.losses.regression(part, self._now.updates * config.trained_steps + index)
             else:
-                loss, kl, ratio_deviation, clip_fraction = self._policy_loss(part, index)
-                totals[2] += clip_fraction
-                deviation = max(deviation, ratio_deviation)
-            if kl is not None:
-                loss = weight * loss + config.kl_weight * kl
-                totals[1] += float(kl.detach())
+                step = self.losses.policy(part, index)
+            loss = step.reward
+            if step.kl is not None:
+                loss = weight * loss + config.kl_weight * step.kl
+                totals[1] += float(step.kl.detach())
                 totals[3] += 1
             loss = loss / (config.trained_steps * parts)
             loss.backward()
             totals[0] += float(loss.detach())
+            totals[2] += step.clip_fraction
+            deviation = max(deviation, step.ratio_deviation)
         return deviation
-
-    def _policy_loss(self, part: _Part, index: int) -> tuple[Tensor, Tensor | None, float, float]:
-        """Loss and KL (both scalars) of one denoising step, and what to report of the ratios."""
-        config, trajectory = self.config, part.trajectory
-        assert part.advantage is not None
-        policy = self._denoise(self.unet, trajectory, index)
-        log_prob = policy.log_prob(trajectory.actions[index])
-        surrogate = clipped_surrogate(log_prob, trajectory.log_probs[index], part.advantage, config.clip_range)
-        loss = surrogate.loss
-        if config.algorithm == "ddpo-sf":
-            loss = score_function_loss(log_prob, part.advantage)
-        kl = None
-        if config.kl_weight > 0 or index == 0:  # without a penalty it is only shown, and one step a part will do
-            reference = part.references.get(index)
-            if reference is None:
-                with torch.no_grad():
-                    reference = self._denoise(self.base, trajectory, index)
-            if config.inner_epochs > 1:
-                part.references[index] = reference
-            kl = policy.kl_to(reference).mean()
-        return loss, kl, float((surrogate.ratio - 1).abs().max()), float(surrogate.clip_fraction)
-
-    def _denoise(self, unet: nn.Module, trajectory: Trajectory, index: int) -> GaussianStep:
-        x_t = trajectory.states[index]
-        t = trajectory.timesteps[index].expand(len(x_t)).to(x_t.device)
-        t_prev = trajectory.previous_timesteps[index].expand(len(x_t)).to(x_t.device)
-        output = evaluate_unet(unet, x_t, t, self.compute)
-        return denoising_step(output, x_t, t, t_prev, self.schedule, self.config.eta)
-
-    def _regression_loss(self, part: _Part, index: int) -> Tensor:
-        """The weighted denoising loss of reward-weighted regression, at a timestep drawn for every sample."""
-        config, x_0 = self.config, part.trajectory.pictures
-        assert part.advantage is not None
-        turn = (self._now.updates * config.trained_steps + index) * (1 << 32)
-        seeds = [mix_seed(config.seed + 2, turn + part.first_sample + i) for i in range(len(x_0))]
-        rngs = generators(seeds)
-        last = self.schedule.num_timesteps
-        t = torch.stack([torch.randint(last, (), generator=rng) for rng in rngs]).to(x_0.device)
-        x_t, target = diffuse(x_0, draw_noise(rngs, self.picture_shape, x_0.device), t, self.schedule)
-        error = (evaluate_unet(self.unet, x_t, t, self.compute) - target).square().flatten(1).mean(1)
-        return (part.advantage * error).mean()
 
     def _sum_up(self, metrics: UpdateMetrics) -> None:
         now = self._now

@@ -14,7 +14,7 @@ from pathlib import Path
 from ddpo import hub
 from ddpo.errors import UserError
 from ddpo.files import replacing, sha256, storage_error
-from ddpo.hub_errors import http_status, status_sentence
+from ddpo.hub_errors import Trouble, cache_error, find_trouble, http_status, status_sentence
 
 LARGEST_FROM_URL = 16 << 20  # bytes; what comes from a plain address is a few kB, and is held in memory
 
@@ -115,27 +115,28 @@ def _from_hub(file: WeightsFile) -> Path:
     try:
         return Path(hf_hub_download(file.repo, file.filename, revision=file.revision))
     except Exception as error:  # its own errors, the HTTP client's and the disk's
-        raise UserError(_sentence(file, error)) from error
+        raise _download_error(file, error) from error
 
 
-def _sentence(file: WeightsFile, error: Exception) -> str:
-    from huggingface_hub import errors
-
+def _download_error(file: WeightsFile, error: Exception) -> UserError:
     what = f"{file.filename} of {file.repo}"
-    if isinstance(error, errors.GatedRepoError):
-        return f"{what} is behind a form on the Hub; accept it there and give a token in HF_TOKEN."
-    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
-        return f"{what} cannot be had: the Hub shows no such repository or revision; choose another scorer."
-    status = http_status(error)
-    if isinstance(error, errors.LocalEntryNotFoundError) and status is None:
-        return _unreachable(file, "the Hugging Face Hub")
-    if isinstance(error, errors.EntryNotFoundError) and status in (None, 404):
-        return f"{what} cannot be had: the repository holds no such file; choose another scorer."
-    if status is not None and status >= 400:
-        return status_sentence(status, f"{what} is not on this machine")
-    if isinstance(error, OSError) and error.errno is not None:
-        return str(storage_error(error, Path(error.filename or ".").parent, f"The download of {what}"))
-    return f"{what} could not be downloaded ({type(error).__name__}); try again, or choose a scorer without a download."
+    trouble, cause = find_trouble(error)
+    match trouble:
+        case Trouble.GATED:
+            sentence = f"{what} is behind a form on the Hub; accept it there and give a token in HF_TOKEN."
+        case Trouble.NO_REPOSITORY | Trouble.NO_REVISION:
+            sentence = f"{what} cannot be had: the Hub shows no such repository or revision; choose another scorer."
+        case Trouble.NO_FILE:
+            sentence = f"{what} cannot be had: the repository holds no such file; choose another scorer."
+        case Trouble.OFFLINE | Trouble.UNREACHABLE:
+            sentence = _unreachable(file, "the Hugging Face Hub")
+        case Trouble.STORAGE:
+            return cache_error(cause, f"The download of {what}")
+        case Trouble.REFUSED:
+            sentence = status_sentence(http_status(error) or 0, f"{what} is not on this machine")
+        case Trouble.BROKEN_OFF:
+            sentence = f"The download of {what} broke off; try again, or choose a scorer without a download."
+    return UserError(sentence)
 
 
 def _unreachable(file: WeightsFile, where: str) -> str:

@@ -142,3 +142,18 @@ def test_what_to_do_is_said_of_every_sickness() -> None:
     )  # fmt: skip
     for epochs in sick:
         assert "stop the run" in diagnose(epochs).sentence and "kl_weight" in diagnose(epochs).sentence
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        curve(), curve(3), curve(12, reward_mean=lambda share: 5.0), curve(diversity=lambda share: 1 - 0.4 * share),
+        curve(diversity=lambda share: 1 - 0.75 * share), curve(reward_mean=lambda share: 5 - 2 * share),
+        curve(reward_mean=lambda share: 5.0, reward_std=lambda share: 0.0), curve(kl=lambda share: math.nan),
+    ],
+)  # fmt: skip
+def test_a_finished_run_is_not_told_to_stop_or_to_go_on(epochs: list[dict[str, Any]]) -> None:
+    running, finished = diagnose(epochs), diagnose(epochs, finished=True)
+    assert (running.verdict, running.title) == (finished.verdict, finished.title)
+    assert any(words in running.sentence for words in ("stop", "go on", "give it more"))
+    assert not any(words in finished.sentence for words in ("stop", "go on", "give it more"))

@@ -75,7 +75,7 @@ def test_a_slice_for_every_step_ends_with_the_weights_of_a_run_in_one_go(tmp_pat
 def test_a_page_sees_one_run_that_goes_on(tmp_path: Path, tiny_folder: Path) -> None:
     run = new_run(tmp_path, tiny_folder)
     slices.start(run)
-    with pytest.raises(UserError, match=f"The run {run.id} is training"):
+    with pytest.raises(UserError, match=f"The run {run.id} has been training"):
         slices.start(new_run(tmp_path, tiny_folder))
     assert started(run) in (["starting", "running", "finished"], ["starting", "finished"])
 

@@ -94,7 +94,8 @@ def build(tabs: gr.Tabs, tab: gr.Tab, other_tabs: list[gr.Tab], comparison: dict
             login = sign_in.build()
             form = train_form.build()
             notice = gr.HTML(elem_id="train-notice")
-            with gr.Row(elem_id="train-actions"):
+            with gr.Column(elem_id="train-actions"):
+                form.estimate.render()  # type: ignore[no-untyped-call]
                 start = gr.Button("Start", variant="primary", size="lg", elem_id="start-button")
         with gr.Column(scale=3, min_width=320, elem_id="run"):
             live, push_form = _build_live()

@@ -74,7 +74,7 @@ def build() -> Form:
         gr.HTML(f'<p class="hint">Id of an unconditional model on the Hugging Face Hub{folder}.</p>')
     with gr.Accordion("All settings", open=False, elem_id="all-settings"), gr.Group():
         rest = [_control(_BY_NAME[name], getattr(defaults, name)) for name in _ORDER if name not in PLAIN]
-    line = gr.HTML(elem_id="train-estimate")
+    line = gr.HTML(elem_id="train-estimate", render=False)  # `train.build` puts it where Start is
     form = Form(pair, reward, argument, recipe, minutes, base, [*plain, *rest], line)
     _connect(form, about, about_recipe)
     return form

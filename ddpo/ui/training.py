@@ -221,7 +221,8 @@ def look_at(run: Run) -> Snapshot:
     """Read what the run folder says now."""
     status, epochs = run.status(), run.epochs()
     stopping = status.state in ACTIVE and run.stop_requested()
-    return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnose(epochs))
+    diagnosis = diagnose(epochs, finished=status.state == "finished")
+    return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnosis)
 
 
 def facts(run: Run, history: bool = False) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_start_watch_reload_stop_resume_and_compare(
     page.screenshot(path=shots / "train-running-wide.png", full_page=True)
 
     page.click("#start-button")  # a second one has to wait
-    page.wait_for_function("document.querySelector('#train-notice').innerText.includes('is training')")
+    page.wait_for_function("document.querySelector('#train-notice').innerText.includes('has been training')")
 
     page.reload()
     show_tab(page)
