@@ -8,7 +8,7 @@ from pathlib import Path
 from ddpo import hub
 from ddpo.errors import UserError
 from ddpo.estimate import read_network
-from ddpo.runs import Run, list_runs, open_run, runs_root
+from ddpo.runs import Run, list_runs, moment, open_run, runs_root
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -132,7 +132,9 @@ def get_pair(name: str) -> Pair:
         return _run_pair(run)
     name = ALIASES.get(name, name)
     if name not in PAIRS:
-        raise UserError(f"There is no model pair called {name!r}; choose one of: {', '.join((*PAIRS, OWN))}.")
+        raise UserError(
+            f"There is no model pair called {name!r}; choose one of: {', '.join((*PAIRS, OWN))}, or run:<id> of a run."
+        )
     return PAIRS[name]
 
 
@@ -162,7 +164,7 @@ def _run_pair(run: Run) -> Pair:
     base = spec.pair or hub.short_name(spec.base)
     return Pair(
         name=RUN + run.id,
-        title=f"Run of {run.created[5:16].replace('T', ' ')}, {spec.reward}",
+        title=f"Run of {moment(run.created)}, {spec.reward}",
         description=f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it.",
         base=PAIRS[spec.pair].base if spec.pair in PAIRS else spec.base,  # the repository may have moved
         tuned=str(run.result),

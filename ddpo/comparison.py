@@ -159,6 +159,11 @@ class ComparisonResult:
         }
 
 
+def _loading(spec: rewards.RewardSpec) -> str:
+    size = spec.download_megabytes
+    return f"Downloading the scorer, {size:,.0f} MB" if size >= 1 else "Loading the scorer"
+
+
 def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
     """Run a comparison: many `Progress`, one per evaluation of both networks, then the `ComparisonResult`.
 
@@ -173,7 +178,7 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     yield Progress("Loading the models", 0, 0)
     compute = choose_compute(settings.precision)
     base, tuned = yield from _load_pair(settings, compute)
-    yield Progress("Loading the scorer", 0, 0)
+    yield Progress(_loading(rewards.get(settings.scorer)), 0, 0)
     reward = rewards.load(settings.scorer, compute)  # before anything is drawn, as its weights may be out of reach
     started = time.perf_counter()
     next_preview = started

@@ -35,10 +35,10 @@ class Setting:
         """The range in words, as it stands behind "must be"."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        low = ("above " if self.open_low else "at least ") + f"{self.low:g}"
+        low = ("above " if self.open_low else "at least ") + _plain(self.low)
         if self.high == math.inf:
             return low
-        return f"{low} and " + ("below " if self.open_high else "at most ") + f"{self.high:g}"
+        return f"{low} and " + ("below " if self.open_high else "at most ") + _plain(self.high)
 
     def check(self, value: Any) -> Any:
         """The value in the field's own type.
@@ -81,6 +81,10 @@ class Setting:
         return self.check(value)
 
 
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
 def _setting(default: T, text: str, low: float = -math.inf, high: float = math.inf, **more: Any) -> T:
     value: T = field(default=default, metadata={"help": text, "low": low, "high": high, **more})
     return value
@@ -106,8 +110,8 @@ class TrainConfig:
     sampling_steps: int = _setting(20, "denoising steps of a trajectory", 2, 1000)
     shift_timesteps: bool = _setting(
         False,
-        "shift the timesteps at random from batch to batch, so that all are trained on, not only each "
-        "sampling_steps-th; samplers with other timesteps then gain as much",
+        "shift the timesteps at random from batch to batch, so that all are trained on, not only "
+        "sampling_steps of them; samplers with other timesteps then gain as much",
     )
     eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy", 0, 1, open_low=True)
     trained_steps: int = _setting(5, "steps of each trajectory that are trained on, fewer than sampling_steps", 1, 999)

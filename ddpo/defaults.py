@@ -29,7 +29,7 @@ def choose() -> Choice:
     large, small = PAIRS[LARGE_PAIR], PAIRS[DEFAULT_PAIR]
     instead = f"Begins with {small.title}: "
     if not (has_gpu() or on_zero_gpu()):
-        return Choice(small.name, f"{instead}there is no GPU here, and church-256 would take minutes a picture.")
+        return Choice(small.name, f"{instead}there is no GPU here, and church-256 would take about a minute a picture.")
     if not large.missing:
         return Choice(large.name, f"Begins with {large.title}: there is a GPU, and the weights are in the cache.")
     lacking = " and ".join(large.missing)

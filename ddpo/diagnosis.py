@@ -170,14 +170,14 @@ def _healthy(curves: _Curves, finished: bool) -> Diagnosis | None:
         return None
     settled = curves.count >= LONG_ENOUGH and not curves.still_rises
     if finished:
-        advice = "compare it with its base"
+        advice = "compare the result with its base"
     else:
         advice = "it has settled, so you may stop here or let it finish" if settled else "let it go on"
-    varied = f"{min(curves.diversity, 1.0):.0%} as varied as the base's"
+    varied = f"in the last epochs {min(curves.diversity, 1.0):.0%} as varied as the base's"
     return Diagnosis(
         "healthy",
         "Healthy: the reward has risen and settled" if settled else "Healthy: the reward rises",
-        f"The reward has risen by {curves.rise:.1f} standard deviations of the base's and the pictures are {varied}; "
+        f"The reward has risen by {curves.rise:.1f} of the base's standard deviations, and the pictures are {varied}; "
         f"{advice}.",
     )
 

@@ -21,6 +21,12 @@ class PairedStatistics:
     interval_high: float | None
     win_rate: float  # share of the pairs in which the finetuned model scores higher, in [0, 1]; a tie counts half
     gain_in_sd: float | None  # mean difference in standard deviations of the base's scores; None where there is none
+    ties: int = 0  # pairs of the same score
+
+    @property
+    def wins(self) -> int:
+        """Pairs in which the finetuned model scores higher."""
+        return round(self.win_rate * self.n - self.ties / 2)
 
 
 def paired_statistics(base: Sequence[float], tuned: Sequence[float]) -> PairedStatistics:
@@ -41,7 +47,7 @@ def paired_statistics(base: Sequence[float], tuned: Sequence[float]) -> PairedSt
     differences = [after - before for before, after in zip(base, tuned, strict=True)]
     mean = sum(differences) / n
     low, high = _t_interval(differences, mean)
-    wins = sum(1.0 if d > 0 else 0.5 if d == 0 else 0.0 for d in differences)
+    wins, ties = sum(d > 0 for d in differences), sum(d == 0 for d in differences)
     spread = _standard_deviation(base)
     return PairedStatistics(
         n=n,
@@ -50,9 +56,16 @@ def paired_statistics(base: Sequence[float], tuned: Sequence[float]) -> PairedSt
         mean_difference=mean,
         interval_low=low,
         interval_high=high,
-        win_rate=wins / n,
+        win_rate=(wins + ties / 2) / n,
         gain_in_sd=mean / spread if spread else None,
+        ties=ties,
     )
+
+
+def signed(value: float, decimals: int) -> str:
+    """A difference with its sign; what rounds to zero has none."""
+    text = f"{value:+.{decimals}f}"
+    return text if text.strip("+-0.") else text[1:]
 
 
 def describe(statistics: PairedStatistics, scorer: str, unit: str = "", decimals: int = 2) -> str:
@@ -68,16 +81,18 @@ def describe(statistics: PairedStatistics, scorer: str, unit: str = "", decimals
     suffix = f" {unit}" if unit else ""
     amount = f"{abs(mean):.{decimals}f}{suffix}"
     direction = "higher" if mean > 0 else "lower"
-    wins = f"wins {s.win_rate * s.n:g} of {s.n}"
+    wins = f"wins {s.wins} of {s.n}" + (f", with {s.ties} tie{'s' if s.ties > 1 else ''}" if s.ties else "")
+    if s.ties == s.n:
+        return f"On {'this one seed' if s.n == 1 else f'all {s.n} seeds'} both models score the same ({scorer})."
     if s.interval_low is None or s.interval_high is None:
         return (
             f"On this one seed the finetuned model scores {amount} {direction} ({scorer}); "
             "one pair says nothing about the others, so draw more."
         )
-    interval = f"95% interval {s.interval_low:+.{decimals}f} to {s.interval_high:+.{decimals}f}{suffix}"
+    interval = f"95% interval {signed(s.interval_low, decimals)} to {signed(s.interval_high, decimals)}{suffix}"
     if s.interval_low <= 0 <= s.interval_high:
         return (
-            f"Over {s.n} seeds no difference is shown: the finetuned model scores {mean:+.{decimals}f}{suffix} "
+            f"Over {s.n} seeds no difference is shown: the finetuned model scores {signed(mean, decimals)}{suffix} "
             f"on average ({scorer}, {interval}) and {wins}; more seeds narrow the interval."
         )
     return (

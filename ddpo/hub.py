@@ -62,7 +62,7 @@ def need(source: str) -> HubModel:
     model = parse(source)
     if model is None:
         raise UserError(
-            f"There is no folder {source!r}, and it is no id of a model on the Hugging Face Hub either, which reads "
+            f"There is no folder {source!r}, nor is it the id of a model on the Hugging Face Hub, which reads "
             "owner/name or owner/name@revision."
         )
     return model

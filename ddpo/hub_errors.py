@@ -70,7 +70,7 @@ def download_error(error: BaseException, id: str, revision: str | None) -> UserE
             sentence = f"{name} has lost a file on the Hub while it was downloaded; try again, or use another model."
         case Trouble.OFFLINE:
             sentence = (
-                f"{name} is not in the cache, or not all of it, and HF_HUB_OFFLINE forbids to download it; "
+                f"{name} is not in the cache, or not all of it, and HF_HUB_OFFLINE forbids downloading it; "
                 "unset that, or load the model once where there is a network."
             )
         case Trouble.STORAGE:
@@ -79,7 +79,7 @@ def download_error(error: BaseException, id: str, revision: str | None) -> UserE
             sentence = status_sentence(http_status(error) or 0, f"{name} is not in the cache")
         case Trouble.UNREACHABLE:
             sentence = (
-                f"The Hugging Face Hub cannot be reached, and {name} is not in the cache, or not all of it; see to the "
+                f"The Hugging Face Hub cannot be reached, and {name} is not in the cache, or not all of it; check the "
                 "network, or use a model that is here."
             )
         case Trouble.BROKEN_OFF:
@@ -126,7 +126,7 @@ def request_error(error: BaseException, trouble: str) -> UserError:
     status = http_status(error)
     if status is not None and status >= 400:
         return UserError(status_sentence(status, trouble))
-    return UserError(f"The Hugging Face Hub cannot be reached, and {trouble}; see to the network.")
+    return UserError(f"The Hugging Face Hub cannot be reached, and {trouble}; check the network.")
 
 
 def http_status(error: BaseException) -> int | None:

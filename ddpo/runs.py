@@ -219,6 +219,15 @@ def in_words(seconds: float) -> str:
     return " ".join(f"{number} {unit}{'s' if number > 1 else ''}" for number, unit in parts if number)
 
 
+def moment(text: str) -> str:
+    """An ISO date for reading."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{when.day} {when:%b %H:%M} UTC"
+
+
 def _busy(root: Path, holder: dict[str, Any]) -> Busy:
     try:
         left = open_run(root, str(holder.get("id"))).status().seconds_left

@@ -109,12 +109,18 @@ def fetch(file: WeightsFile) -> Path:
 
 
 def _from_hub(file: WeightsFile) -> Path:
-    from huggingface_hub import hf_hub_download
+    from httpx2 import TransportError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     hub.limit_waiting()
     try:
+        if cached(file) is None and not is_offline():  # asked once, as hf_hub_download asks a Hub that is down for 23 s
+            url = hf_hub_url(file.repo, file.filename, revision=file.revision)
+            get_hf_file_metadata(url, timeout=hub.SECONDS_TO_ANSWER)
         return Path(hf_hub_download(file.repo, file.filename, revision=file.revision))
-    except Exception as error:  # its own errors, the HTTP client's and the disk's
+    except TransportError as error:
+        raise UserError(_unreachable(file, "the Hugging Face Hub")) from error
+    except Exception as error:  # its own errors and the disk's
         raise _download_error(file, error) from error
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from ddpo.errors import UserError
-from ddpo.evaluate import describe, paired_statistics
+from ddpo.evaluate import describe, paired_statistics, signed
 
 BASE = [4.0, 5.0, 6.0, 5.5, 4.5]
 TUNED = [5.0, 5.5, 7.5, 5.5, 6.0]
@@ -29,9 +29,25 @@ def test_one_pair_has_no_interval_and_says_so() -> None:
 
 def test_the_sentence_tells_better_worse_and_undecided_apart() -> None:
     better = describe(paired_statistics(BASE, TUNED), "photographic")
-    assert "0.90 higher" in better and "photographic" in better and "wins 4.5 of 5" in better
+    assert "0.90 higher" in better and "photographic" in better and "wins 4 of 5, with 1 tie" in better
     assert "0.90 lower" in describe(paired_statistics(TUNED, BASE), "photographic")
     assert "no difference is shown" in describe(paired_statistics([1.0, 2.0], [2.0, 1.5]), "photographic")
+
+
+def test_the_same_scores_are_called_the_same_and_zero_has_no_sign() -> None:
+    assert describe(paired_statistics([1.0, 2.0], [1.0, 2.0]), "photographic") == (
+        "On all 2 seeds both models score the same (photographic)."
+    )
+    assert "this one seed both models score the same" in describe(paired_statistics([1.0], [1.0]), "photographic")
+    close = describe(paired_statistics([1.0, 2.0], [1.001, 1.999]), "photographic")
+    assert "scores 0.00 on average" in close and "+0.0" not in close.replace("to +0.01", "")
+    assert [signed(value, 2) for value in (-0.001, 0.0, 0.004, 0.25, -1.5)] == [
+        "0.00",
+        "0.00",
+        "0.00",
+        "+0.25",
+        "-1.50",
+    ]
 
 
 @pytest.mark.parametrize(("base", "tuned"), [([], []), ([1.0], [1.0, 2.0]), ([float("nan")], [1.0])])

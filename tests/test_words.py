@@ -24,8 +24,6 @@ from tests.clips import TINY_FILE, TINY_SPEC, put, save_clip, tiny_clip
         ("a sunny day", None, "prompt:a sunny day"),
         ("a sunny day", "a grey day", "prompt:a sunny day|a grey day"),
         ("a sunny day|a grey day", "", "prompt:a sunny day|a grey day"),
-        ("", "a grey day", "prompt:|a grey day"),
-        ("", "", "prompt:"),
     ],
 )
 def test_the_sentences_stand_behind_the_name(like: str, unlike: str | None, name: str) -> None:

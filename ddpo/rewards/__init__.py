@@ -283,5 +283,5 @@ def load(name: str, compute: Compute, own_functions: bool = False) -> Reward:
     spec = get(name, own_functions)
     obstacle = spec.obstacle()
     if obstacle is not None:
-        raise UserError(f"{obstacle.removesuffix('.')}; choose another scorer or mend that.")
+        raise UserError(f"{obstacle.removesuffix('.')}; see to that, or choose another scorer.")
     return spec.load(compute)

@@ -62,7 +62,7 @@ def build() -> None:
             int,
             DEFAULT_SAMPLES,
             "Samples",
-            f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ...",
+            f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ... (0 follows on the largest)",
         ),
         parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
         parameter(str, "photographic", "Scorer", SCORER),

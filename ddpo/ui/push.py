@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ddpo.errors import UserError
-from ddpo.hub_errors import http_status
+from ddpo.hub_errors import LOG_IN, http_status
 from ddpo.runs import Run
 from ddpo.ui import sign_in, training
 from ddpo.ui.running import PRIVATE, QUICK, on_space, sentences
@@ -68,7 +68,16 @@ def _on_plan(repository: str, shown: Any) -> tuple[str, Any]:
             plan = plan_push(training.need(shown.run_id), repository.strip())
     except gr.Error as error:
         return message(TROUBLE, unescape(error.message)), gr.update(visible=False)
-    return f'<pre class="plan">{escape(str(plan))}</pre>', gr.update(visible=True)
+    return f'<pre class="plan">{escape(str(plan))}</pre>{_lacking()}', gr.update(visible=True)
+
+
+def _lacking() -> str:
+    """What has to be seen to before the push, where the page can tell."""
+    from huggingface_hub import get_token
+
+    if on_space() or get_token():
+        return ""
+    return f'<p class="hint">There is no token of yours on this machine: {LOG_IN} before you push.</p>'
 
 
 def _on_push(oauth: gr.OAuthToken | None, label: Any, repository: str, shown: Any) -> tuple[str, Any]:

@@ -30,6 +30,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own eve
 QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
 PIXELS_SCORED = 1e6  # a second, measures of whole pictures on one core included
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
+SECONDS_SHOWN = 6  # of an error's message, which mostly stands on the page too
 UNEXPECTED = "Something went wrong on this side; the details are in the app's log. Please try again."
 
 
@@ -147,7 +148,7 @@ def sentences(title: str, for_page: bool = True) -> Iterator[None]:
         yield
     except UserError as error:
         sentence = escape(str(error), quote=False) if for_page else str(error)
-        raise gr.Error(sentence, title=title, print_exception=False) from error
+        raise gr.Error(sentence, SECONDS_SHOWN, title=title, print_exception=False) from error
     except gr.Error:
         raise
     except Exception as error:

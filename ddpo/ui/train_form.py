@@ -15,7 +15,7 @@ from ddpo.config import RECIPES, Setting, settings
 from ddpo.errors import UserError
 from ddpo.estimate import estimate, hourly_price, read_network
 from ddpo.runs import RunSpec, list_runs, runs_root
-from ddpo.ui import train_views, training
+from ddpo.ui import train_views, training, words
 from ddpo.ui.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.running import QUICK, on_space
 
@@ -38,7 +38,8 @@ class Form:
 
     pair: OpenDropdown
     reward: OpenDropdown
-    argument: gr.Textbox  # what the reward takes besides its name
+    like: gr.Textbox  # the sentences of a reward that takes some
+    unlike: gr.Textbox
     recipe: OpenDropdown
     minutes: OpenNumber
     base: gr.Textbox
@@ -48,7 +49,9 @@ class Form:
     @property
     def values(self) -> list[Any]:
         """All controls."""
-        return [self.pair, self.reward, self.argument, self.recipe, self.minutes, self.base, *self.settings]
+        return [
+            self.pair, self.reward, self.like, self.unlike, self.recipe, self.minutes, self.base, *self.settings
+        ]  # fmt: skip
 
 
 def build() -> Form:
@@ -60,13 +63,13 @@ def build() -> Form:
             rewards.choices(with_words=True), value="photographic", label="Reward", elem_id="train-reward"
         )
         about = gr.HTML(_about_reward("photographic"), elem_classes="about")
-        argument = gr.Textbox(label="Sentence", visible=False, elem_id="train-argument")
+        like, unlike = words.fields(reward, "train")
         recipes = [(recipe.title, recipe.name) for recipe in RECIPES.values()]
         recipe = OpenDropdown(recipes, value=DEFAULT_RECIPE, label="Recipe", elem_id="train-recipe")
         about_recipe = gr.HTML(_about_recipe(DEFAULT_RECIPE), elem_classes="about")
         plain = [_control(_BY_NAME[name], getattr(defaults, name), label) for name, label in PLAIN.items()]
         minutes = OpenNumber(
-            _longest() or 0, label="Time budget, minutes; 0: none", elem_id="train-minutes", min_width=80
+            _longest() or 0, label="Time budget in minutes (0: no limit)", elem_id="train-minutes", min_width=80
         )
     with gr.Accordion("A model of your own", open=False):
         base = gr.Textbox(label="Model", placeholder="owner/name", elem_id="train-base")
@@ -75,7 +78,7 @@ def build() -> Form:
     with gr.Accordion("All settings", open=False, elem_id="all-settings"), gr.Group():
         rest = [_control(_BY_NAME[name], getattr(defaults, name)) for name in _ORDER if name not in PLAIN]
     line = gr.HTML(elem_id="train-estimate", render=False)  # `train.build` puts it where Start is
-    form = Form(pair, reward, argument, recipe, minutes, base, [*plain, *rest], line)
+    form = Form(pair, reward, like, unlike, recipe, minutes, base, [*plain, *rest], line)
     _connect(form, about, about_recipe)
     return form
 
@@ -94,12 +97,10 @@ def _control(setting: Setting, value: Any, label: str | None = None) -> Any:
 
 
 def _connect(form: Form, about_reward: gr.HTML, about_recipe: gr.HTML) -> None:
-    form.reward.input(_on_reward, form.reward, [about_reward, form.argument], **QUICK)
-    filled = form.recipe.input(_on_recipe, form.recipe, [about_recipe, *form.settings], **QUICK)
-    filled.then(estimate_html, form.values, form.estimate, **QUICK)
-    others = [control for control in form.values if control is not form.recipe]
-    gr.on(
-        [control.input for control in others], estimate_html, form.values, form.estimate,
+    form.reward.input(_about_reward, form.reward, about_reward, **QUICK)
+    form.recipe.input(_on_recipe, form.recipe, [about_recipe, *form.settings], **QUICK)
+    gr.on(  # however a value came there: typed, pasted, put right by the control, or filled in by a recipe
+        [control.change for control in form.values], estimate_html, form.values, form.estimate,
         trigger_mode="always_last", **QUICK,
     )  # fmt: skip
 
@@ -110,10 +111,12 @@ def read(values: Sequence[Any]) -> tuple[RunSpec, Any]:
     Raises:
         UserError: a value is not acceptable.
     """
-    pair, reward, argument, recipe, minutes, base, *rest = values
-    if isinstance(reward, str) and reward in rewards.REWARDS and rewards.REWARDS[reward].argument:
-        reward = f"{reward}:{argument}"
-    return training.make_spec(pair, base, reward, recipe, dict(zip(_ORDER, rest, strict=True))), minutes or None
+    pair, reward, like, unlike, recipe, minutes, base, *rest = values
+    given = dict(zip(_ORDER, rest, strict=True))
+    for name, value in given.items():
+        if value is None:
+            raise UserError(f"{PLAIN.get(name, name).partition(':')[0]} is empty; give a number.")
+    return training.make_spec(pair, base, words.full_name(reward, like, unlike), recipe, given), minutes or None
 
 
 def estimate_html(*values: Any) -> str:
@@ -140,11 +143,6 @@ def _on_recipe(name: Any) -> list[Any]:
     if recipe is None:
         return [gr.skip()] * (1 + len(_ORDER))
     return [_about_recipe(name), *(getattr(recipe.config, setting) for setting in _ORDER)]
-
-
-def _on_reward(name: Any) -> tuple[str, Any]:
-    argument = rewards.REWARDS[name].argument if name in rewards.REWARDS else ""
-    return _about_reward(name), gr.update(visible=bool(argument), placeholder=argument)
 
 
 def _about_reward(name: Any) -> str:

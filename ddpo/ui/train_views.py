@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from ddpo import rewards
 from ddpo.config import RECIPES, TrainConfig
 from ddpo.estimate import Estimate
-from ddpo.runs import Run, RunStatus
+from ddpo.runs import Run, RunStatus, moment
 from ddpo.ui import motion
 from ddpo.ui.plots import Curve, chart
 from ddpo.ui.training import ACTIVE, Snapshot, base_title, reward_title
@@ -85,15 +84,6 @@ def _badge(state: str) -> str:
     return f'<span class="state {state}">{_STATES[state][0]}</span>'
 
 
-def moment(text: str) -> str:
-    """An ISO date for reading."""
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return f"{when.day} {when:%b %H:%M} UTC"
-
-
 def diagnosis_card(seen: Snapshot) -> str:
     """Whether the run is healthy, in words."""
     found = seen.diagnosis
@@ -118,7 +108,7 @@ def charts(seen: Snapshot) -> str:
 def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
     spec = rewards.find(run.spec.reward)
     decimals, unit = (spec.decimals, spec.unit) if spec else (2, "")
-    about = " · 80% of the pictures in the shade"
+    about = " · shaded: the middle 80% of the pictures"
 
     def curve(title: str, name: str, show: Callable[[float], str], **more: Any) -> Curve:
         seen = [line for line in lines if _is_number(line.get(name))]  # one that was not finite is stored as null
@@ -236,7 +226,7 @@ def _row(run: Run, chosen: bool) -> str:
 
 def estimate_line(found: Estimate, config: TrainConfig, budget: float | None, price: float | None) -> str:
     """How long it will take and what that costs, before it starts."""
-    work = f"{found.pictures:,} pictures in {config.epochs} epochs"
+    work = f"{found.pictures:,} pictures in {config.epochs} epoch{'' if config.epochs == 1 else 's'}"
     if found.seconds is None:
         return f'<p class="hint estimate">{work}. How long that takes on this GPU shows after the first epoch.</p>'
     source = "an earlier run here" if found.from_run else "figures measured on two CPU cores"

@@ -12,6 +12,7 @@ from ddpo import defaults, hub, rewards, schedulers
 from ddpo.catalog import Pair, get_pair
 from ddpo.comparison import ComparisonResult, Progress
 from ddpo.errors import UserError
+from ddpo.evaluate import signed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +59,7 @@ def _costs(pair: Pair) -> str:
     reward = rewards.find(pair.reward)
     download = f"{cost.download_megabytes} MB to download, " if cost.download_megabytes else ""
     return (
-        f"Its reward was {reward.title if reward else pair.reward}. It takes {download}"
+        f"It was finetuned on {reward.title if reward else pair.reward}. The pair takes {download}"
         f"{cost.memory_megabytes / 1000:.1f} GB of memory and {duration(cost.seconds_per_image)} an image with DDIM 50 "
         f"on a CPU: {cost.source}."
     )
@@ -114,12 +115,13 @@ def summary_card(result: ComparisonResult) -> str:
     s, spec = result.statistics, rewards.get(result.settings.scorer)
     interval = "one pair has no interval"
     if s.interval_low is not None and s.interval_high is not None:
-        interval = f"95% {s.interval_low:+.{spec.decimals}f} to {s.interval_high:+.{spec.decimals}f}"
+        interval = f"95% {signed(s.interval_low, spec.decimals)} to {signed(s.interval_high, spec.decimals)}"
+    ties = f", {s.ties} tied" if s.ties else ""
     figures = (
         ("Base, mean", amount(s.mean_base, spec), spec.name),
         ("Finetuned, mean", amount(s.mean_tuned, spec), spec.name),
         ("Paired difference", difference(s.mean_difference, spec), interval),
-        ("Win rate", f"{s.win_rate:.0%}", f"{s.win_rate * s.n:g} of {s.n}, {spec.name}"),
+        ("Win rate", f"{s.win_rate:.0%}", f"{s.wins} of {s.n}{ties}, {spec.name}"),
         ("Time per image", f"{result.seconds_per_image:.2f} s", result.compute),
     )
     tiles = "".join(
@@ -146,7 +148,8 @@ def _how(result: ComparisonResult) -> str:
     spec = schedulers.get_scheduler(s.scheduler)
     eta = f", eta {s.eta:g}" if spec.takes_eta else ""
     scorer = rewards.get(s.scorer)
-    return f"{s.models} · {spec.title}, {s.steps} steps{eta} · scored by {scorer.title} ({scorer.name})"
+    steps = f"{s.steps} step{'' if s.steps == 1 else 's'}"
+    return f"{s.models} · {spec.title}, {steps}{eta} · scored by {scorer.title} ({scorer.name})"
 
 
 def amount(score: float, spec: RewardSpec) -> str:
@@ -156,7 +159,7 @@ def amount(score: float, spec: RewardSpec) -> str:
 
 def difference(value: float, spec: RewardSpec) -> str:
     """A difference of scores, with its sign."""
-    return f"{value:+.{spec.decimals}f}" + (f" {spec.unit}" if spec.unit else "")
+    return signed(value, spec.decimals) + (f" {spec.unit}" if spec.unit else "")
 
 
 def preview_panels(previews: tuple[list[Image], list[Image]], seeds: Sequence[int]) -> str:
@@ -197,8 +200,9 @@ def _figure(title: str, image: Image, index: int, seed: int, score: str, badge: 
 
 
 def _badge(value: float, spec: RewardSpec) -> str:
-    kind = "up" if value > 0 else "down" if value < 0 else "same"
-    return f' <em class="{kind}">{escape(difference(value, spec))}</em>'
+    text = difference(value, spec)
+    kind = {"+": "up", "-": "down"}.get(text[0], "same")
+    return f' <em class="{kind}">{escape(text)}</em>'
 
 
 def _panel(title: str, note: str, figures: Sequence[str]) -> str:
@@ -208,7 +212,7 @@ def _panel(title: str, note: str, figures: Sequence[str]) -> str:
 
 
 def _both(panels: Sequence[str], count: int, state: str) -> str:
-    columns = 1 if count == 1 else 2 if count <= 4 else 3 if count <= 9 else 4
+    columns = 1 if count == 1 else 2 if count <= 4 else 3 if count in (5, 6, 9) else 4
     many = " many" if columns > 2 else ""  # captions may take two lines then, in both panels alike
     style = f"--columns:{columns};--narrow:{min(columns, 2)}"
     return f'<div class="panels {state}{many}" style="{style}">{"".join(panels)}</div>'
@@ -218,7 +222,7 @@ def chosen_line(result: ComparisonResult, index: int) -> str:
     """Which seed the slider shows, and its two scores."""
     spec = rewards.get(result.settings.scorer)
     before, after = result.base_scores[index], result.tuned_scores[index]
-    most = len(result.seeds) > 1 and index == best_index(result)
+    most = len(result.seeds) > 1 and index == best_index(result) and after > before
     return (
         f'<div class="chosen-line"><h3>Seed {result.seeds[index]}, before and after</h3>'
         f"{'<p><small>The seed that gained most.</small></p>' if most else ''}"

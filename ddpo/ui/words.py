@@ -8,8 +8,11 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
+from ddpo.errors import UserError
 from ddpo.ui.inputs import OpenDropdown
 from ddpo.ui.running import QUICK
+
+LIKE = "A sentence"  # label of the first field
 
 
 def build(elem_id: str) -> tuple[OpenDropdown, gr.Textbox, gr.Textbox]:
@@ -20,22 +23,32 @@ def build(elem_id: str) -> tuple[OpenDropdown, gr.Textbox, gr.Textbox]:
     missing = not_offered()
     if missing:
         gr.HTML(missing, elem_id=f"{elem_id}-missing")
-    like = gr.Textbox(label="A sentence", placeholder="a sunny day", visible=False, elem_id=f"{elem_id}-like")
+    return scorer, *fields(scorer, elem_id)
+
+
+def fields(scorer: OpenDropdown, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]:
+    """The two sentences of a list of scorers."""
+    like = gr.Textbox(label=LIKE, placeholder="a sunny day", visible=False, elem_id=f"{elem_id}-like")
     unlike = gr.Textbox(
         label="Rather than (may be empty)", placeholder="a grey day", visible=False, elem_id=f"{elem_id}-unlike"
     )
     scorer.change(_on_scorer, scorer, [like, unlike], **QUICK)
-    return scorer, like, unlike
+    return like, unlike
 
 
 def full_name(scorer: Any, like: Any, unlike: Any) -> Any:
     """The scorer's name with the sentences behind it, where it takes some; anything else as it came.
 
     A bar separates two sentences, so one within a sentence ends it.
+
+    Raises:
+        UserError: it takes some, and there is none.
     """
     if not _takes_words(scorer):
         return scorer
-    return f"{scorer}:{like or ''}" + (f"|{unlike}" if unlike else "")
+    if not isinstance(like, str) or not like.strip():
+        raise UserError(f"{rewards.REWARDS[scorer].title} needs a sentence; write one into the field “{LIKE}”.")
+    return f"{scorer}:{like}" + (f"|{unlike}" if unlike else "")
 
 
 def not_offered() -> str:
