@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ddpo import defaults, hub, rewards, schedulers
+from ddpo import defaults, hub, rewards, schedulers, weights
 from ddpo.catalog import OWN, get_pair
 from ddpo.errors import UserError
 from ddpo.evaluate import PairedStatistics, describe, paired_statistics
@@ -31,6 +32,7 @@ DEFAULT_SAMPLES = 8  # of church-64; with four, the interval of a gain of 1.3 st
 MAX_SEED = 2**32 - 1
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
 LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class ComparisonSettings:
     eta: float = 0.0  # DDIM's share of noise, in [0, 1]
     samples: int = DEFAULT_SAMPLES  # pictures of each model, 1 .. MAX_SAMPLES, from seeds seed, seed + 1, ...
     seed: int = 0  # first seed, 0 .. MAX_SEED
-    scorer: str = "photographic"
+    scorer: str = ""  # its name; "": `defaults.scorer` of the pair
     base: str | None = None  # folder or Hub id of a model that replaces the pair's base
     tuned: str | None = None  # folder or Hub id of a model that replaces the pair's finetuned one
     precision: PrecisionName | None = None  # None: DDPO_PRECISION, else what the hardware is quick at
@@ -61,7 +63,8 @@ class ComparisonSettings:
         get_pair(self.pair)
         if self.pair == OWN and not (self.base and self.tuned):
             raise UserError("Give both models, the base and the finetuned one, each as a folder or an id on the Hub.")
-        rewards.get(self.scorer)
+        if self.scorer:
+            rewards.get(self.scorer)
         spec = schedulers.get_scheduler(self.scheduler)
         if self.steps is not None:
             _check_number("The number of steps", self.steps)
@@ -82,6 +85,7 @@ class ComparisonSettings:
             pair=pair.name,
             steps=spec.default_steps if self.steps is None else self.steps,
             eta=self.eta if spec.takes_eta else 0.0,
+            scorer=self.scorer or defaults.scorer(pair.name),
             base=self.base or pair.base,
             tuned=self.tuned or pair.tuned,
         )
@@ -159,11 +163,6 @@ class ComparisonResult:
         }
 
 
-def _loading(spec: rewards.RewardSpec) -> str:
-    size = spec.download_megabytes
-    return f"Downloading the scorer, {size:,.0f} MB" if size >= 1 else "Loading the scorer"
-
-
 def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
     """Run a comparison: many `Progress`, one per evaluation of both networks, then the `ComparisonResult`.
 
@@ -178,7 +177,9 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     yield Progress("Loading the models", 0, 0)
     compute = choose_compute(settings.precision)
     base, tuned = yield from _load_pair(settings, compute)
-    yield Progress(_loading(rewards.get(settings.scorer)), 0, 0)
+    yield Progress("Loading the scorer", 0, 0)
+    if rewards.get(settings.scorer).obstacle() is None:
+        yield from _download_scorer(settings.scorer)
     reward = rewards.load(settings.scorer, compute)  # before anything is drawn, as its weights may be out of reach
     started = time.perf_counter()
     next_preview = started
@@ -237,29 +238,59 @@ def _load_pair(
 
 
 def _load(source: str, compute: Compute) -> Generator[Progress, None, DiffusionModel]:
-    """A model, and while its files arrive how many are there. Closing the iterator leaves the download to its end."""
+    """A model, and while its files arrive how many are there."""
     from ddpo.pipelines import cache
 
+    return (yield from _watched(hub.short_name(source), lambda tell: cache.get(source, compute, tell)))
+
+
+def download(settings: ComparisonSettings) -> Iterator[Progress]:
+    """Have all files of a comparison on this machine, as `compare` does by itself, without loading any.
+
+    Raises:
+        UserError: a model or the scorer's weights cannot be had.
+    """
+    from ddpo.pipelines import fetch
+
+    settings = settings.resolved()
+    for source in (settings.base, settings.tuned):
+        assert source is not None
+        yield from _watched(hub.short_name(source), partial(fetch, source))
+    yield from _download_scorer(settings.scorer)
+
+
+def _download_scorer(name: str) -> Iterator[Progress]:
+    for file in rewards.get(name).files:
+        if weights.cached(file) is None:
+            yield from _watched(file.filename, partial(weights.fetch, file))
+
+
+def _watched(what: str, work: Callable[[hub.Progress], T]) -> Generator[Progress, None, T]:
+    """The outcome of a download, and while bytes arrive how many. Closing the iterator leaves it to its end.
+
+    Args:
+        what: is downloaded.
+        work: downloads, and tells what it is given of bytes there and bytes in all.
+    """
     arrived = (0, 0)
-    model: Future[DiffusionModel] = Future()
+    outcome: Future[T] = Future()
 
     def tell(done: int, total: int) -> None:
         nonlocal arrived
         arrived = done, total
 
-    def load() -> None:
+    def run() -> None:
         try:
-            model.set_result(cache.get(source, compute, tell))
+            outcome.set_result(work(tell))
         except BaseException as error:
-            model.set_exception(error)
+            outcome.set_exception(error)
 
-    threading.Thread(target=load, daemon=True).start()
-    while wait([model], LOADING_INTERVAL).not_done:
+    threading.Thread(target=run, daemon=True).start()
+    while wait([outcome], LOADING_INTERVAL).not_done:
         done, total = arrived
         if total:
-            size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
-            yield Progress(f"Downloading {hub.short_name(source)}: {size}", 0, 0)
-    return model.result()
+            yield Progress(f"Downloading {what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", 0, 0)
+    return outcome.result()
 
 
 def _denoise_both(

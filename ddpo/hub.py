@@ -153,11 +153,14 @@ def download(model: HubModel, check: Callable[[Path], None], progress: Progress 
     limit_waiting()
     try:
         folder = _configurations(model)
-        check(folder)
+    except Exception as error:  # whatever the network, the Hub or the disk comes up with
+        raise download_error(error, model.id, model.revision) from error
+    check(folder)
+    try:
         _fetch_weights(model, folder, progress or (lambda done, total: None))
     except UserError:
         raise
-    except Exception as error:  # whatever the network, the Hub or the disk comes up with
+    except Exception as error:
         raise download_error(error, model.id, model.revision) from error
     return folder
 
@@ -192,7 +195,7 @@ def _configurations(model: HubModel) -> Path:
         return Path(
             snapshot_download(
                 model.id, revision=model.revision, allow_patterns=patterns, local_files_only=refusal is not None,
-                tqdm_class=_bar(lambda done, total: None),
+                tqdm_class=bar(lambda done, total: None),
             )
         )  # fmt: skip
     except LocalEntryNotFoundError as error:
@@ -214,10 +217,10 @@ def _fetch_weights(model: HubModel, folder: Path, progress: Progress) -> None:
     name = next((name for name in names if name in on_hub), None)
     if name is None:
         raise UserError(f"{model.id!r} holds no weights that can be loaded: {' or '.join(names)} is missing.")
-    hf_hub_download(model.id, name, revision=folder.name, tqdm_class=_bar(progress))
+    hf_hub_download(model.id, name, revision=folder.name, tqdm_class=bar(progress))
 
 
-def _bar(progress: Progress) -> Any:
+def bar(progress: Progress) -> Any:
     """A class of progress bars for huggingface_hub that draw nothing and tell `progress`."""
     from tqdm import tqdm
 

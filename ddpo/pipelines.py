@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
 from collections import OrderedDict
@@ -9,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from ddpo import hub
+from ddpo import hub, schedulers
 from ddpo.errors import UserError
 from ddpo.hub import Progress
 from ddpo.policy import NoiseSchedule
 from ddpo.precision import Compute
+
+LARGEST_SIDE = 1024  # pixels
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,7 @@ class DiffusionModel:
     @property
     def noise_schedule(self) -> NoiseSchedule:
         """The forward process and the prediction type, read from the scheduler config."""
-        scheduler = DDPMScheduler.from_config(self.scheduler_config)
-        clip = scheduler.config.clip_sample_range if scheduler.config.clip_sample else None
-        return NoiseSchedule(scheduler.alphas_cumprod, scheduler.config.prediction_type, clip)
+        return _noise_schedule(self.scheduler_config)
 
 
 def load_model(source: str, compute: Compute, progress: Progress | None = None) -> DiffusionModel:
@@ -141,19 +143,69 @@ def _check_model(folder: Path, source: str) -> None:
     if any(part in ("vae", "vqvae", "movq") for part in parts):
         raise UserError(f"{source!r} works in a latent space; only models of RGB pictures can be compared.")
     _check_architecture(_read_json(_part(folder, "unet", "config.json", source), source), source)
-    _part(folder, "scheduler", "scheduler_config.json", source)
+    _check_schedule(_read_json(_part(folder, "scheduler", "scheduler_config.json", source), source), source)
 
 
 def _check_architecture(config: dict[str, Any], source: str) -> None:
-    name = config.get("_class_name") or next(iter(config.get("architectures") or ()), "UNet2DModel")
+    others = config.get("architectures")
+    name = config.get("_class_name") or (others[0] if isinstance(others, list) and others else "UNet2DModel")
     if name != "UNet2DModel":
         raise UserError(f"{source!r} holds a {name}; only unconditional UNet2DModel models can be compared.")
     if config.get("num_class_embeds") or config.get("class_embed_type"):
         raise UserError(f"{source!r} is conditioned on classes; only unconditional models can be compared.")
     if (config.get("in_channels", 3), config.get("out_channels", 3)) != (3, 3):
         raise UserError(f"{source!r} works in a latent space or in grey; only models of RGB pictures can be compared.")
-    if not config.get("sample_size"):
+    _check_size(config, source)
+
+
+def _check_size(config: dict[str, Any], source: str) -> None:
+    size, channels = config.get("sample_size"), config.get("block_out_channels")
+    if not size:
         raise UserError(f"{source!r} does not say how large its pictures are; sample_size is missing in config.json.")
+    sides = size if isinstance(size, list) and len(size) == 2 else [size]
+    halvings = len(channels) - 1 if isinstance(channels, list) else 0
+    if not all(type(side) is int and 0 < side <= LARGEST_SIDE and side % (1 << halvings) == 0 for side in sides):
+        raise UserError(
+            f"{source!r} gives {size!r} as the sample_size of its pictures, which must be one or two multiples of "
+            f"{1 << halvings} up to {LARGEST_SIDE} pixels; its config.json is damaged."
+        )
+
+
+def _check_schedule(config: dict[str, Any], source: str) -> None:
+    """Refuse what is no noise schedule of betas, or one that some scheduler would fail on."""
+    name = config.get("_class_name", "DDPMScheduler")
+    kind = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if not isinstance(kind, type) or "beta_start" not in inspect.signature(kind).parameters:
+        raise UserError(
+            f"{source!r} was trained with the noise of a {name}; only models with a noise schedule of betas, as DDPM's "
+            "is, can be compared."
+        )
+    try:
+        schedule, own = _noise_schedule(config), DDPMScheduler.from_config(config).config
+        for scheduler in schedulers.SCHEDULERS.values():
+            schedulers.create_scheduler(scheduler.name, config, scheduler.min_steps)
+        sound = bool(((schedule.alphas_cumprod >= 0) & (schedule.alphas_cumprod <= 1)).all())
+        sound &= len(schedule.alphas_cumprod) == own.num_train_timesteps
+        sound &= schedule.prediction_type in ("epsilon", "sample", "v_prediction")
+        sound &= not own.clip_sample or own.clip_sample_range > 0
+        sound &= not own.variance_type.startswith("learned")
+    except Exception as error:  # whatever diffusers meets in a config
+        raise UserError(_unsound(source)) from error
+    if not sound:
+        raise UserError(_unsound(source))
+
+
+def _unsound(source: str) -> str:
+    return (
+        f"scheduler_config.json in {source!r} does not describe a noise schedule that can be sampled with; the model "
+        "is damaged, or of another kind."
+    )
+
+
+def _noise_schedule(config: dict[str, Any]) -> NoiseSchedule:
+    scheduler = DDPMScheduler.from_config(config)
+    clip = scheduler.config.clip_sample_range if scheduler.config.clip_sample else None
+    return NoiseSchedule(scheduler.alphas_cumprod, scheduler.config.prediction_type, clip)
 
 
 class ModelCache:

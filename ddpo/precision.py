@@ -9,6 +9,8 @@ from typing import Literal
 
 import torch
 
+from ddpo.errors import UserError
+
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 
 
@@ -47,7 +49,7 @@ def choose_compute(precision: PrecisionName | None = None, device: str | None = 
         device: a torch device string; None takes CUDA where there is one, else the CPU.
 
     Raises:
-        ValueError: the precision is none of "auto", "float32", "bfloat16".
+        UserError: the precision is none of "auto", "float32", "bfloat16".
     """
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     name = precision or os.environ.get("DDPO_PRECISION", "auto")
@@ -57,4 +59,4 @@ def choose_compute(precision: PrecisionName | None = None, device: str | None = 
         return Compute(chosen, torch.bfloat16)
     if name == "auto":
         return Compute(chosen, torch.float32)
-    raise ValueError(f"Precision {name!r} is not known; choose auto, float32 or bfloat16.")
+    raise UserError(f"The precision (DDPO_PRECISION) must be auto, float32 or bfloat16, and {name!r} is not.")

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def create_run(root: Path, spec: RunSpec) -> Run:
     Raises:
         UserError: the disk is full or refuses.
     """
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     slug = re.sub(r"[^a-z0-9]+", "-", spec.reward.lower()).strip("-")[:40] or "reward"
     run_id = f"{now:%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}"
     run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"))
@@ -179,7 +179,7 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
     """
     check_idle(run.root)
     run.clear_stop()
-    started = datetime.now(timezone.utc).isoformat()  # also tells this start from any other
+    started = datetime.now(UTC).isoformat()  # also tells this start from any other
     run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)
     command = [sys.executable, str(TRAIN_SPACE), "resume", run.id, "--root", str(run.root.resolve())]
     if time_budget is not None:

@@ -55,6 +55,8 @@ SCHEDULERS: dict[str, SchedulerSpec] = {
     )
 }  # fmt: skip
 MAX_STEPS = 1000
+# What makes a model's noise schedule; schedulers that lack one of these in a config would take another default each.
+NOISE_SCHEDULE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
 
 
 def get_scheduler(name: str) -> SchedulerSpec:
@@ -97,8 +99,9 @@ def create_scheduler(name: str, model_config: Mapping[str, Any], steps: int) -> 
 
     Args:
         name: a key of SCHEDULERS.
-        model_config: the scheduler config that came with the model. Betas, prediction type, variance type and
-            clip_sample are taken from it, whichever scheduler is picked.
+        model_config: the scheduler config that came with the model. Betas, timesteps and prediction type are taken from
+            it whichever scheduler is picked, variance type and clip_sample by those that have them (DDPM; clip_sample
+            also DDIM and Heun). Betas that it does not name are DDPM's.
         steps: denoising steps.
 
     Raises:
@@ -107,7 +110,9 @@ def create_scheduler(name: str, model_config: Mapping[str, Any], steps: int) -> 
     import diffusers
 
     spec = get_scheduler(name)
-    scheduler = getattr(diffusers, spec.class_name).from_config(dict(model_config), **spec.options)
+    schedule = diffusers.DDPMScheduler.from_config(dict(model_config)).config
+    config = {**{key: schedule[key] for key in NOISE_SCHEDULE}, **model_config}
+    scheduler = getattr(diffusers, spec.class_name).from_config(config, **spec.options)
     steps = check_steps(spec, steps)
     if steps > scheduler.config.num_train_timesteps:
         raise UserError(

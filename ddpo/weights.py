@@ -6,9 +6,11 @@ Nothing is imported here that is slow, so that the page can ask before anything 
 
 from __future__ import annotations
 
+import hashlib
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from ddpo import hub
@@ -93,13 +95,17 @@ def is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
-def fetch(file: WeightsFile) -> Path:
+def fetch(file: WeightsFile, progress: hub.Progress | None = None) -> Path:
     """The path of a file, downloaded where it is not in the cache.
+
+    Args:
+        file: which.
+        progress: told of bytes there and bytes in all, while a file comes from the Hub.
 
     Raises:
         UserError: it cannot be had, or it is not the file that was expected.
     """
-    path = _from_hub(file) if file.url is None else _from_url(file, file.url)
+    path = _from_hub(file, progress or (lambda done, total: None)) if file.url is None else _from_url(file, file.url)
     if file.sha256 is not None and sha256(path) != file.sha256:
         raise UserError(
             f"The file {file.filename} of {file.repo} is damaged or was changed: its SHA-256 checksum is not the "
@@ -108,7 +114,7 @@ def fetch(file: WeightsFile) -> Path:
     return path
 
 
-def _from_hub(file: WeightsFile) -> Path:
+def _from_hub(file: WeightsFile, progress: hub.Progress) -> Path:
     from httpx2 import TransportError
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
@@ -117,7 +123,7 @@ def _from_hub(file: WeightsFile) -> Path:
         if cached(file) is None and not is_offline():  # asked once, as hf_hub_download asks a Hub that is down for 23 s
             url = hf_hub_url(file.repo, file.filename, revision=file.revision)
             get_hf_file_metadata(url, timeout=hub.SECONDS_TO_ANSWER)
-        return Path(hf_hub_download(file.repo, file.filename, revision=file.revision))
+        return Path(hf_hub_download(file.repo, file.filename, revision=file.revision, tqdm_class=hub.bar(progress)))
     except TransportError as error:
         raise UserError(_unreachable(file, "the Hugging Face Hub")) from error
     except Exception as error:  # its own errors and the disk's
@@ -178,8 +184,13 @@ def _from_url(file: WeightsFile, url: str) -> Path:
             f"{file.filename} of {file.repo} could not be downloaded: {url.split('/')[2]} answers with "
             f"HTTP {error.code}; try again later, or choose a scorer without a download."
         ) from error
-    except OSError as error:  # urllib's other errors are OSErrors too
+    except (OSError, HTTPException) as error:  # urllib's other errors, and those of a transfer that breaks
         raise UserError(_unreachable(file, url.split("/")[2])) from error
+    if file.sha256 is not None and hashlib.sha256(content).hexdigest() != file.sha256:
+        raise UserError(
+            f"{file.filename} of {file.repo} did not arrive whole from {url.split('/')[2]}, or was changed there: its "
+            "SHA-256 checksum is not the expected one; try again later, or choose another scorer."
+        )
     try:
         with replacing(path) as target:
             target.write(content)

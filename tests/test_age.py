@@ -82,5 +82,5 @@ def test_a_damaged_or_missing_classifier_is_said_in_a_sentence(cache: Path, tmp_
     put_classifier(cache, tmp_path / "saved")
     model = place(weights.AGE_MODEL, cache)
     model.write_bytes(model.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"cannot be read; delete that folder and try again\.$"):
+    with pytest.raises(UserError, match="cannot be read; `hf cache rm model/nateraw/vit-age-classifier`"):
         rewards.load("over50", compute)

@@ -64,13 +64,13 @@ def test_what_is_not_on_this_machine_is_known_without_asking(tmp_path: Path, mon
     assert pair.missing == []
 
 
-def put_in_cache(cache: Path, source: str, file: str) -> None:
-    """An empty file where huggingface_hub keeps that of a model's main branch."""
+def put_in_cache(cache: Path, source: str, file: str, commit: str = "1" * 40) -> None:
+    """An empty file where huggingface_hub keeps that of a model's commit, which is that of its main branch."""
     folder = cache / ("models--" + source.replace("/", "--"))
-    path = folder / "snapshots" / ("1" * 40) / file
+    path = folder / "snapshots" / commit / file
     for parent in (path.parent, folder / "refs"):
         parent.mkdir(parents=True, exist_ok=True)
-    (folder / "refs" / "main").write_text("1" * 40)
+    (folder / "refs" / "main").write_text(commit)
     path.touch()
 
 

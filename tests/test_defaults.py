@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ddpo import defaults, hub
-from ddpo.catalog import PAIRS
+from ddpo import defaults, hub, weights
+from ddpo.catalog import OWN, PAIRS
 from ddpo.comparison import ComparisonSettings
 from tests.hub_server import HubServer, serving, use
 from tests.test_catalog import put_in_cache
@@ -67,7 +67,7 @@ def test_a_hub_that_is_down_silent_or_without_the_model_leaves_the_bundled_pair(
     assert choose()[0] == SMALL.name
     server.status, server.silent = None, True
     pair, reason = choose()
-    assert pair == SMALL.name and f"{LARGE.base} and {LARGE.tuned} for church-256 is not in the cache" in reason
+    assert pair == SMALL.name and f"{LARGE.base} and {LARGE.tuned} for church-256 are not in the cache" in reason
     use("http://127.0.0.1:9", tmp_path, monkeypatch)
     assert choose()[0] == SMALL.name
 
@@ -96,3 +96,26 @@ def test_it_is_what_a_comparison_takes_without_a_pair(monkeypatch: pytest.Monkey
 
 def test_the_hub_is_asked_for_a_moment_only() -> None:
     assert hub.SECONDS_TO_PROBE <= 1
+
+
+def test_a_pair_is_scored_by_what_it_was_finetuned_on_where_that_is_at_hand(
+    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+) -> None:
+    def scorer(pair: str) -> str:
+        defaults._answers.cache_clear()
+        return defaults.scorer(pair)
+
+    assert scorer(SMALL.name) == "photographic"
+    assert scorer("church-256-compressibility") == "jpeg-compressibility"
+    assert scorer(LARGE.name) == scorer(OWN) == "photographic"  # the Hub does not have its weights
+    assert scorer("run:gone") == "photographic"
+    for file in weights.CLIP_L_14, weights.LAION_V2:
+        server.add(file.repo, tiny_folder)
+    assert scorer(LARGE.name) == scorer(OWN) == "laion-v2"
+    assert ComparisonSettings(pair=LARGE.name).resolved().scorer == "laion-v2"
+    assert ComparisonSettings(pair=LARGE.name, scorer="colourfulness").resolved().scorer == "colourfulness"
+    monkeypatch.setattr(defaults, "has_gpu", lambda: False)
+    assert scorer(LARGE.name) == "photographic"
+    for file in weights.CLIP_L_14, weights.LAION_V2:
+        put_in_cache(tmp_path, file.repo, file.filename, str(file.revision))
+    assert scorer(LARGE.name) == "laion-v2"

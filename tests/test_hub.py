@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from ddpo.pipelines import ModelCache, load_model, save_model
 from ddpo.precision import Compute
 from tests.conftest import make_unet
 from tests.hub_server import HubServer, serving, use
-from tests.test_pipelines import edit_config, same_weights
+from tests.test_pipelines import edit_config, edit_scheduler, same_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 SAFETENSORS, BIN = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
@@ -314,6 +315,11 @@ def with_autoencoder(folder: Path) -> None:
     (folder / "model_index.json").write_text(json.dumps({**index, "vqvae": ["diffusers", "VQModel"]}))
 
 
+UNSOUND: list[dict[str, Any]] = [  # configurations of a scheduler
+    {"beta_schedule": "foo"}, {"prediction_type": "flow_prediction"}, {"num_train_timesteps": "many"},
+    {"trained_betas": [0.1, 0.2]}, {"variance_type": "learned_range"}, {"timestep_spacing": "foo"},
+    {"clip_sample_range": None, "clip_sample": True},
+]  # fmt: skip
 UNSUITED: dict[str, tuple[Callable[[Path], object], str]] = {
     "conditional": (lambda f: edit_config(f, _class_name="UNet2DConditionModel"), "holds a UNet2DConditionModel"),
     "transformer": (lambda f: edit_config(f, _class_name="DiTTransformer2DModel"), "holds a DiTTransformer2DModel"),
@@ -324,6 +330,18 @@ UNSUITED: dict[str, tuple[Callable[[Path], object], str]] = {
     "language model": (no_unet, "holds a GPT2LMHeadModel"),
     "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json is missing"),
     "no configuration": (lambda f: (f / "unet" / "config.json").unlink(), "unet/config.json is missing"),
+    "no scheduler of betas": (lambda f: edit_scheduler(f, _class_name="ScoreSdeVeScheduler"), "noise of a ScoreSde"),
+    "flow matching": (lambda f: edit_scheduler(f, _class_name="FlowMatchEulerDiscreteScheduler"), "noise of a Flow"),
+    "unknown scheduler": (lambda f: edit_scheduler(f, _class_name=5), "noise of a 5"),
+    **{
+        f"noise schedule {number}": (partial(edit_scheduler, **changes), "does not describe a noise schedule")
+        for number, changes in enumerate(UNSOUND)
+    },
+    **{
+        f"size {number}": (partial(edit_config, sample_size=size), "as the sample_size of its pictures")
+        for number, size in enumerate(([16, 16, 16], 16.0, 17, -16, "16", 100_000))
+    },
+    "odd classes": (lambda f: edit_config(f, _class_name=None, architectures=5, sample_size="x"), "sample_size of its"),
     "not JSON": (lambda f: (f / "unet" / "config.json").write_text("<html>"), "not valid JSON"),
 }
 

@@ -152,10 +152,10 @@ def test_with_the_hub_down_the_bundled_pair_works_and_the_page_says_what_is_miss
         about = choose_pair(place, "church-256-aesthetic")
         for name in ("google/ddpm-church-256", "alkzar90/ddpo-aesthetic-church-256"):
             assert name in about
-        assert "not on this machine, and the Hugging Face Hub cannot be reached now" in about
+        assert "not on this machine, and not to be had from the Hugging Face Hub now" in about
         assert place.client.predict(steps=1, samples=1, api_name="/compare")[2]["settings"]["pair"] == "church-64"
         assert press_compare(place, pair="church-64")[1] is None
-        assert "cannot be reached" not in choose_pair(place, "church-64")
+        assert "not to be had" not in choose_pair(place, "church-64")
     finally:
         place.hub.status = None
 

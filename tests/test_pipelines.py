@@ -61,6 +61,12 @@ def edit_config(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def edit_scheduler(folder: Path, **changes: object) -> None:
+    """Change the scheduler's configuration of a saved model."""
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
 BREAKAGES = {
     "no such folder": (lambda f: shutil.rmtree(f), "no folder"),
     "empty folder": (lambda f: _remove_parts(f), "no diffusion model"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler
@@ -49,11 +52,31 @@ def test_bad_numbers_of_steps_are_refused_in_a_sentence(tiny_model: DiffusionMod
 
 
 def test_the_models_own_noise_schedule_is_honoured_whichever_scheduler_is_picked(tiny_model: DiffusionModel) -> None:
-    config = {**tiny_model.scheduler_config, "beta_end": 0.015, "clip_sample": False}
+    own = {"beta_end": 0.015, "num_train_timesteps": 500, "prediction_type": "v_prediction"}
+    where_known = {"clip_sample": False, "variance_type": "fixed_large"}
+    for name in SCHEDULERS:
+        scheduler = create_scheduler(name, {**tiny_model.scheduler_config, **own, **where_known}, 10)
+        assert {key: scheduler.config[key] for key in own} == own
+        known = {key for key in where_known if key in inspect.signature(type(scheduler)).parameters}
+        assert {key: scheduler.config[key] for key in known} == {key: where_known[key] for key in known}
+        assert "clip_sample" in known or name not in ("ddpm", "ddim", "heun")
+        assert "variance_type" in known or name != "ddpm"
+
+
+def test_variance_type_and_clipping_change_what_ddpm_draws(tiny_model: DiffusionModel, compute: Compute) -> None:
+    drawn = []
+    for changes in ({}, {"variance_type": "fixed_large"}, {"clip_sample": False}):
+        model = replace(tiny_model, scheduler_config={**tiny_model.scheduler_config, **changes})
+        *_, last = sample(model, [0], "ddpm", 10, compute)
+        drawn.append(last.x_t)
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+def test_betas_that_a_config_does_not_name_are_ddpms(tiny_model: DiffusionModel) -> None:
+    config = {key: value for key, value in tiny_model.scheduler_config.items() if "beta" not in key}
     for name in SCHEDULERS:
         scheduler = create_scheduler(name, config, 10)
-        assert scheduler.config.beta_end == 0.015
-        assert scheduler.config.prediction_type == "v_prediction"
+        assert (scheduler.config.beta_start, scheduler.config.beta_end) == (1e-4, 0.02)
 
 
 def test_sampling_reports_every_step_and_can_be_stopped_between_two(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -26,10 +27,13 @@ ROOT = Path(__file__).parents[1]
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves CONTENT as head.pth, and for other paths the Hub's errors: /<repository>/<status>-<code>/..."""
+    """Serves CONTENT as head.pth, whole or not, and for other paths the Hub's errors: /<owner>/<status>-<code>/..."""
 
     def do_GET(self) -> None:
-        found = self.path == "/head.pth"
+        found = self.path == "/head.pth" or self.path.startswith(("/cut/", "/changed/"))
+        if self.path.startswith("/garbage/"):
+            self.wfile.write(b"no answer of HTTP")
+            return
         status, _, code = ("200", "", "") if found else self.path.split("/")[2].partition("-")
         self.send_response(int(status))
         if code:
@@ -37,7 +41,9 @@ class Server(BaseHTTPRequestHandler):
         content = CONTENT if found else b""
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.path.startswith("/changed/"):
+            content = content[::-1]
+        self.wfile.write(content[:-1] if self.path.startswith("/cut/") else content)
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -90,15 +96,29 @@ def test_an_address_that_cannot_be_reached_or_refuses_is_named(
     assert cached(file) is None
 
 
-def test_a_file_of_another_checksum_is_refused_with_its_place(
+@pytest.mark.parametrize("path", ["cut/head.pth", "garbage/head.pth", "changed/head.pth"])
+def test_what_does_not_arrive_as_it_should_is_not_kept(
+    server: HTTPServer, cache: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    file = at(server)
+    with pytest.raises(UserError, match=r"did not arrive whole|cannot be reached"):
+        fetch(replace(file, url=str(file.url).replace("head.pth", path)))
+    assert cached(file) is None and fetch(file).read_bytes() == CONTENT
+
+
+def test_a_file_that_was_damaged_since_is_refused_with_its_place(
     server: HTTPServer, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    file = at(server, "0" * 64)
+    file = at(server)
+    path = fetch(file)
+    path.write_bytes(CONTENT[:-1])
     with pytest.raises(UserError, match="damaged or was changed") as caught:
         fetch(file)
-    path = cached(file)
-    assert path is not None and str(path.resolve()) in str(caught.value)
+    assert str(path.resolve()) in str(caught.value)
+    path.unlink()
+    assert fetch(file) == path
 
 
 def test_a_file_in_the_hubs_cache_is_used_and_checked(cache: Path) -> None:

@@ -53,6 +53,8 @@ def test_the_time_asked_for_grows_with_steps_pictures_and_their_size() -> None:
     assert many <= one < sixteen < 60
     heun = comparison_seconds(ComparisonSettings(scheduler="heun", steps=100, samples=1))
     assert heun == pytest.approx(2 * many)
+    scored = comparison_seconds(ComparisonSettings(steps=10, samples=1, scorer="laion-v2"))
+    assert scored > few + 10  # CLIP's 1.7 GB are read where the GPU is
 
 
 def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:

@@ -80,7 +80,7 @@ def _read_classifier(device: torch.device) -> AgeClassifier:
         )
     except Exception as error:  # whatever transformers meets in damaged files
         raise UserError(
-            f"The age classifier in {paths[2].parent} cannot be read; delete that folder and try again."
+            "The age classifier cannot be read; `hf cache rm model/nateraw/vit-age-classifier` has it downloaded anew."
         ) from error
     if labels != CLASSES:
         raise UserError(f"The age classifier knows the classes {', '.join(labels)}, not the ones expected.")

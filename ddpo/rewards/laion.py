@@ -100,6 +100,7 @@ def read_head(path: Path, head: Head) -> nn.Module:
     Raises:
         UserError: the file is damaged, or holds something else.
     """
+    path = path.resolve()  # in the Hub's cache it is a link, and what it leads to has to go
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:

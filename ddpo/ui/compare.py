@@ -91,7 +91,7 @@ def _build_controls() -> list[gr.Component]:
         pair = OpenDropdown(_pairs(), value=first.pair, label="Model pair", elem_id="pair")
         about_pair = gr.HTML(views.about_pair(first.pair), elem_id="about-pair")
         base, tuned = _build_own_models()
-        scorer = words.build("compare")
+        scorer = words.build("compare", defaults.scorer(first.pair))
         choices = [(s.title, s.name) for s in schedulers.SCHEDULERS.values()]
         scheduler = gr.Dropdown(choices, value=default.name, label="Noise scheduler", elem_id="scheduler")
         about = gr.HTML(_about_scheduler(default.name), elem_id="about-scheduler")
@@ -104,6 +104,7 @@ def _build_controls() -> list[gr.Component]:
     dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", **PRIVATE)
     scheduler.change(_on_scheduler, scheduler, [about, steps, eta], **QUICK)
     pair.change(_on_pair, pair, [about_pair, base, tuned], **QUICK)
+    pair.input(lambda name: defaults.scorer(str(name)), pair, scorer[0], **QUICK)  # by a visitor's hand only
     return [pair, scheduler, steps, eta, samples, seed, *scorer, base, tuned]
 
 

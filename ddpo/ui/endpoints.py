@@ -65,7 +65,7 @@ def build() -> None:
             f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ... (0 follows on the largest)",
         ),
         parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
-        parameter(str, "photographic", "Scorer", SCORER),
+        parameter(str | None, None, "Scorer", f"{SCORER} None: what the pair was finetuned on, where it is at hand."),
         parameter(str | None, None, "Base", f"{OWN_MODEL} the pair's base."),
         parameter(str | None, None, "Tuned", f"{OWN_MODEL} the pair's finetuned one."),
     ]
@@ -108,7 +108,7 @@ def compare(
     eta: float = 0.0,
     samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
-    scorer: str = "photographic",
+    scorer: str | None = None,
     base: str | None = None,
     tuned: str | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio recognises it by this default)
@@ -177,7 +177,7 @@ def models() -> dict[str, Any]:
             "why": defaults.choose().reason,
             "scheduler": "ddim",
             "samples": DEFAULT_SAMPLES,
-            "scorer": "photographic",
+            "scorer": defaults.scorer(defaults.choose().pair),
         },
         "local_folders": not on_space(),
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ddpo import hub, rewards, schedulers, weights
-from ddpo.comparison import ComparisonResult, ComparisonSettings, Progress, compare, score_picture
+from ddpo.comparison import ComparisonResult, ComparisonSettings, Progress, compare, download, score_picture
 from ddpo.errors import UserError
 from ddpo.estimate import gpu_seconds, on_zero_gpu, read_network
 from ddpo.ui import zero_gpu
@@ -29,6 +29,7 @@ ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "comp
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
 QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
 PIXELS_SCORED = 1e6  # a second, measures of whole pictures on one core included
+MEGABYTES_READ = 150.0  # a second, of weights that are hashed, read and moved to the GPU; on the safe side
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 SECONDS_SHOWN = 6  # of an error's message, which mostly stands on the page too
 UNEXPECTED = "Something went wrong on this side; the details are in the app's log. Please try again."
@@ -71,7 +72,7 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
     logger.info("Comparison started: %s, %s, %d samples", settings.pair, settings.scheduler, settings.samples)
     if on_zero_gpu():
         yield progress
-        _download(settings)
+        yield from download(settings)  # before a GPU is borrowed, which is for computing
     with closing(_beats(settings)) as events:  # type: ignore[type-var]
         try:
             for event in events:
@@ -91,7 +92,8 @@ def comparison_seconds(settings: ComparisonSettings) -> float:
     assert settings.steps is not None and settings.base is not None and settings.tuned is not None
     evaluations = settings.steps * schedulers.get_scheduler(settings.scheduler).evaluations
     networks = [read_network(source) for source in (settings.base, settings.tuned)]
-    return sum(gpu_seconds(network, evaluations, settings.samples) for network in networks)
+    drawing = sum(gpu_seconds(network, evaluations, settings.samples) for network in networks)
+    return drawing + _loading_seconds(settings.scorer)
 
 
 @zero_gpu.lent(comparison_seconds)
@@ -115,20 +117,14 @@ def score(picture: Image, scorer: str) -> float:
     return _score(picture, scorer)
 
 
-@zero_gpu.lent(lambda picture, scorer: picture.width * picture.height / PIXELS_SCORED)
+def _loading_seconds(scorer: str) -> float:
+    """How long a scorer's weights take to be read and checked, which happens where the GPU is."""
+    return sum(file.megabytes for file in rewards.get(scorer).files) / MEGABYTES_READ
+
+
+@zero_gpu.lent(lambda picture, scorer: picture.width * picture.height / PIXELS_SCORED + _loading_seconds(scorer))
 def _score(picture: Image, scorer: str) -> float:
     return score_picture(picture, scorer)
-
-
-def _download(settings: ComparisonSettings) -> None:
-    """Have everything on the disk before a GPU is borrowed, which is for computing."""
-    from ddpo.pipelines import fetch
-
-    settings = settings.resolved()
-    for source in (settings.base, settings.tuned):
-        assert source is not None
-        fetch(source)
-    _download_scorer(settings.scorer)
 
 
 def _download_scorer(name: str) -> None:

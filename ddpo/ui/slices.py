@@ -11,7 +11,7 @@ import math
 import os
 import time
 from contextvars import copy_context
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
@@ -60,7 +60,7 @@ def start(run: Run, time_budget: float | None = None) -> None:
     budget = slice_seconds() - zero_gpu.SECONDS_TO_BEGIN - KEPT_BACK
     check_idle(run.root)
     run.clear_stop()
-    started = datetime.now(timezone.utc).isoformat()
+    started = datetime.now(UTC).isoformat()
     run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)
     # The context holds the visitor's request, by which ZeroGPU knows whose quota it is.
     Thread(target=copy_context().run, args=(carry_on, run, time_budget, budget), daemon=True).start()

@@ -72,7 +72,7 @@ def _to_download(pair: Pair) -> str:
     names = " and ".join(missing)
     if all(hub.answers(hub.need(source)) for source in missing):
         return f"{names} will be downloaded first."
-    return f"{names}: not on this machine, and the Hugging Face Hub cannot be reached now."
+    return f"{names}: not on this machine, and not to be had from the Hugging Face Hub now."
 
 
 def message(heading: str, text: str) -> str:

@@ -15,11 +15,9 @@ from ddpo.ui.running import QUICK
 LIKE = "A sentence"  # label of the first field
 
 
-def build(elem_id: str) -> tuple[OpenDropdown, gr.Textbox, gr.Textbox]:
+def build(elem_id: str, chosen: str = "photographic") -> tuple[OpenDropdown, gr.Textbox, gr.Textbox]:
     """A list of scorers, the sentence to be like, and the one to be unlike; the latter two hidden until needed."""
-    scorer = OpenDropdown(
-        rewards.choices(with_words=True), value="photographic", label="Scorer", elem_id=f"{elem_id}-scorer"
-    )
+    scorer = OpenDropdown(rewards.choices(with_words=True), value=chosen, label="Scorer", elem_id=f"{elem_id}-scorer")
     missing = not_offered()
     if missing:
         gr.HTML(missing, elem_id=f"{elem_id}-missing")
