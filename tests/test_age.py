@@ -1,4 +1,4 @@
-"""The age scorers: a classifier's logits of the classes over 50 or under 30, and classifiers that are not the one."""
+"""The age scorers: a classifier's probability of an age over 50 or under 30, and classifiers that are not the one."""
 
 from __future__ import annotations
 
@@ -50,16 +50,17 @@ def put_classifier(cache: Path, folder: Path, classes: tuple[str, ...] = age.CLA
     return model
 
 
-def test_scores_are_the_sums_of_the_logits_of_an_age(cache: Path, tmp_path: Path, compute: Compute) -> None:
+def test_scores_are_the_probabilities_of_an_age(cache: Path, tmp_path: Path, compute: Compute) -> None:
     model = put_classifier(cache, tmp_path / "saved")
     pixels, x = pictures(80, 100)
     processor = transformers.ViTImageProcessor(size={"height": 224, "width": 224})
     with torch.no_grad():
         logits = model(**processor([Image.fromarray(p) for p in pixels], return_tensors="pt")).logits
+    probabilities = logits.softmax(1)
     old, young = rewards.load("over50", compute), rewards.load("under30", compute)
-    torch.testing.assert_close(old(x), logits[:, 6:].sum(1), rtol=0, atol=1e-4)
-    torch.testing.assert_close(young(x), logits[:, :4].sum(1), rtol=0, atol=1e-4)
-    assert logits[:, 6:].sum(1).std() > 0.01  # the comparison would see a difference
+    torch.testing.assert_close(old(x), probabilities[:, 6:].sum(1), rtol=0, atol=1e-5)
+    torch.testing.assert_close(young(x), probabilities[:, :4].sum(1), rtol=0, atol=1e-5)
+    assert probabilities[:, 6:].sum(1).std() > 0.001  # the comparison would see a difference
 
 
 def test_a_batch_scores_as_its_members(cache: Path, tmp_path: Path, compute: Compute) -> None:

@@ -1,8 +1,10 @@
 """How old or young a face looks, as in the models alkzar90/ddpo-over50-celebahq-256 and its like.
 
-The classifier is nateraw/vit-age-classifier (a ViT trained on FairFace, Karkkainen and Joo 2021). As in alcazar90's
-ddpo-celebahq, the score is the sum of the logits of the classes of that age, not a probability. The classifier is the
-one file that is not pinned to a commit, see `ddpo.weights`, so its scores change if its repository does.
+The classifier is nateraw/vit-age-classifier (a ViT trained on FairFace, Karkkainen and Joo 2021). The score is the
+probability that it gives to the classes of that age. alcazar90's ddpo-celebahq (ddpo/rewards.py) trains on the same, but
+puts -1 in the place of whatever is not above 0.6; that is left out here, as it hides what a picture lacks. The
+classifier is the one file that is not pinned to a commit, see `ddpo.weights`, so its scores change if its repository
+does.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ class AgeClassifier:
         self._model = model.eval().requires_grad_(False).to(device)
         self._processor, self._device = processor, device
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits of the classes: (B, 3, H, W) float32 in [-1, 1] -> (B, 9) float32, on the device of the pictures.
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Of the classes: (B, 3, H, W) float32 in [-1, 1] -> (B, 9) float32, on the device of the pictures.
 
         Raises:
             UserError: not a batch of RGB pictures, or one picture alone does not fit the device's memory.
@@ -47,7 +49,7 @@ class AgeClassifier:
         pixels = self._processor(list(to_uint8(images)), return_tensors="pt").pixel_values
         with torch.no_grad(), torch.autocast(self._device.type, enabled=False):
             logits: Tensor = self._model(pixels.to(self._device)).logits
-        return logits.float()
+        return logits.float().softmax(1)
 
 
 _loaded: dict[str, AgeClassifier] = {}
@@ -90,10 +92,10 @@ def _read_classifier(device: torch.device) -> AgeClassifier:
 def load_over_50(compute: Compute) -> Reward:
     """The scorer of faces over 50. Raises UserError where the classifier cannot be had."""
     classifier = load_classifier(compute)
-    return lambda images: classifier.logits(images)[:, OVER_50].sum(1)
+    return lambda images: classifier.probabilities(images)[:, OVER_50].sum(1)
 
 
 def load_under_30(compute: Compute) -> Reward:
     """The scorer of faces under 30. Raises UserError where the classifier cannot be had."""
     classifier = load_classifier(compute)
-    return lambda images: classifier.logits(images)[:, UNDER_30].sum(1)
+    return lambda images: classifier.probabilities(images)[:, UNDER_30].sum(1)
