@@ -1,7 +1,7 @@
 """How old or young a face looks, as in the models alkzar90/ddpo-over50-celebahq-256 and its like.
 
 The classifier is nateraw/vit-age-classifier (a ViT trained on FairFace, Karkkainen and Joo 2021). The score is the
-probability that it gives to the classes of that age. alcazar90's ddpo-celebahq (ddpo/rewards.py) trains on the same, but
+probability that it gives to the classes of that age. alcazar90's ddpo-celebahq trains on the same, but
 puts -1 in the place of whatever is not above 0.6; that is left out here, as it hides what a picture lacks. The
 classifier is the one file that is not pinned to a commit, see `ddpo.weights`, so its scores change if its repository
 does.
