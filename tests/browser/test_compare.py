@@ -143,6 +143,16 @@ def test_the_dice_throws_another_seed(open_page: Open) -> None:
     page.wait_for_function("Number(document.querySelector('#seed input').value) > 0")
 
 
+def test_a_list_closes_when_the_keyboard_moves_on(open_page: Open) -> None:
+    page = open_page()
+    page.focus("#pair input")
+    page.wait_for_selector("#pair [role=listbox]")
+    page.keyboard.press("Tab")
+    page.wait_for_function("!document.querySelector('#pair [role=listbox]')?.offsetHeight")
+    choose_scheduler(page, "PNDM")  # the mouse still reaches what it is on
+    page.wait_for_function("document.querySelector('#scheduler input').value === 'PNDM'")
+
+
 def test_cancel_stops_the_computation(open_page: Open, app: RunningApp) -> None:
     page = open_page()
     mark = len(app.log)

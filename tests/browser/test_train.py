@@ -103,6 +103,29 @@ def test_a_recipe_fills_every_setting_and_the_estimate_follows(training_app: Run
     assert "trained_steps (60)" in page.inner_text("#train-notice") and "Press Start" in page.inner_text("#run-status")
 
 
+def test_the_estimate_follows_what_is_pasted_emptied_or_missing(training_app: RunningApp, open_tab: Open) -> None:
+    page = open_tab(training_app)
+
+    def estimate_says(words: str) -> None:
+        page.wait_for_function(f"document.querySelector('.estimate').innerText.includes({words!r})")
+
+    page.fill("#setting-epochs input[type=number]", "")
+    page.keyboard.press("Tab")
+    estimate_says("in 1 epoch:")  # the number that the slider has put there
+    set_number(page, "#setting-epochs", 40)
+    estimate_says("in 40 epochs")
+    page.fill("#setting-learning_rate input", "")
+    estimate_says("Learning rate is empty; give a number.")
+    set_number(page, "#setting-learning_rate", 1e-4)
+    page.get_by_role("button", name="A model of your own").click()
+    page.focus("#train-base input, #train-base textarea")
+    page.keyboard.insert_text("google/ddpm-church-256")  # at once, as by pasting
+    estimate_says(" h for 10,240 pictures")
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("nonsense!!")
+    estimate_says("nor is it the id of a model")
+
+
 def test_start_watch_reload_stop_resume_and_compare(
     training_app: RunningApp, open_tab: Open, shots: Path, tmp_path: Path
 ) -> None:
