@@ -76,12 +76,14 @@ def write_card(
 
     Args:
         run: a run with epochs.
-        statistics: of its result against its base, over seeds that were not trained on.
+        statistics: of its result against its base, over seeds that were not trained on; None: those of the run, which
+            are of the seeds of its grids.
         repo_id: where the model will be.
         licence: of the base, as the Hub names licences; None where it is not known.
         scorer: of the statistics; the reward of the run by default.
     """
     model = hub_base(run)
+    epochs, statistics = run.result_epochs(), statistics or run.result_facts().statistics
     return _CARD.format(
         front_matter=_front_matter(run, licence),
         title=repo_id.rpartition("/")[2],
@@ -92,8 +94,8 @@ def write_card(
         repo_id=repo_id,
         grids=_grids(run),
         progress=_progress(run),
-        curve=f"\n![Mean reward by epoch, with the 10% and 90% quantiles]({CURVE})\n" if len(run.epochs()) > 1 else "",
-        epochs=_epochs(run.epochs()),
+        curve=f"\n![Mean reward by epoch, with the 10% and 90% quantiles]({CURVE})\n" if len(epochs) > 1 else "",
+        epochs=_epochs(epochs),
         statistics=_statistics(statistics, scorer or run.spec.reward) if statistics else "",
         made=_made(run),
         settings=_settings(run),
@@ -149,7 +151,7 @@ def _reward(name: str) -> str:
 
 
 def _grids(run: Run) -> str:
-    samples = run.samples()
+    samples = run.result_samples()
     if len(samples) < 2:
         return ""
     return (
@@ -159,7 +161,7 @@ def _grids(run: Run) -> str:
 
 
 def _progress(run: Run) -> str:
-    epochs = run.epochs()
+    epochs = run.result_epochs()
     if not epochs:
         return "No epoch was finished."
     first, last = epochs[0], epochs[-1]
@@ -196,14 +198,14 @@ def _statistics(statistics: PairedStatistics, scorer: str) -> str:
 
 
 def _made(run: Run) -> str:
-    status, spec = run.status(), rewards.find(run.spec.reward)
-    early = "" if status.epoch >= status.epochs else f" of {status.epochs} that were planned"
+    result, planned, spec = run.result_facts(), run.status().epochs, rewards.find(run.spec.reward)
+    early = "" if result.epoch >= planned else f" of {planned} that were planned"
     versions = ", ".join(f"{name} {number}" for name, number in _versions(run).items())
     facts = {
         "Base": _base(run),
         "Reward": _reward(run.spec.reward) + (f". {spec.description} {spec.source}." if spec else ""),
         "Algorithm": f"`{run.spec.config.algorithm}`, recipe `{run.spec.recipe}`",
-        "Trained": f"{_epochs_in_words(status.epoch)}{early}, {in_words(status.seconds)}, on {run.created[:10]}",
+        "Trained": f"{_epochs_in_words(result.epoch)}{early}, {in_words(result.seconds)}, on {run.created[:10]}",
         "Software": versions,
     }
     return "\n".join(f"- **{name}:** {fact}" for name, fact in facts.items() if fact)

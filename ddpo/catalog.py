@@ -8,7 +8,7 @@ from pathlib import Path
 from ddpo import hub
 from ddpo.errors import UserError
 from ddpo.estimate import read_network
-from ddpo.runs import Run, list_runs, moment, open_run, runs_root
+from ddpo.runs import Run, RunSpec, list_runs, moment, open_run, runs_root
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -154,6 +154,11 @@ def bases() -> dict[str, str]:
     return {base_title(pair): pair.name for pair in PAIRS.values() if first[pair.base] is pair}
 
 
+def base_of(spec: RunSpec) -> str:
+    """Where the base of a run is now, as this repository may have moved since."""
+    return PAIRS[spec.pair].base if spec.pair in PAIRS else spec.base
+
+
 def base_title(pair: Pair) -> str:
     """What to call the base of a pair."""
     return pair.title if pair.base.startswith(str(ASSETS)) else pair.base
@@ -166,7 +171,7 @@ def _run_pair(run: Run) -> Pair:
         name=RUN + run.id,
         title=f"Run of {moment(run.created)}, {spec.reward}",
         description=f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it.",
-        base=PAIRS[spec.pair].base if spec.pair in PAIRS else spec.base,  # the repository may have moved
+        base=base_of(spec),
         tuned=str(run.result),
         reward=spec.reward,
         sample_size=_sample_size(run.result),

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -21,6 +22,7 @@ from ddpo.catalog import DEFAULT_PAIR, PAIRS, get_pair
 from ddpo.config import RECIPES, Setting, make_config, settings
 from ddpo.diagnosis import diagnose
 from ddpo.errors import UserError
+from ddpo.estimate import read_network
 from ddpo.reporter import Reporter
 from ddpo.runs import Busy, Run, RunSpec, check_idle, create_run, in_words, list_runs, open_run, runs_root
 
@@ -145,7 +147,7 @@ def _start(options: argparse.Namespace) -> int:
     given = {s.name: getattr(options, s.name) for s in settings() if getattr(options, s.name) is not None}
     config = make_config(given, options.recipe)
     pair = get_pair(options.pair or DEFAULT_PAIR) if options.base is None else None
-    base = options.base if pair is None else pair.base
+    base = _source(options.base) if pair is None else pair.base
     reward = options.reward or (pair.reward if pair else "photographic")
     rewards.get(reward, own_functions=True)
     spec = RunSpec(pair.name if pair else None, base, reward, options.recipe, config)
@@ -154,8 +156,14 @@ def _start(options: argparse.Namespace) -> int:
         return DONE
     if options.code or options.dry_run:
         raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
+    read_network(base)
     check_idle(_root(options))  # before a run is made that could not be trained
     return _train(options, lambda: create_run(_root(options), spec))
+
+
+def _source(base: str) -> str:
+    """A model as it can be found again from another working folder."""
+    return str(hub.as_path(base).resolve()) if hub.is_folder(base) else base
 
 
 def _check_push(options: argparse.Namespace) -> None:
@@ -169,7 +177,13 @@ def _check_push(options: argparse.Namespace) -> None:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    return _train(options, lambda: _open(options))
+    def unfinished() -> Run:
+        run = _open(options)
+        if run.status().state == "finished":
+            raise UserError(f"The run {run.id} is finished, and its model is in {run.result}; start a new one.")
+        return run
+
+    return _train(options, unfinished)
 
 
 def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
@@ -193,6 +207,8 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
         with closing(reporter):
             outcome = carry_out(run, options.time_budget, accelerator, reporter.on_step)
     except Busy:
+        if options.command is _start:  # another came first, and this one was never begun
+            shutil.rmtree(run.folder, ignore_errors=True)
         raise
     except UserError:
         print(f"Everything before it is kept; go on with: {_resume_command(run)}", file=sys.stderr)
@@ -220,7 +236,14 @@ def _begin(
     run_id, problem = processes.gather_objects((run_id, problem))[0]
     if problem is not None:
         raise UserError(problem)
-    return open_run(_root(options), run_id), reporter
+    try:
+        run = open_run(_root(options), run_id)
+    except UserError as error:
+        problem = f"Every process must reach the same folder of runs, on all machines: {error}"
+    for other in processes.gather_objects(problem):
+        if other is not None:
+            raise UserError(other)
+    return run, reporter
 
 
 def _reporter(run: Run, tracked: Accelerator | None, is_new: bool) -> Reporter:
@@ -328,7 +351,8 @@ def _open(options: argparse.Namespace) -> Run:
 
 
 def _resume_command(run: Run) -> str:
-    root = "" if run.folder.parent.resolve() == runs_root().resolve() else f" --root {run.folder.parent}"
+    parent = run.folder.parent
+    root = "" if parent.resolve() == runs_root().resolve() else f" --root {shlex.quote(str(parent))}"
     return f"python train_space.py resume {run.id}{root}"
 
 

@@ -197,8 +197,8 @@ class TrainConfig:
                 f"batch_size ({self.batch_size}) must be a multiple of accumulation ({self.accumulation}) times "
                 f"group_size ({self.group_size})."
             )
-        if self.baseline == "leave-one-out" and self.group_size == 1 and self.batch_size == 1:
-            raise UserError("baseline leave-one-out needs a batch_size of at least 2: there are no others otherwise.")
+        if self.baseline == "leave-one-out" and self.group_size == 1 and self.samples_per_epoch() == 1:
+            raise UserError("baseline leave-one-out needs at least 2 samples an epoch: there are no others otherwise.")
 
     @property
     def part_size(self) -> int:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+StepKind = Literal["sample", "score", "update"]
+
 
 @dataclass(frozen=True)
 class UpdateMetrics:
-    """What one optimizer step did, over all processes."""
+    """What one optimizer step did, over all processes but where one is named."""
 
     loss: float  # what was minimised, KL penalty included
     kl: float  # to the base, mean over pixels, measured steps and samples
     clip_fraction: float  # share of the importance ratios outside the clip range, in [0, 1]
-    ratio_deviation: float  # largest |rho - 1|
+    ratio_deviation: float  # largest |rho - 1|, on the main process
     grad_norm: float  # before clipping
     learning_rate: float
     reward_weight: float  # of the reward against the KL penalty, in (0, 1]
@@ -47,6 +49,6 @@ class StepDone:
     step: int  # 1 .. steps
     steps: int
     epoch: int  # 1 .. epochs, the one that the step belongs to
-    kind: Literal["sample", "score", "update"]
+    kind: StepKind
     update: UpdateMetrics | None = None  # of an optimizer step
     finished_epoch: EpochMetrics | None = None  # with the last step of an epoch

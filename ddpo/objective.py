@@ -25,13 +25,15 @@ def advantages(rewards: Tensor, clip: float, group_size: int = 1, leave_one_out:
     Returns:
         (N,) float32 in [-clip, clip]; all zero where the rewards of every group are equal.
     """
-    groups = rewards.view(-1, group_size) if group_size > 1 else rewards.view(1, -1)
-    centred = groups - groups.mean(1, keepdim=True)
-    deviation = groups.var(1, unbiased=False).mean().sqrt()
+    values = rewards.double()  # a mean of float32 is off by more than the 1e-8 below
+    groups = values.view(-1, group_size) if group_size > 1 else values.view(1, -1)
+    equal = groups.amax(1, keepdim=True) == groups.amin(1, keepdim=True)
+    centred = (groups - groups.mean(1, keepdim=True)).masked_fill(equal, 0.0)
+    deviation = centred.square().mean().sqrt()
     count = groups.shape[1]
     if leave_one_out and count > 1:
         centred = centred * (count / (count - 1))  # r - mean of the others = n / (n - 1) (r - mean of all)
-    return (centred / (deviation + 1e-8)).clamp(-clip, clip).flatten()
+    return (centred / (deviation + 1e-8)).clamp(-clip, clip).flatten().float()
 
 
 def reward_weight(diversity: float, floor: float) -> float:

@@ -58,7 +58,7 @@ def plan_push(run: Run, repo_id: str, statistics: PairedStatistics | None = None
     Args:
         run: a run with a result.
         repo_id: "owner/name", or "name" for a repository of the token's owner.
-        statistics: of the result against the base, for the card.
+        statistics: of the result against the base, for the card; None: those that the run has.
 
     Raises:
         UserError: the name cannot be one, or is the base's; there is no result, or something in it is not published.
@@ -94,7 +94,7 @@ def push(
         repo_id: "owner/name", or "name" for a repository of the token's owner.
         token: with permission to write; by default that of the environment or of `hf auth login`.
         private: whether only the owner may see it.
-        statistics: of the result against the base, for the card.
+        statistics: of the result against the base, for the card; None: those that the run has.
 
     Returns:
         The address of the repository.
@@ -157,10 +157,10 @@ def _result(run: Run) -> dict[str, Path]:
 def _pictures(run: Run) -> dict[str, bytes | Path]:
     """The reward's curve, and the first and the last grid, as far as they are there."""
     files: dict[str, bytes | Path] = {}
-    curve = draw_curve(run.epochs(), run.spec.reward)
+    curve = draw_curve(run.result_epochs(), run.spec.reward)
     if curve is not None:
         files[CURVE] = curve
-    samples = run.samples()
+    samples = run.result_samples()
     if len(samples) > 1:
         files[BEFORE], files[AFTER] = samples[0][1], samples[-1][1]
     return files

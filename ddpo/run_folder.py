@@ -10,7 +10,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ddpo import locks
 from ddpo.config import TrainConfig
 from ddpo.errors import UserError
+from ddpo.evaluate import PairedStatistics
 from ddpo.files import FileCache, json_bytes, read_json, replacing, storage_error, write_json
 
 if TYPE_CHECKING:
@@ -58,6 +59,16 @@ class RunStatus:
 
 
 @dataclass(frozen=True)
+class ResultFacts:
+    """Where a run stood when its result was written, which may be before where it stands now."""
+
+    epoch: int  # done
+    step: int  # done
+    seconds: float  # of training
+    statistics: PairedStatistics | None = None  # of the fixed seeds against the base, by the reward
+
+
+@dataclass(frozen=True)
 class Run:
     """A run folder. Made by `create_run`, `open_run` and `list_runs`."""
 
@@ -89,6 +100,30 @@ class Run:
         if not self.has_result():
             raise UserError(f"The run {self.id} has no result yet; stop it, or wait until it is finished.")
         return self.result
+
+    def result_facts(self) -> ResultFacts:
+        """What is known of the result; of an earlier version's, that it is from where the run stands."""
+        try:
+            facts = read_json(self.folder / "result.json")
+            statistics = PairedStatistics(**facts["statistics"]) if facts["statistics"] else None
+            return ResultFacts(facts["epoch"], facts["step"], facts["seconds"], statistics)
+        except (OSError, ValueError, KeyError, TypeError):
+            status = self.status()
+            return ResultFacts(status.epoch, status.step, status.seconds)
+
+    def write_result_facts(self, facts: ResultFacts) -> None:
+        """Put down what is known of the result; raises OSError where the disk refuses."""
+        write_json(self.folder / "result.json", {"format": FORMAT, **asdict(facts)})
+
+    def result_epochs(self) -> list[dict[str, Any]]:
+        """As `epochs`, up to that of the result."""
+        last = self.result_facts().epoch
+        return [line for line in self.epochs() if line["epoch"] <= last]
+
+    def result_samples(self) -> list[tuple[int, Path]]:
+        """As `samples`, up to the epoch of the result."""
+        last = self.result_facts().epoch
+        return [(epoch, path) for epoch, path in self.samples() if epoch <= last]
 
     @property
     def checkpoints(self) -> CheckpointStore:

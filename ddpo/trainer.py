@@ -12,7 +12,7 @@ import copy
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from ddpo.adapters import add_adapters, merge_adapters, train_biases_only, use_g
 from ddpo.config import TrainConfig
 from ddpo.diversity import describe_pictures, spread
 from ddpo.errors import UserError
-from ddpo.events import EpochMetrics, StepDone, UpdateMetrics
+from ddpo.events import EpochMetrics, StepDone, StepKind, UpdateMetrics
 from ddpo.losses import Losses, Part
 from ddpo.objective import advantages, regression_weights, reward_weight
 from ddpo.pictures import from_uint8, to_uint8
@@ -71,6 +71,11 @@ class Trainer:
         compute: Compute,
         processes: Processes | None = None,
     ) -> None:
+        if config.sampling_steps > schedule.num_timesteps:
+            raise UserError(
+                f"sampling_steps ({config.sampling_steps}) must be at most {schedule.num_timesteps}, the timesteps of "
+                "this model."
+            )
         self.base = copy.deepcopy(unet).eval().requires_grad_(False)
         self.unet = unet.eval().requires_grad_(True)
         if config.weights == "lora":
@@ -121,6 +126,13 @@ class Trainer:
         return self.epoch * self.steps_per_epoch + sampled + (now.scores is not None) + now.updates
 
     @property
+    def next_kind(self) -> StepKind:
+        """What the next step does."""
+        if len(self._now.parts) < self.config.batches_per_epoch * self.config.accumulation:
+            return "sample"
+        return "score" if self._now.scores is None else "update"
+
+    @property
     def _diversity(self) -> float:
         """Of the samples of this epoch, as a share of that of the first epoch."""
         return self._now.diversity / self.first_spread if self.first_spread > 0 else 1.0
@@ -137,11 +149,13 @@ class Trainer:
         Every process must call it at the same step; only the main one's answer is to be saved.
         """
         now = self._now
+        # Parts of a batch that is not whole, as where a step has failed, are drawn again.
+        whole = len(now.parts) // self.config.accumulation * self.config.accumulation
         own = {
             "random": random_state(),
             "parts": [
                 {"first_sample": part.first_sample, "advantage": part.advantage, **vars(part.trajectory)}
-                for part in now.parts
+                for part in now.parts[:whole]
             ],
         }
         return {
@@ -201,13 +215,10 @@ class Trainer:
         while self.epoch < self.config.epochs:
             started = time.perf_counter()
             now, epoch = self._now, self.epoch + 1
-            kind: Literal["sample", "score", "update"] = "update"
-            update = finished = None
-            if len(now.parts) < self.config.batches_per_epoch * self.config.accumulation:
-                kind = "sample"
+            kind, update, finished = self.next_kind, None, None
+            if kind == "sample":
                 self._sample_batch()
-            elif now.scores is None:
-                kind = "score"
+            elif kind == "score":
                 self._score()
             else:
                 update = self._update()
@@ -359,8 +370,8 @@ class Trainer:
         return EpochMetrics(
             epoch=self.epoch,
             epochs=self.config.epochs,
-            reward_mean=float(now.scores.mean()),
-            reward_std=float(now.scores.std(unbiased=False)),
+            reward_mean=float(now.scores.double().mean()),
+            reward_std=float(now.scores.double().std(unbiased=False)) if now.scores.max() > now.scores.min() else 0.0,
             reward_quantiles=(low, middle, high),
             first_ratio_deviation=now.sums["first_ratio_deviation"],
             diversity=diversity,

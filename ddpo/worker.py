@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -21,14 +22,17 @@ import torch
 from PIL import Image
 
 from ddpo import rewards
+from ddpo.catalog import base_of
 from ddpo.checkpoint import LoadedCheckpoint
 from ddpo.errors import UserError
+from ddpo.evaluate import PairedStatistics, paired_statistics
 from ddpo.events import StepDone
 from ddpo.files import replacing, storage_error
-from ddpo.pictures import tile, to_uint8
+from ddpo.pictures import from_uint8, tile, to_uint8
 from ddpo.pipelines import DiffusionModel, load_model, save_model
 from ddpo.precision import choose_compute
 from ddpo.processes import Processes
+from ddpo.run_folder import ResultFacts
 from ddpo.runs import TIME_WAS_UP, Run, training_lock
 from ddpo.sampling import sample_pictures
 from ddpo.trainer import Trainer
@@ -107,6 +111,8 @@ def carry_out(
         except BaseException as error:
             if processes.is_main:
                 _mark_failed(run, error)
+            elif not isinstance(error, UserError | KeyboardInterrupt):  # the main process does not know of it
+                print(f"Process {processes.rank}: {_sentence(error)}", file=sys.stderr, flush=True)
             if isinstance(error, UserError | KeyboardInterrupt):
                 raise
             if isinstance(error, Exception):
@@ -131,6 +137,8 @@ def _sentence(error: BaseException) -> str:
         return str(error)
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return "The memory is not enough; raise accumulation, turn gradient_checkpointing on, or lower batch_size."
+    if "Connection closed by peer" in str(error):  # gloo's words
+        return "Another of the processes that train together has failed; what it printed says why."
     if isinstance(error, OSError):
         return f"The run folder cannot be written ({error.strerror or error}); free some space or mend its permissions."
     return f"Training failed with an unexpected {type(error).__name__}: {error}"
@@ -150,7 +158,7 @@ class _Worker:
             state = "running" if sliced and run.stored_status().get("state") == "running" else "starting"
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
         self.compute = choose_compute(device=processes.device)
-        self.model = load_model(run.spec.base, self.compute)
+        self.model = load_model(base_of(run.spec), self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
         self.trainer = Trainer(
             self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
@@ -158,6 +166,8 @@ class _Worker:
         )  # fmt: skip
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.saved_step = -1
+        self.longest: dict[str, float] = {}  # seconds of a step by its kind, over all goes
+        self.grid_seconds = 0.0
         self._resume()
 
     def _resume(self) -> None:
@@ -165,6 +175,7 @@ class _Worker:
         if loaded is not None:
             self.trainer.load_state_dict(loaded.state)
             self.saved_step = loaded.step
+            self.longest = dict(loaded.state.get("longest_steps", {}))
         if not self.processes.is_main:
             return
         # Lines beyond the checkpoint are of steps that are about to be done again.
@@ -176,26 +187,44 @@ class _Worker:
     def train(self, time_budget: float | None, interrupt: _Interrupt, started: float) -> Outcome:
         """The loop; see `carry_out`."""
         outcome: Outcome = "finished"
-        longest_step = 0.0
         last = time.monotonic()
         with closing(self.trainer.run()) as events:  # type: ignore[type-var]
-            for event in events:
-                now = time.monotonic()
-                longest_step, last = max(longest_step, now - last), now
+            while (event := self._next(events)) is not None:
                 self._record(event)
+                now = time.monotonic()
+                self.longest[event.kind] = max(self.longest.get(event.kind, 0.0), now - last)
+                last = now
                 wished = interrupt.wished or (self.processes.is_main and self.run.stop_requested())
-                # The time that the next step and the last checkpoint take is kept back.
-                reserve = longest_step + 2 * self.save_seconds
-                late = time_budget is not None and now - started + reserve >= time_budget
+                late = time_budget is not None and now - started + self._reserve() >= time_budget
                 if event.step < event.steps and self.processes.agree(wished):
                     outcome = "stopped"
                     break
                 if event.step < event.steps and self.processes.agree(late):
                     outcome = "out of time"
                     break
+                if time_budget is not None and self.processes.agree(self.trainer.next_kind not in self.longest):
+                    self._save_checkpoint()  # how long that takes is not known, and it may be cut off
         self._save_checkpoint()
         self._finish(outcome)
         return outcome
+
+    def _next(self, events: Iterator[StepDone]) -> StepDone | None:
+        """Do a step; where it fails, what was done before it is saved."""
+        try:
+            return next(events, None)
+        except Exception as error:
+            # A UserError is raised by all processes together, anything else perhaps by this one alone.
+            if isinstance(error, UserError) or self.processes.count == 1:
+                try:
+                    self._save_checkpoint()
+                except UserError as other:
+                    logger.warning("%s", other)
+            raise
+
+    def _reserve(self) -> float:
+        """Seconds to keep back for the next step, the last checkpoint and what comes after it."""
+        step = self.longest.get(self.trainer.next_kind, max(self.longest.values(), default=0.0))
+        return step + 2 * self.save_seconds + (0.0 if self.sliced else 2 * self.grid_seconds)
 
     def _record(self, event: StepDone) -> None:
         """Put a step on disk, then tell of it."""
@@ -209,7 +238,7 @@ class _Worker:
                 self._draw_grid(event.epoch)
             self._write_status()
         due = max(CHECKPOINT_SECONDS, self.save_seconds / CHECKPOINT_SHARE)
-        if event.finished_epoch is not None and self.processes.agree(time.monotonic() - self.saved_at >= due):
+        if self.processes.agree(time.monotonic() - self.saved_at >= due):
             self._save_checkpoint()
         if self.processes.is_main and self.on_step is not None:
             self.on_step(event)
@@ -218,7 +247,7 @@ class _Worker:
         if self.trainer.step == self.saved_step:
             return
         begun = time.monotonic()
-        state = self.trainer.state_dict()
+        state = {**self.trainer.state_dict(), "longest_steps": self.longest}
         if self.processes.is_main:
             self.run.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
         self.saved_at, self.saved_step = time.monotonic(), self.trainer.step
@@ -226,14 +255,31 @@ class _Worker:
 
     def _draw_grid(self, epoch: int) -> None:
         """The fixed seeds as the model draws them now."""
-        model = DiffusionModel(self.run.id, self.trainer.result(), self.model.scheduler_config)
-        pictures = sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
+        begun = time.monotonic()
+        pictures = self._draw_seeds(self.trainer.result())
+        self.grid_seconds = time.monotonic() - begun
         path = self.run.folder / "samples" / f"{epoch:05d}.png"
         try:
             with replacing(path) as file:
                 Image.fromarray(tile(to_uint8(pictures), columns=len(GRID_SEEDS))).save(file, "PNG")
         except OSError as error:
             raise storage_error(error, self.run.folder, f"The pictures of epoch {epoch}") from error
+
+    def _draw_seeds(self, unet: torch.nn.Module) -> torch.Tensor:
+        model = DiffusionModel(self.run.id, unet, self.model.scheduler_config)
+        return sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
+
+    def _compare_with_base(self) -> PairedStatistics | None:
+        """The fixed seeds, which no run trains on, as the base and the result draw them, scored by the reward."""
+        try:
+            scores = []
+            for unet in (self.trainer.base, self.trainer.result()):
+                pictures = from_uint8(to_uint8(self._draw_seeds(unet))).to(self.compute.device)
+                scores.append(torch.as_tensor(self.trainer.reward(pictures)).float().tolist())
+            return paired_statistics(*scores)
+        except Exception:  # the model is there, and a card can do without
+            logger.warning("The result could not be compared with the base", exc_info=True)
+            return None
 
     def _write_status(self, **changes: Any) -> None:
         trainer = self.trainer
@@ -255,12 +301,16 @@ class _Worker:
             save_model(self.trainer.result(), self.model.scheduler_config, part, torch.float32)
             shutil.rmtree(self.run.result, ignore_errors=True)
             part.replace(self.run.result)
+            trainer = self.trainer
+            self.run.write_result_facts(ResultFacts(trainer.epoch, trainer.step, trainer.seconds))
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
             raise storage_error(error, self.run.folder, "The finetuned model") from error
         if outcome == "out of time" and self.sliced:
             self._write_status(state="running")
             return
+        statistics = self._compare_with_base()
+        self.run.write_result_facts(ResultFacts(trainer.epoch, trainer.step, trainer.seconds, statistics))
         self.run.clear_stop()
         notice = TIME_WAS_UP if outcome == "out of time" else None
         self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

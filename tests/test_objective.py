@@ -20,6 +20,11 @@ def test_advantages_are_standardised_and_clipped() -> None:
 
 def test_equal_rewards_give_no_advantage_and_no_nan() -> None:
     assert torch.equal(advantages(torch.full((5,), 3.3), clip=5), torch.zeros(5))
+    for value in (0.1, 0.3, 233.3333):  # whose means in float32 are not the value
+        rewards = torch.full((100,), value)
+        for group_size in (1, 10):
+            assert torch.equal(advantages(rewards, 5, group_size), torch.zeros(100))
+            assert torch.equal(advantages(rewards, 5, group_size, leave_one_out=True), torch.zeros(100))
 
 
 def test_a_group_is_judged_by_its_own_mean_and_all_by_one_deviation() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
+from ddpo.card import write_card
 from ddpo.command_line import main
 from ddpo.runs import Run, create_run, list_runs, training_lock
 from tests.run_folders import make_run
@@ -146,6 +148,7 @@ while kills < 20:
         kills += 1
     if run.status().state == "finished":
         shutil.rmtree(run.folder / "checkpoints")
+        run.write_status(state="interrupted")
 print(kills, "kills", flush=True)
 """
 
@@ -255,8 +258,10 @@ def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert words in done.stderr and words in str(run.status().error) and run.status().state == "failed"
     assert [line["epoch"] for line in run.epochs()] == [1] and "resume" in done.stderr
-    file.write_text(f"def score(images):\n    {good}\n")
-    assert train_space(root, "resume", "latest", cwd=tmp_path).returncode == 0
+    assert max((run.folder / "checkpoints").glob("*.pt")).stem.endswith("9")  # the samples of epoch 2 are kept too
+    file.write_text(f"seen = 0\ndef score(images):\n    print('scored')\n    {good}\n")
+    again = train_space(root, "resume", "latest", cwd=tmp_path)
+    assert again.returncode == 0 and again.stdout.count("scored") == 2 + 2  # two epochs, and the end against the base
     assert [line["epoch"] for line in run.epochs()] == [1, 2, 3] and run.status().state == "finished"
 
 
@@ -300,6 +305,50 @@ def test_wrong_usage_gets_one_sentence_and_code_2(root: Path, arguments: list[st
     done = train_space(root, *arguments)
     assert done.returncode == 2 and words in done.stderr
     assert done.stderr.count("\n") == 1 and not list_runs(root)
+
+
+def test_a_finished_run_is_not_begun_again(whole: Run) -> None:
+    lines = whole.metrics()
+    done = train_space(whole.root, "resume", whole.id)
+    assert done.returncode == 2 and "is finished" in done.stderr and whole.metrics() == lines
+
+
+def test_a_result_is_described_as_it_was_made_whatever_was_trained_since(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run = only_run(root)
+    assert train_space(root, "resume", run.id, "--time-budget", "0.01").returncode == 4
+    assert run.result_facts().step == 1 and "**Trained:** 0 epochs of 3" in write_card(run)
+    shutil.copytree(whole.folder, run.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("result*", "run.json"))
+    assert len(run.epochs()) == 3 and run.result_epochs() == [] and "**Trained:** 0 epochs of 3" in write_card(run)
+
+
+def test_a_finished_run_is_compared_with_its_base_on_seeds_that_it_never_drew(whole: Run) -> None:
+    facts = whole.result_facts()
+    assert (facts.epoch, facts.step) == (3, 21) and facts.statistics is not None and facts.statistics.n == 8
+    card = write_card(whole)
+    assert "## Compared with the base, seed by seed" in card and "Over 8 seeds" in card
+
+
+def test_a_step_of_a_kind_that_is_new_is_not_begun_without_a_checkpoint(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run = only_run(root)
+    code = (
+        "import sys\nfrom pathlib import Path\nimport ddpo.worker as worker\nfrom ddpo.runs import open_run\n"
+        "def cut_off(*arguments): raise KeyboardInterrupt\n"
+        "worker.Trainer._score = cut_off\n"
+        "worker.carry_out(open_run(Path(sys.argv[1]), sys.argv[2]), time_budget=600)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(root), run.id], cwd=ROOT, env=environment(), capture_output=True)
+    loaded = run.checkpoints.load_newest("cpu")
+    assert loaded is not None and loaded.step == 2 and set(loaded.state["longest_steps"]) == {"sample"}
+
+
+def test_a_base_is_found_again_from_another_folder(tiny_folder: Path, root: Path, tmp_path: Path) -> None:
+    arguments = ["start", "--base", tiny_folder.name, "--reward", "colourfulness", *TINY, "--time-budget", "0.01"]
+    assert train_space(root, *arguments, cwd=tiny_folder.parent).returncode == 4
+    assert train_space(root, "resume", "latest", "--time-budget", "0.01", cwd=tmp_path).returncode == 4
+    wrong = train_space(root, "start", "--base", tmp_path, *TINY)
+    assert wrong.returncode == 2 and "holds no diffusion model" in wrong.stderr and only_run(root)
 
 
 def test_list_status_and_export_tell_of_a_run(whole: Run, tmp_path: Path) -> None:

@@ -131,7 +131,8 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
     if on_space() and (hub.as_path(base).exists() or hub.parse(base) is None):
         raise UserError("Folders of your own work only where you run the app yourself; here, give the id of a model.")
     read_network(base)
-    return RunSpec(None, base, reward, recipe, config)
+    folder = hub.as_path(base)
+    return RunSpec(None, str(folder.resolve()) if folder.is_dir() else base, reward, recipe, config)
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
@@ -154,8 +155,13 @@ def resume(run: Run, minutes: Any) -> Run:
     """Go on with a run where it stopped; raises as `start` does, and UserError for one that is done."""
     budget = time_budget(minutes)
     with _starting:
-        if run.status().state == "finished":
+        status, longest = run.status(), longest_minutes()
+        if status.state == "finished":
             raise UserError(f"The run {run.id} is finished; there is nothing to resume.")
+        if longest is not None and budget is not None:
+            budget = min(budget, longest * 60 - status.seconds)
+            if budget <= 0:
+                raise UserError(f"The run {run.id} has had the {longest:g} minutes that a run may take here.")
         _begin(run, budget)
     logger.info("Run resumed: %s", run.id)
     return run
