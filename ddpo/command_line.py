@@ -202,7 +202,9 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     if reporter is None:
         carry_out(run, options.time_budget, accelerator)
         return DONE
-    print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {run.spec.config.epochs} epochs")
+    count = run.spec.config.epochs
+    epochs = f"{count} epoch{'' if count == 1 else 's'}"
+    print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {epochs}")
     try:
         with closing(reporter):
             outcome = carry_out(run, options.time_budget, accelerator, reporter.on_step)

@@ -173,11 +173,12 @@ def _healthy(curves: _Curves, finished: bool) -> Diagnosis | None:
         advice = "compare the result with its base"
     else:
         advice = "it has settled, so you may stop here or let it finish" if settled else "let it go on"
-    varied = f"in the last epochs {min(curves.diversity, 1.0):.0%} as varied as the base's"
+    varied = f"{min(curves.diversity, 1.0):.0%} as varied as the base's"
     return Diagnosis(
         "healthy",
         "Healthy: the reward has risen and settled" if settled else "Healthy: the reward rises",
-        f"The reward has risen by {curves.rise:.1f} of the base's standard deviations, and the pictures are {varied}; "
+        f"The reward has risen by {curves.rise:.1f} of the base's standard deviations, and in the last epochs the "
+        f"pictures are {varied}; "
         f"{advice}.",
     )
 

@@ -176,6 +176,20 @@ def test_the_time_budget_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         training.time_budget(1)
 
 
+def test_the_longest_time_is_for_all_goes_of_a_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets: list[float | None] = []
+    monkeypatch.setattr(training, "_begin", lambda run, budget: budgets.append(budget))
+    monkeypatch.setenv("DDPO_MAX_MINUTES", "5")
+    run = make_run(tmp_path, "stopped", 2)
+    run.write_status(seconds=200.0)
+    training.resume(run, None)
+    training.resume(run, 1)
+    run.write_status(seconds=301.0)
+    with pytest.raises(UserError, match="has had the 5 minutes that a run may take here"):
+        training.resume(run, None)
+    assert budgets == [100, 60]
+
+
 def test_the_token_of_a_space_is_never_a_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_environment")
     assert push.token_for(None) == "hf_environment"

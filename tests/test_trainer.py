@@ -223,6 +223,30 @@ def test_lora_changes_its_updates_only_and_merges_into_a_plain_network(compute: 
         assert (merged(x, t).sample - plain.eval()(x, t).sample).abs().max() > 1e-3
 
 
+def test_gradients_are_scaled_down_to_their_largest_norm(compute: Compute) -> None:
+    def moved(max_grad_norm: float) -> float:
+        trainer = fresh_trainer(replace(SHORT, max_grad_norm=max_grad_norm), compute)
+        assert all(metrics.grad_norm > 1e-6 for metrics in epochs(trainer))  # as it was before
+        pairs = zip(make_unet().parameters(), trainer.unet.parameters(), strict=True)
+        return max(float((after - before).abs().max()) for before, after in pairs)
+
+    assert moved(1e-12) < 0.01 * moved(1.0)  # far below Adam's epsilon it no longer makes up for the scale
+
+
+def test_the_result_is_the_average_of_the_weights(compute: Compute) -> None:
+    trainer = fresh_trainer(replace(SHORT, ema_decay=0.5), compute)
+    list(trainer.run())
+    kept = dict(trainer.result().named_parameters())
+    assert all(torch.equal(kept[name], weight) for name, weight in trainer.average.items())
+    assert any(not torch.equal(kept[name], weight) for name, weight in trainer.unet.named_parameters())
+
+
+def test_more_steps_than_the_model_knows_are_refused(compute: Compute) -> None:
+    few = NoiseSchedule(SCHEDULE.alphas_cumprod[:10], "epsilon", None)
+    with pytest.raises(UserError, match=r"sampling_steps .* must be at most 10"):
+        Trainer(make_unet(), few, SHAPE, brightness, TrainConfig(sampling_steps=20), compute)
+
+
 def test_with_weights_biases_nothing_else_moves(compute: Compute) -> None:
     trainer = fresh_trainer(replace(SHORT, weights="biases"), compute)
     list(trainer.run())
