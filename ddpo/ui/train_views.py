@@ -108,7 +108,7 @@ def charts(seen: Snapshot) -> str:
 def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
     spec = rewards.find(run.spec.reward)
     decimals, unit = (spec.decimals, spec.unit) if spec else (2, "")
-    about = " · shaded: the middle 80% of the pictures"
+    about = " · shaded: the middle 80%"
 
     def curve(title: str, name: str, show: Callable[[float], str], **more: Any) -> Curve:
         seen = [line for line in lines if _is_number(line.get(name))]  # one that was not finite is stored as null
