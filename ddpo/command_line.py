@@ -192,9 +192,11 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     if options.push_to:
         hub.need_token(None, "push")
     accelerator = _accelerator(options)
+    from ddpo.precision import choose_compute
     from ddpo.processes import Processes
     from ddpo.worker import carry_out
 
+    choose_compute()  # says what is wrong with DDPO_PRECISION before a run is made
     sys.path.insert(0, str(Path.cwd()))  # where a module:function of the user's own lies
     processes = Processes(accelerator)
     run, reporter = _begin(options, get_run, processes, accelerator if options.log_with else None)

@@ -182,7 +182,13 @@ class _Worker:
         self.run.truncate_metrics(self.trainer.step)
         if loaded is None:
             self._draw_grid(0)
-        self._write_status(state="running", notice=loaded.notice if loaded else None)
+        self._write_status(state="running", notice=self._notice(loaded) if loaded else None)
+
+    def _notice(self, loaded: LoadedCheckpoint) -> str | None:
+        """What someone should know of the checkpoint that training goes on from."""
+        before, now = loaded.state.get("compute", str(self.compute)), str(self.compute)
+        moved = f"It was begun on {before} and is continued on {now}, so its figures are not quite those of one go."
+        return " ".join(filter(None, [loaded.notice, moved if before != now else None])) or None
 
     def train(self, time_budget: float | None, interrupt: _Interrupt, started: float) -> Outcome:
         """The loop; see `carry_out`."""
@@ -247,7 +253,7 @@ class _Worker:
         if self.trainer.step == self.saved_step:
             return
         begun = time.monotonic()
-        state = {**self.trainer.state_dict(), "longest_steps": self.longest}
+        state = {**self.trainer.state_dict(), "longest_steps": self.longest, "compute": str(self.compute)}
         if self.processes.is_main:
             self.run.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
         self.saved_at, self.saved_step = time.monotonic(), self.trainer.step

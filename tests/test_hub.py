@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from ddpo import hub as hub_module
-from ddpo.comparison import ComparisonSettings, Progress, compare
+from ddpo import rewards, weights
+from ddpo.comparison import ComparisonSettings, Progress, compare, download
 from ddpo.errors import UserError
 from ddpo.pipelines import ModelCache, load_model, save_model
 from ddpo.precision import Compute
@@ -417,6 +419,27 @@ def test_a_comparison_tells_of_the_download_and_then_goes_on(
             hub.let_go.set()  # the transfer breaks, and is resumed
         stages.append(event.stage if isinstance(event, Progress) else "result")
     assert any(stage.startswith(f"Downloading {TINY}: 0 of 0 MB") for stage in stages) and stages[-1] == "result"
+
+
+def test_a_comparison_s_files_can_be_had_beforehand_and_the_scorer_s_are_told_of(
+    hub: HubServer, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = weights.WeightsFile("someone/scorer", "unet/" + SAFETENSORS, 1.0)
+    spec = replace(rewards.REWARDS["laion-v2"], files=(scorer,), packages=())
+    monkeypatch.setitem(rewards.REWARDS, "laion-v2", spec)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
+    hub.add(scorer.repo, tiny_folder)
+    hub.hang_after = 50_000
+    told = []
+    for progress in download(ComparisonSettings(base=str(tiny_folder), tuned=str(tiny_folder), scorer="laion-v2")):
+        hub.hang_after = None
+        hub.let_go.set()
+        told.append(progress.stage)
+    assert told and all(stage.startswith(f"Downloading {scorer.filename}: ") for stage in told)
+    assert weights.cached(scorer) is not None
+    assert list(download(ComparisonSettings(base=TINY, tuned=TINY, scorer="laion-v2"))) == []  # too quick to be told of
+    assert (cache() / "models--google--ddpm-tiny").is_dir()
 
 
 def test_a_download_that_breaks_for_good_leaves_nothing_behind_that_is_taken_for_the_model(

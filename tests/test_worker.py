@@ -343,6 +343,31 @@ def test_a_step_of_a_kind_that_is_new_is_not_begun_without_a_checkpoint(whole: R
     assert loaded is not None and loaded.step == 2 and set(loaded.state["longest_steps"]) == {"sample"}
 
 
+def test_another_precision_is_told_of_and_one_that_is_none_refused(whole: Run, root: Path) -> None:
+    create_run(root, whole.spec)
+    run = only_run(root)
+    assert train_space(root, "resume", run.id, "--time-budget", "0.01").returncode == 4
+    code = (
+        "import sys\nfrom pathlib import Path\nimport ddpo.worker as worker\nfrom ddpo.runs import open_run\n"
+        "run = open_run(Path(sys.argv[1]), sys.argv[2])\n"
+        "worker.carry_out(run, on_step=lambda event: (print(run.status().notice), run.request_stop()))"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", code, str(root), run.id], cwd=ROOT, env=environment(DDPO_PRECISION="bfloat16"),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert "It was begun on cpu, float32 and is continued on cpu, bfloat16" in other.stdout
+    wrong = subprocess.run(
+        command(root, "start", *TINY),
+        cwd=ROOT,
+        env=environment(DDPO_PRECISION="float16"),
+        capture_output=True,
+        text=True,
+    )
+    assert wrong.returncode == 2 and "must be auto, float32 or bfloat16, and 'float16' is not" in wrong.stderr
+    assert only_run(root) == run
+
+
 def test_a_base_is_found_again_from_another_folder(tiny_folder: Path, root: Path, tmp_path: Path) -> None:
     arguments = ["start", "--base", tiny_folder.name, "--reward", "colourfulness", *TINY, "--time-budget", "0.01"]
     assert train_space(root, *arguments, cwd=tiny_folder.parent).returncode == 4
