@@ -188,7 +188,7 @@ def _check_schedule(config: dict[str, Any], source: str) -> None:
         sound &= len(schedule.alphas_cumprod) == own.num_train_timesteps
         sound &= schedule.prediction_type in ("epsilon", "sample", "v_prediction")
         sound &= not own.clip_sample or own.clip_sample_range > 0
-        sound &= not own.variance_type.startswith("learned")
+        sound &= not str(own.variance_type).startswith("learned")  # None in some schedulers' own configs
     except Exception as error:  # whatever diffusers meets in a config
         raise UserError(_unsound(source)) from error
     if not sound:

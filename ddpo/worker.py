@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
@@ -316,7 +316,8 @@ class _Worker:
             self._write_status(state="running")
             return
         statistics = self._compare_with_base()
-        self.run.write_result_facts(ResultFacts(trainer.epoch, trainer.step, trainer.seconds, statistics))
+        with suppress(OSError):  # the result is whole without them
+            self.run.write_result_facts(ResultFacts(trainer.epoch, trainer.step, trainer.seconds, statistics))
         self.run.clear_stop()
         notice = TIME_WAS_UP if outcome == "out of time" else None
         self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
 from diffusers import DDPMPipeline
@@ -65,6 +66,17 @@ def edit_scheduler(folder: Path, **changes: object) -> None:
     """Change the scheduler's configuration of a saved model."""
     path = folder / "scheduler" / "scheduler_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("scheduler", ["DDPM", "DDIM", "PNDM", "DPMSolverMultistep", "UniPCMultistep", "EulerDiscrete"])
+def test_a_model_saved_with_any_scheduler_of_betas_loads(
+    tiny_folder: Path, tmp_path: Path, compute: Compute, scheduler: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    own = getattr(diffusers, f"{scheduler}Scheduler")(beta_end=0.015)
+    own.save_pretrained(folder / "scheduler")
+    model = load_model(str(folder), compute)
+    assert torch.allclose(model.noise_schedule.alphas_cumprod, own.alphas_cumprod.float())
 
 
 BREAKAGES = {
