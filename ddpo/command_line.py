@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -147,7 +147,7 @@ def _start(options: argparse.Namespace) -> int:
     given = {s.name: getattr(options, s.name) for s in settings() if getattr(options, s.name) is not None}
     config = make_config(given, options.recipe)
     pair = get_pair(options.pair or DEFAULT_PAIR) if options.base is None else None
-    base = _source(options.base) if pair is None else pair.base
+    base = options.base if pair is None else pair.base
     reward = options.reward or (pair.reward if pair else "photographic")
     rewards.get(reward, own_functions=True)
     spec = RunSpec(pair.name if pair else None, base, reward, options.recipe, config)
@@ -157,6 +157,7 @@ def _start(options: argparse.Namespace) -> int:
     if options.code or options.dry_run:
         raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
     read_network(base)
+    spec = replace(spec, base=_source(base))
     check_idle(_root(options))  # before a run is made that could not be trained
     return _train(options, lambda: create_run(_root(options), spec))
 
