@@ -15,7 +15,7 @@ from ddpo import hub, rewards
 from ddpo.catalog import ASSETS
 from ddpo.config import settings
 from ddpo.evaluate import PairedStatistics, describe
-from ddpo.runs import Run, in_words
+from ddpo.runs import Run, epochs_in_words, in_words
 
 BEFORE, AFTER, CURVE = "grids/before.png", "grids/after.png", "reward.png"  # files beside the card
 TAGS = ("ddpo", "diffusion", "reinforcement-learning", "unconditional-image-generation")
@@ -93,7 +93,7 @@ def write_card(
         reward=_reward(run.spec.reward),
         repo_id=repo_id,
         grids=_grids(run),
-        progress=_progress(run),
+        progress=_progress(epochs),
         curve=f"\n![Mean reward by epoch, with the 10% and 90% quantiles]({CURVE})\n" if len(epochs) > 1 else "",
         epochs=_epochs(epochs),
         statistics=_statistics(statistics, scorer or run.spec.reward) if statistics else "",
@@ -155,13 +155,12 @@ def _grids(run: Run) -> str:
     if len(samples) < 2:
         return ""
     return (
-        f"\n| the base | after {_epochs_in_words(samples[-1][0])}, the same seeds |\n|---|---|\n"
+        f"\n| the base | after {epochs_in_words(samples[-1][0])}, the same seeds |\n|---|---|\n"
         f"| ![Pictures of the base]({BEFORE}) | ![The same seeds from the finetuned model]({AFTER}) |\n"
     )
 
 
-def _progress(run: Run) -> str:
-    epochs = run.result_epochs()
+def _progress(epochs: Sequence[dict[str, Any]]) -> str:
     if not epochs:
         return "No epoch was finished."
     first, last = epochs[0], epochs[-1]
@@ -205,7 +204,7 @@ def _made(run: Run) -> str:
         "Base": _base(run),
         "Reward": _reward(run.spec.reward) + (f". {spec.description} {spec.source}." if spec else ""),
         "Algorithm": f"`{run.spec.config.algorithm}`, recipe `{run.spec.recipe}`",
-        "Trained": f"{_epochs_in_words(result.epoch)}{early}, {in_words(result.seconds)}, on {run.created[:10]}",
+        "Trained": f"{epochs_in_words(result.epoch)}{early}, {in_words(result.seconds)}, on {run.created[:10]}",
         "Software": versions,
     }
     return "\n".join(f"- **{name}:** {fact}" for name, fact in facts.items() if fact)
@@ -233,10 +232,6 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else "not known"
-
-
-def _epochs_in_words(count: int) -> str:
-    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def _one_line(text: str) -> str:

@@ -24,7 +24,18 @@ from ddpo.diagnosis import diagnose
 from ddpo.errors import UserError
 from ddpo.estimate import read_network
 from ddpo.reporter import Reporter
-from ddpo.runs import Busy, Run, RunSpec, check_idle, create_run, in_words, list_runs, open_run, runs_root
+from ddpo.runs import (
+    Busy,
+    Run,
+    RunSpec,
+    check_idle,
+    create_run,
+    epochs_in_words,
+    in_words,
+    list_runs,
+    open_run,
+    runs_root,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -157,14 +168,9 @@ def _start(options: argparse.Namespace) -> int:
     if options.code or options.dry_run:
         raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
     read_network(base)
-    spec = replace(spec, base=_source(base))
+    spec = replace(spec, base=hub.absolute(base))
     check_idle(_root(options))  # before a run is made that could not be trained
     return _train(options, lambda: create_run(_root(options), spec))
-
-
-def _source(base: str) -> str:
-    """A model as it can be found again from another working folder."""
-    return str(hub.as_path(base).resolve()) if hub.is_folder(base) else base
 
 
 def _check_push(options: argparse.Namespace) -> None:
@@ -205,8 +211,7 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     if reporter is None:
         carry_out(run, options.time_budget, accelerator)
         return DONE
-    count = run.spec.config.epochs
-    epochs = f"{count} epoch{'' if count == 1 else 's'}"
+    epochs = epochs_in_words(run.spec.config.epochs)
     print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {epochs}")
     try:
         with closing(reporter):

@@ -73,6 +73,11 @@ def is_folder(source: str) -> bool:
     return bool(source) and as_path(source).is_dir()
 
 
+def absolute(source: str) -> str:
+    """The same model as it can be found from any working folder."""
+    return str(as_path(source).resolve()) if is_folder(source) else source
+
+
 def short_name(source: str) -> str:
     """What to call a model where it may be read by anybody: its id, or the name of its folder without the way there."""
     return as_path(source).name if is_folder(source) or parse(source) is None else source

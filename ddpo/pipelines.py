@@ -41,7 +41,9 @@ class DiffusionModel:
     @property
     def noise_schedule(self) -> NoiseSchedule:
         """The forward process and the prediction type, read from the scheduler config."""
-        return _noise_schedule(self.scheduler_config)
+        scheduler = DDPMScheduler.from_config(self.scheduler_config)
+        clip = scheduler.config.clip_sample_range if scheduler.config.clip_sample else None
+        return NoiseSchedule(scheduler.alphas_cumprod, scheduler.config.prediction_type, clip)
 
 
 def load_model(source: str, compute: Compute, progress: Progress | None = None) -> DiffusionModel:
@@ -181,12 +183,12 @@ def _check_schedule(config: dict[str, Any], source: str) -> None:
             "is, can be compared."
         )
     try:
-        schedule, own = _noise_schedule(config), DDPMScheduler.from_config(config).config
+        noise = DDPMScheduler.from_config(config)
+        own, alphas = noise.config, noise.alphas_cumprod
         for scheduler in schedulers.SCHEDULERS.values():
             schedulers.create_scheduler(scheduler.name, config, scheduler.min_steps)
-        sound = bool(((schedule.alphas_cumprod >= 0) & (schedule.alphas_cumprod <= 1)).all())
-        sound &= len(schedule.alphas_cumprod) == own.num_train_timesteps
-        sound &= schedule.prediction_type in ("epsilon", "sample", "v_prediction")
+        sound = len(alphas) == own.num_train_timesteps and bool(((alphas >= 0) & (alphas <= 1)).all())
+        sound &= own.prediction_type in ("epsilon", "sample", "v_prediction")
         sound &= not own.clip_sample or own.clip_sample_range > 0
         sound &= not str(own.variance_type).startswith("learned")  # None in some schedulers' own configs
     except Exception as error:  # whatever diffusers meets in a config
@@ -200,12 +202,6 @@ def _unsound(source: str) -> str:
         f"scheduler_config.json in {source!r} does not describe a noise schedule that can be sampled with; the model "
         "is damaged, or of another kind."
     )
-
-
-def _noise_schedule(config: dict[str, Any]) -> NoiseSchedule:
-    scheduler = DDPMScheduler.from_config(config)
-    clip = scheduler.config.clip_sample_range if scheduler.config.clip_sample else None
-    return NoiseSchedule(scheduler.alphas_cumprod, scheduler.config.prediction_type, clip)
 
 
 class ModelCache:

@@ -219,6 +219,11 @@ def in_words(seconds: float) -> str:
     return " ".join(f"{number} {unit}{'s' if number > 1 else ''}" for number, unit in parts if number)
 
 
+def epochs_in_words(count: int) -> str:
+    """A number of epochs for reading."""
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
 def moment(text: str) -> str:
     """An ISO date for reading."""
     try:

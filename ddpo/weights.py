@@ -115,18 +115,29 @@ def fetch(file: WeightsFile, progress: hub.Progress | None = None) -> Path:
 
 
 def _from_hub(file: WeightsFile, progress: hub.Progress) -> Path:
-    from httpx2 import TransportError
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import hf_hub_download
 
     hub.limit_waiting()
+    if cached(file) is None and not is_offline():
+        _ask_for(file)
     try:
-        if cached(file) is None and not is_offline():  # asked once, as hf_hub_download asks a Hub that is down for 23 s
-            url = hf_hub_url(file.repo, file.filename, revision=file.revision)
-            get_hf_file_metadata(url, timeout=hub.SECONDS_TO_ANSWER)
         return Path(hf_hub_download(file.repo, file.filename, revision=file.revision, tqdm_class=hub.bar(progress)))
+    except Exception as error:  # its own errors, the HTTP client's and the disk's
+        raise _download_error(file, error) from error
+
+
+def _ask_for(file: WeightsFile) -> None:
+    """See that the Hub has a file. Asked once, as `hf_hub_download` goes on asking a Hub that is down for 23 s."""
+    from httpx2 import TransportError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(
+            hf_hub_url(file.repo, file.filename, revision=file.revision), timeout=hub.SECONDS_TO_ANSWER
+        )
     except TransportError as error:
         raise UserError(_unreachable(file, "the Hugging Face Hub")) from error
-    except Exception as error:  # its own errors and the disk's
+    except Exception as error:
         raise _download_error(file, error) from error
 
 

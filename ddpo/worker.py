@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -275,11 +275,11 @@ class _Worker:
         model = DiffusionModel(self.run.id, unet, self.model.scheduler_config)
         return sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
 
-    def _compare_with_base(self) -> PairedStatistics | None:
+    def _compare_with_base(self, result: torch.nn.Module) -> PairedStatistics | None:
         """The fixed seeds, which no run trains on, as the base and the result draw them, scored by the reward."""
         try:
             scores = []
-            for unet in (self.trainer.base, self.trainer.result()):
+            for unet in (self.trainer.base, result):
                 pictures = from_uint8(to_uint8(self._draw_seeds(unet))).to(self.compute.device)
                 scores.append(torch.as_tensor(self.trainer.reward(pictures)).float().tolist())
             return paired_statistics(*scores)
@@ -301,23 +301,22 @@ class _Worker:
         """Write the result, whole, and then the status that tells of it."""
         if not self.processes.is_main:
             return
-        part = self.run.result.with_name("result.part")
+        trainer, part = self.trainer, self.run.result.with_name("result.part")
+        unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
         try:
             shutil.rmtree(part, ignore_errors=True)
-            save_model(self.trainer.result(), self.model.scheduler_config, part, torch.float32)
+            save_model(unet, self.model.scheduler_config, part, torch.float32)
             shutil.rmtree(self.run.result, ignore_errors=True)
             part.replace(self.run.result)
-            trainer = self.trainer
-            self.run.write_result_facts(ResultFacts(trainer.epoch, trainer.step, trainer.seconds))
+            self.run.write_result_facts(facts)
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
             raise storage_error(error, self.run.folder, "The finetuned model") from error
         if outcome == "out of time" and self.sliced:
             self._write_status(state="running")
             return
-        statistics = self._compare_with_base()
         with suppress(OSError):  # the result is whole without them
-            self.run.write_result_facts(ResultFacts(trainer.epoch, trainer.step, trainer.seconds, statistics))
+            self.run.write_result_facts(replace(facts, statistics=self._compare_with_base(unet)))
         self.run.clear_stop()
         notice = TIME_WAS_UP if outcome == "out of time" else None
         self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

@@ -11,7 +11,7 @@ from typing import Any
 from ddpo import rewards
 from ddpo.config import RECIPES, TrainConfig
 from ddpo.estimate import Estimate
-from ddpo.runs import Run, RunStatus, moment
+from ddpo.runs import Run, RunStatus, epochs_in_words, moment
 from ddpo.ui import motion
 from ddpo.ui.plots import Curve, chart
 from ddpo.ui.training import ACTIVE, Snapshot, base_title, reward_title
@@ -226,7 +226,7 @@ def _row(run: Run, chosen: bool) -> str:
 
 def estimate_line(found: Estimate, config: TrainConfig, budget: float | None, price: float | None) -> str:
     """How long it will take and what that costs, before it starts."""
-    work = f"{found.pictures:,} pictures in {config.epochs} epoch{'' if config.epochs == 1 else 's'}"
+    work = f"{found.pictures:,} pictures in {epochs_in_words(config.epochs)}"
     if found.seconds is None:
         return f'<p class="hint estimate">{work}. How long that takes on this GPU shows after the first epoch.</p>'
     source = "an earlier run here" if found.from_run else "figures measured on two CPU cores"

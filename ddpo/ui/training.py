@@ -131,8 +131,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
     if on_space() and (hub.as_path(base).exists() or hub.parse(base) is None):
         raise UserError("Folders of your own work only where you run the app yourself; here, give the id of a model.")
     read_network(base)
-    folder = hub.as_path(base)
-    return RunSpec(None, str(folder.resolve()) if folder.is_dir() else base, reward, recipe, config)
+    return RunSpec(None, hub.absolute(base), reward, recipe, config)
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
