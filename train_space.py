@@ -8,7 +8,7 @@ Exit codes: 0 finished, stopped on request, or a job has been started; 1 failed;
 training; 4 out of time (0 in a job, once the result is pushed).
 """
 
-from ddpo.command_line import main
+from ddpo.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

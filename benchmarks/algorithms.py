@@ -15,8 +15,8 @@ from pathlib import Path
 import ddpo
 from benchmarks.machine import describe_machine
 from benchmarks.quick import ROOT, SEEDS, compare, draw, train
-from ddpo.catalog import DEFAULT_PAIR, get_pair
-from ddpo.precision import choose_compute
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, get_pair
+from ddpo.diffusion.precision import choose_compute
 
 RESULTS = ROOT / "benchmarks" / "results" / "algorithms.json"
 REWARD, EPOCHS = "photographic", 12

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe_machine
-from ddpo.catalog import get_pair
+from ddpo.diffusion.catalogue import get_pair
 
 RESULTS = Path(__file__).resolve().parent / "results" / "church256.json"
 PAIR = "church-256-aesthetic"
@@ -103,8 +103,8 @@ def measure() -> dict[str, Any]:
     clock, started = Clock(), time.perf_counter()
     import torch
 
-    from ddpo.pipelines import cache
-    from ddpo.precision import choose_compute
+    from ddpo.diffusion.models import cache
+    from ddpo.diffusion.precision import choose_compute
 
     compute = choose_compute()
     pair = get_pair(PAIR)
@@ -133,7 +133,7 @@ class Clock:
 
 def compare_both() -> dict[str, Any]:
     """Draw and score SAMPLES pictures with each model through the engine that the app uses."""
-    from ddpo.comparison import ComparisonResult, ComparisonSettings, compare
+    from ddpo.comparison.compare import ComparisonResult, ComparisonSettings, compare
 
     *_, result = compare(ComparisonSettings(pair=PAIR, scheduler="ddim", steps=STEPS, samples=SAMPLES))
     assert isinstance(result, ComparisonResult)
@@ -148,9 +148,9 @@ def compare_both() -> dict[str, Any]:
 def train_epoch(compute: Any) -> dict[str, Any]:
     """One epoch of DDPO on the base, one picture in memory at a time."""
     from ddpo import rewards
-    from ddpo.config import TrainConfig
-    from ddpo.pipelines import load_model
-    from ddpo.trainer import Trainer
+    from ddpo.diffusion.models import load_model
+    from ddpo.training.config import TrainConfig
+    from ddpo.training.trainer import Trainer
 
     config = TrainConfig(
         epochs=1, batches_per_epoch=1, batch_size=SAMPLES, accumulation=SAMPLES, sampling_steps=EPOCH_STEPS,

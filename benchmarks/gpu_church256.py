@@ -19,8 +19,8 @@ from benchmarks.church256 import write_model
 from benchmarks.machine import describe_machine
 
 if TYPE_CHECKING:
-    from ddpo.pipelines import DiffusionModel
-    from ddpo.precision import Compute
+    from ddpo.diffusion.models import DiffusionModel
+    from ddpo.diffusion.precision import Compute
 
 RESULTS = Path(__file__).resolve().parent / "results" / "gpu_church256.json"
 SAMPLINGS = (("ddpm", 1000), ("ddim", 50), ("pndm", 50))
@@ -31,7 +31,7 @@ def sampling(model: DiffusionModel, compute: Compute, scheduler: str, steps: int
     """Seconds per image and the peak of the GPU's memory while a batch is drawn, after one step to warm up."""
     import torch
 
-    from ddpo.sampling import sample
+    from ddpo.diffusion.sampling import sample
 
     seeds = list(range(batch))
     warm_up = sample(model, seeds, scheduler, steps, compute)
@@ -54,8 +54,8 @@ def epoch(model: DiffusionModel, compute: Compute, **changes: Any) -> dict[str, 
     import torch
 
     from ddpo import rewards
-    from ddpo.config import get_recipe
-    from ddpo.trainer import Trainer
+    from ddpo.training.config import get_recipe
+    from ddpo.training.trainer import Trainer
 
     config = replace(get_recipe("short").config, epochs=1, **changes)
     reward = rewards.load("jpeg-incompressibility", compute)
@@ -81,8 +81,8 @@ def main() -> None:
     """Measure, print and write."""
     import torch
 
-    from ddpo.pipelines import load_model
-    from ddpo.precision import choose_compute
+    from ddpo.diffusion.models import load_model
+    from ddpo.diffusion.precision import choose_compute
 
     if not torch.cuda.is_available():
         sys.exit("There is no CUDA GPU here, so nothing was measured.")

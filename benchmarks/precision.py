@@ -2,8 +2,8 @@
 
     python -m benchmarks.precision
 
-Writes benchmarks/results/precision.json: the figures behind the choices in ddpo/precision.py and ddpo/pipelines.py, and
-behind the times that ddpo/estimate.py tells before a run.
+Writes benchmarks/results/precision.json: the figures behind the choices in ddpo/diffusion/precision.py and
+ddpo/diffusion/models.py, and behind the times that ddpo/runs/estimate.py tells before a run.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from torch import nn
 import ddpo
 from benchmarks.church256 import build_ddpm_256
 from benchmarks.machine import describe_machine
-from ddpo.bundle.pretrain import build_unet
-from ddpo.estimate import CHURCH_64, DDPM_256, Network
-from ddpo.precision import PrecisionName, choose_compute
+from ddpo.church64.pretrain import build_unet
+from ddpo.diffusion.precision import PrecisionName, choose_compute
+from ddpo.runs.estimate import CHURCH_64, DDPM_256, Network
 
 RESULTS = Path(__file__).resolve().parent / "results" / "precision.json"
 CPU = "cpu"  # also where there is a GPU

@@ -25,14 +25,14 @@ from torch import Tensor
 import ddpo
 from benchmarks.machine import describe_machine
 from ddpo import rewards
-from ddpo.catalog import DEFAULT_PAIR, get_pair
-from ddpo.diversity import diversity_kept
-from ddpo.evaluate import paired_statistics
-from ddpo.pictures import from_uint8, to_uint8
-from ddpo.pipelines import load_model
-from ddpo.precision import choose_compute
-from ddpo.runs import list_runs
-from ddpo.sampling import sample_pictures
+from ddpo.common.statistics import paired_statistics
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, get_pair
+from ddpo.diffusion.models import load_model
+from ddpo.diffusion.pictures import from_uint8, to_uint8
+from ddpo.diffusion.precision import choose_compute
+from ddpo.diffusion.sampling import sample_pictures
+from ddpo.runs.store import list_runs
+from ddpo.training.diversity import diversity_kept
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "quick.json"

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ddpo.bundle.scenes import draw_scenes
-from ddpo.pictures import from_uint8
+from ddpo.church64.scenes import draw_scenes
+from ddpo.diffusion.pictures import from_uint8
 from ddpo.rewards.clip import ClipSpec
-from ddpo.weights import WeightsFile
+from ddpo.rewards.weights import WeightsFile
 
 TINY = "tiny-clip-for-tests"  # as wide as ViT-L/14 where the heads begin
 TINY_FILE = WeightsFile("tests/tiny-clip", "open_clip_model.safetensors", 20, revision="0" * 40)

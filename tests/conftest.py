@@ -15,8 +15,8 @@ import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
-from ddpo.pipelines import DiffusionModel, load_model, save_model
-from ddpo.precision import Compute, choose_compute
+from ddpo.diffusion.models import DiffusionModel, load_model, save_model
+from ddpo.diffusion.precision import Compute, choose_compute
 from tests.serving import RunningApp, running_app
 
 if TYPE_CHECKING:

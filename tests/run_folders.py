@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from ddpo.config import make_config
-from ddpo.runs import Run, RunSpec, create_run
+from ddpo.runs.store import Run, RunSpec, create_run
+from ddpo.training.config import make_config
 
 CHURCH = Path(__file__).resolve().parent.parent / "assets" / "church-64" / "base"
 

@@ -11,10 +11,10 @@ import torch
 from huggingface_hub import constants
 from PIL import Image
 
-from ddpo import rewards, weights
+from ddpo import rewards
+from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.precision import Compute
-from ddpo.rewards import age
+from ddpo.rewards import age, weights
 from tests.clips import pictures, place, put
 
 transformers = pytest.importorskip("transformers", reason="the age scorers need transformers")

@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from ddpo.catalog import PAIRS
+from ddpo.diffusion.catalogue import PAIRS
 from tests.serving import ROOT, RunningApp, get, running_app
 
 QUICK: dict[str, Any] = {"steps": 3, "samples": 2, "api_name": "/compare"}
@@ -247,7 +247,7 @@ def test_nobody_is_told_to_duplicate_what_is_no_space(client: Client) -> None:
 
 
 def test_the_owner_who_has_signed_in_is_not_told_to_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ddpo.ui import duplicate
+    from ddpo.ui.space import duplicate
 
     monkeypatch.setenv("SPACE_ID", "someone/ddpo-studio")
     people = {name: SimpleNamespace(username=name) for name in ("someone", "somebody")}

@@ -12,17 +12,17 @@ from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
 from ddpo import rewards
-from ddpo.bundle import card, measure
-from ddpo.bundle.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, REWARD
-from ddpo.bundle.pretrain import PretrainConfig, Pretraining, build_noise_schedule, loss_weights
-from ddpo.bundle.scenes import Scene, draw_scene, draw_scenes
-from ddpo.catalog import PAIRS
-from ddpo.diversity import diversity_kept
-from ddpo.evaluate import paired_statistics
-from ddpo.pictures import from_uint8, tile, to_uint8
-from ddpo.pipelines import load_model
-from ddpo.precision import Compute
-from ddpo.sampling import sample_pictures
+from ddpo.church64 import card, measure
+from ddpo.church64.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, REWARD
+from ddpo.church64.pretrain import PretrainConfig, Pretraining, build_noise_schedule, loss_weights
+from ddpo.church64.scenes import Scene, draw_scene, draw_scenes
+from ddpo.common.statistics import paired_statistics
+from ddpo.diffusion.catalogue import PAIRS
+from ddpo.diffusion.models import load_model
+from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
+from ddpo.diffusion.precision import Compute
+from ddpo.diffusion.sampling import sample_pictures
+from ddpo.training.diversity import diversity_kept
 
 # As it ships ----------------------------------------------------------------------------------------------------------
 

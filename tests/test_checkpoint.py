@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from ddpo.checkpoint import CheckpointStore, load_checkpoint, save_checkpoint
 from ddpo.errors import UserError
+from ddpo.runs.checkpoints import CheckpointStore, load_checkpoint, save_checkpoint
 from tests.small_disk import fill, make_read_only, small_disk
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from ddpo import rewards
+from ddpo.diffusion.pictures import from_uint8
+from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.pictures import from_uint8
-from ddpo.precision import Compute
 from ddpo.rewards import clip as clip_module
 from ddpo.rewards.clip import STD, Clip, in_chunks, load_clip, preprocess, read_clip
 from tests.clips import TINY, TINY_FILE, TINY_SPEC, pictures, put, save_clip, tiny_clip

@@ -12,9 +12,9 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from ddpo.comparison import MAX_SEED, ComparisonResult, ComparisonSettings, Progress, compare, score_picture
+from ddpo.comparison.compare import MAX_SEED, ComparisonResult, ComparisonSettings, Progress, compare, score_picture
+from ddpo.diffusion.models import save_model
 from ddpo.errors import UserError
-from ddpo.pipelines import save_model
 from tests.conftest import make_unet
 
 
@@ -78,8 +78,8 @@ def test_previews_show_both_models_half_denoised(tiny_folder: Path, other_folder
 
 
 def test_closing_the_iterator_stops_the_networks(tiny_folder: Path) -> None:
-    from ddpo.pipelines import cache
-    from ddpo.precision import choose_compute
+    from ddpo.diffusion.models import cache
+    from ddpo.diffusion.precision import choose_compute
 
     calls: list[int] = []
     unet = cache.get(str(tiny_folder), choose_compute("float32")).unet

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ddpo.config import RECIPES, TrainConfig, config_from_dict, get_recipe, make_config, settings
 from ddpo.errors import UserError
+from ddpo.training.config import RECIPES, TrainConfig, config_from_dict, get_recipe, make_config, settings
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
 
 
 def test_the_settings_are_there_without_torch() -> None:
-    code = "import sys, ddpo.config; assert 'torch' not in sys.modules and 'gradio' not in sys.modules"
+    code = "import sys, ddpo.training.config; assert 'torch' not in sys.modules and 'gradio' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ddpo import defaults, hub, weights
-from ddpo.catalog import OWN, PAIRS
-from ddpo.comparison import ComparisonSettings
+from ddpo.comparison import first_choice
+from ddpo.comparison.compare import ComparisonSettings
+from ddpo.diffusion.catalogue import OWN, PAIRS
+from ddpo.hub import downloads
+from ddpo.rewards import weights
 from tests.hub_server import HubServer, serving, use
 from tests.test_catalog import put_in_cache
 
@@ -20,7 +22,7 @@ LARGE, SMALL = PAIRS["church-256-aesthetic"], PAIRS["church-64"]
 @pytest.fixture
 def server(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A Hub with both models of church-256, an empty cache, and a GPU."""
-    monkeypatch.setattr(defaults, "has_gpu", lambda: True)
+    monkeypatch.setattr(first_choice, "has_gpu", lambda: True)
     with serving() as server:
         for source in (LARGE.base, LARGE.tuned):
             server.add(source, tiny_folder)
@@ -31,7 +33,7 @@ def server(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -
 def choose() -> tuple[str, str]:
     """The choice made anew, within the time that a page may wait for it."""
     started = time.monotonic()
-    choice = defaults.choose.__wrapped__()
+    choice = first_choice.choose.__wrapped__()
     assert time.monotonic() - started < 2.5
     assert choice.reason.endswith(".") and "\n" not in choice.reason
     return choice.pair, choice.reason
@@ -45,7 +47,7 @@ def test_with_a_gpu_and_a_hub_that_answers_it_is_the_large_pair(server: HubServe
 def test_without_a_gpu_it_is_the_bundled_pair_and_nobody_is_asked(
     server: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(defaults, "has_gpu", lambda: False)
+    monkeypatch.setattr(first_choice, "has_gpu", lambda: False)
     pair, reason = choose()
     assert pair == SMALL.name and "no GPU" in reason and server.requests == []
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")  # where the GPU comes later
@@ -90,20 +92,20 @@ def test_a_name_that_takes_long_to_look_up_is_not_waited_for(
 
 def test_it_is_what_a_comparison_takes_without_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ComparisonSettings().pair == SMALL.name
-    monkeypatch.setattr(defaults, "choose", lambda: defaults.Choice(LARGE.name, "."))
+    monkeypatch.setattr(first_choice, "choose", lambda: first_choice.Choice(LARGE.name, "."))
     assert ComparisonSettings().pair == LARGE.name
 
 
 def test_the_hub_is_asked_for_a_moment_only() -> None:
-    assert hub.SECONDS_TO_PROBE <= 1
+    assert downloads.SECONDS_TO_PROBE <= 1
 
 
 def test_a_pair_is_scored_by_what_it_was_finetuned_on_where_that_is_at_hand(
     server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
 ) -> None:
     def scorer(pair: str) -> str:
-        defaults._answers.cache_clear()
-        return defaults.scorer(pair)
+        first_choice._answers.cache_clear()
+        return first_choice.scorer(pair)
 
     assert scorer(SMALL.name) == "photographic"
     assert scorer("church-256-compressibility") == "jpeg-compressibility"
@@ -114,7 +116,7 @@ def test_a_pair_is_scored_by_what_it_was_finetuned_on_where_that_is_at_hand(
     assert scorer(LARGE.name) == scorer(OWN) == "laion-v2"
     assert ComparisonSettings(pair=LARGE.name).resolved().scorer == "laion-v2"
     assert ComparisonSettings(pair=LARGE.name, scorer="colourfulness").resolved().scorer == "colourfulness"
-    monkeypatch.setattr(defaults, "has_gpu", lambda: False)
+    monkeypatch.setattr(first_choice, "has_gpu", lambda: False)
     assert scorer(LARGE.name) == "photographic"
     for file in weights.CLIP_L_14, weights.LAION_V2:
         put_in_cache(tmp_path, file.repo, file.filename, str(file.revision))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ddpo.diagnosis import Diagnosis, Verdict, diagnose
+from ddpo.runs.diagnosis import Diagnosis, Verdict, diagnose
 
 # church-64 with `photographic`, 64 samples an epoch: reward mean, its standard deviation, KL, gradient norm, diversity.
 LEARNS = [

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpo.bundle.scenes import MOODS, Scene, draw_scene, draw_scenes
-from ddpo.diversity import describe_pictures, diversity, diversity_kept
+from ddpo.church64.scenes import MOODS, Scene, draw_scene, draw_scenes
+from ddpo.diffusion.pictures import from_uint8
 from ddpo.errors import UserError
-from ddpo.pictures import from_uint8
+from ddpo.training.diversity import describe_pictures, diversity, diversity_kept
 
 FIRST = 800_000  # seeds of scenes that nothing was trained on
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddpo import estimate as estimates
-from ddpo.config import make_config
+from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
-from ddpo.estimate import CHURCH_64, DDPM_256, estimate, hourly_price, read_network
-from ddpo.precision import choose_compute
-from ddpo.runs import list_runs
+from ddpo.runs import estimate as estimates
+from ddpo.runs.estimate import CHURCH_64, DDPM_256, estimate, hourly_price, read_network
+from ddpo.runs.store import list_runs
+from ddpo.training.config import make_config
 from tests.run_folders import CHURCH, make_run
 
 CONFIG = make_config({}, "quick")

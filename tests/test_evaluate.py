@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
+from ddpo.common.statistics import describe, paired_statistics, signed
 from ddpo.errors import UserError
-from ddpo.evaluate import describe, paired_statistics, signed
 
 BASE = [4.0, 5.0, 6.0, 5.5, 4.5]
 TUNED = [5.0, 5.5, 7.5, 5.5, 6.0]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ddpo.comparison import ComparisonResult, ComparisonSettings
-from ddpo.evaluate import paired_statistics
-from ddpo.export import csv_text, write_csv, write_pngs, write_zip
+from ddpo.common.statistics import paired_statistics
+from ddpo.comparison.compare import ComparisonResult, ComparisonSettings
+from ddpo.comparison.files import csv_text, write_csv, write_pngs, write_zip
 
 BASE, TUNED = [4.25, 5.5], [5.0, 5.25]
 

@@ -20,12 +20,13 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from ddpo import hub as hub_module
-from ddpo import rewards, weights
-from ddpo.comparison import ComparisonSettings, Progress, compare, download
+from ddpo import rewards
+from ddpo.comparison.compare import ComparisonSettings, Progress, compare, download
+from ddpo.diffusion.models import ModelCache, load_model, save_model
+from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.pipelines import ModelCache, load_model, save_model
-from ddpo.precision import Compute
+from ddpo.hub import downloads as hub_module
+from ddpo.rewards import weights
 from tests.conftest import make_unet
 from tests.hub_server import HubServer, serving, use
 from tests.test_pipelines import edit_config, edit_scheduler, same_weights

@@ -15,7 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from ddpo.ui.compare import FIELDS
+from ddpo.ui.compare.tab import FIELDS
 from tests.hub_server import HubServer, serving
 from tests.serving import ROOT, RunningApp, running_app
 from tests.test_hub import BIN, SAFETENSORS, UNSUITED, drop_tensors, flatten, to_bin, truncate

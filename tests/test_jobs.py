@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub import JobHardware
 
-from ddpo import jobs
-from ddpo.command_line import FAILED, OUT_OF_TIME, WRONG_USAGE, build_parser, main
-from ddpo.config import make_config, settings
+from ddpo.cli.main import FAILED, OUT_OF_TIME, WRONG_USAGE, build_parser, main
+from ddpo.diffusion.models import load_model
+from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.pipelines import load_model
-from ddpo.precision import Compute
-from ddpo.runs import Run, RunSpec
+from ddpo.publish import jobs
+from ddpo.runs.store import Run, RunSpec
+from ddpo.training.config import make_config, settings
 from tests.hub_server import HubServer, serving, use
 from tests.serving import ROOT
 
@@ -235,8 +235,8 @@ def status(number: int) -> Callable[..., None]:
 
 def silent(at: str) -> Callable[..., None]:
     def go_silent(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        patch.setattr("ddpo.hub.SECONDS_TO_ANSWER", 0.5)
-        patch.setattr("ddpo.hub.SECONDS_TO_WRITE", 0.5)
+        patch.setattr("ddpo.hub.downloads.SECONDS_TO_ANSWER", 0.5)
+        patch.setattr("ddpo.hub.downloads.SECONDS_TO_WRITE", 0.5)
         hub.silent_at = at
 
     return go_silent
@@ -318,8 +318,8 @@ def test_a_result_that_cannot_be_pushed_is_tried_again_and_then_told_of(
         return OUT_OF_TIME
 
     start = ["start", "--base", BASE, "--reward", "colourfulness", "--push-to", "me/x", *TINY, "--time-budget", "0.01"]
-    monkeypatch.setattr("ddpo.command_line.time.sleep", wait)
-    monkeypatch.setattr("ddpo.command_line._report_end", end)
+    monkeypatch.setattr("ddpo.cli.main.time.sleep", wait)
+    monkeypatch.setattr("ddpo.cli.main._report_end", end)
     assert main([*start, "--in-job"]) == FAILED and pauses == [30, 120]
     assert "It is kept in" in capsys.readouterr().err
     assert main(["resume", "latest", "--push-to", "me/x", "--time-budget", "0.01"]) == OUT_OF_TIME

@@ -15,12 +15,12 @@ from open_clip.transform import image_transform
 from PIL import Image
 from torch import Tensor, nn
 
-from ddpo import rewards, weights
+from ddpo import rewards
+from ddpo.common.files import sha256
+from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.files import sha256
-from ddpo.precision import Compute
 from ddpo.rewards import clip as clip_module
-from ddpo.rewards import laion
+from ddpo.rewards import laion, weights
 from ddpo.rewards.clip import Clip
 from ddpo.rewards.laion import V1, V1_B_32, V2, Head, LaionScorer, MlpHead, read_head
 from tests.clips import TINY_FILE, TINY_SPEC, pictures, put, save_clip, tiny_clip

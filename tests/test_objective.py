@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
-from ddpo.objective import advantages, clipped_surrogate, regression_weights, reward_weight, score_function_loss
+from ddpo.training.objective import (
+    advantages,
+    clipped_surrogate,
+    regression_weights,
+    reward_weight,
+    score_function_loss,
+)
 
 
 def test_advantages_are_standardised_and_clipped() -> None:

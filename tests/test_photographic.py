@@ -16,9 +16,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
-from ddpo.bundle.scenes import Scene, draw_scene
+from ddpo.church64.scenes import Scene, draw_scene
+from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.errors import UserError
-from ddpo.pictures import from_uint8, to_uint8
 from ddpo.rewards.photographic import WEIGHTS, noise_deviation, photographic, photographic_terms, tone_entropy
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket", "motorcycle", "china", "flower")

@@ -11,9 +11,9 @@ import pytest
 import torch
 from diffusers import DDPMPipeline
 
+from ddpo.diffusion.models import ModelCache, load_model, save_model
+from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.pipelines import ModelCache, load_model, save_model
-from ddpo.precision import Compute
 from tests.conftest import make_unet
 
 

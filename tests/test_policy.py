@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from ddpo.policy import GaussianStep, NoiseSchedule, denoising_step, predict_x_0, trailing_timesteps
+from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, predict_x_0, trailing_timesteps
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

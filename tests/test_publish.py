@@ -17,15 +17,15 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler
 from PIL import Image
 
-from ddpo.catalog import PAIRS
-from ddpo.config import get_recipe, make_config, settings
-from ddpo.curve import draw_curve
+from ddpo.common.statistics import paired_statistics
+from ddpo.diffusion.catalogue import PAIRS
+from ddpo.diffusion.models import load_model, save_model
+from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.evaluate import paired_statistics
-from ddpo.pipelines import load_model, save_model
-from ddpo.precision import Compute
-from ddpo.publish import plan_push, push, write_card
-from ddpo.runs import Run, RunSpec, create_run
+from ddpo.publish.curve import draw_curve
+from ddpo.publish.push import plan_push, push, write_card
+from ddpo.runs.store import Run, RunSpec, create_run
+from ddpo.training.config import get_recipe, make_config, settings
 from tests.conftest import make_unet
 from tests.hub_server import HubServer, front_matter, serving, use
 from tests.test_pipelines import same_weights
@@ -249,8 +249,8 @@ def offline(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def silent(at: str) -> Callable[..., None]:
     def go_silent(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        patch.setattr("ddpo.hub.SECONDS_TO_ANSWER", 0.5)
-        patch.setattr("ddpo.hub.SECONDS_TO_WRITE", 0.5)
+        patch.setattr("ddpo.hub.downloads.SECONDS_TO_ANSWER", 0.5)
+        patch.setattr("ddpo.hub.downloads.SECONDS_TO_WRITE", 0.5)
         patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
         hub.silent_at = at
 

@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from ddpo import rewards
-from ddpo.bundle.scenes import draw_scenes
+from ddpo.church64.scenes import draw_scenes
+from ddpo.diffusion.pictures import from_uint8, to_uint8
+from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
-from ddpo.pictures import from_uint8, to_uint8
-from ddpo.precision import choose_compute
 
 COMPUTE = choose_compute("float32", "cpu")
 WITHOUT_WEIGHTS = [name for name, spec in rewards.REWARDS.items() if not spec.files]  # the others have their own tests

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from ddpo import runs
-from ddpo.config import get_recipe
 from ddpo.errors import UserError
-from ddpo.runs import Busy, Run, RunSpec, create_run, current_run, in_words, list_runs, open_run, training_lock
+from ddpo.runs import store
+from ddpo.runs.store import Busy, Run, RunSpec, create_run, current_run, in_words, list_runs, open_run, training_lock
+from ddpo.training.config import get_recipe
 from tests.small_disk import fill, make_read_only, small_disk
 
 SPEC = RunSpec("church-64", "some/base", "photographic", "quick", get_recipe("quick").config)
@@ -130,7 +130,7 @@ def test_without_a_process_a_run_counts_as_interrupted(run: Run, monkeypatch: py
         assert other.status().state == "interrupted"  # the lock is another run's
     run.write_status(state="starting")
     assert run.status().state == "starting"  # its process may be on its way to the lock
-    monkeypatch.setattr("ddpo.run_folder.START_GRACE", 0.0)
+    monkeypatch.setattr("ddpo.runs.folder.START_GRACE", 0.0)
     assert run.status().state == "interrupted"
     (run.folder / "status.json").write_text('{"state": "runn')
     assert run.status().state == "interrupted"
@@ -312,7 +312,7 @@ def test_a_second_run_is_refused_and_told_who_trains_and_for_how_long(run: Run) 
         with pytest.raises(Busy, match=expected), training_lock(run.root, second):
             pass
         with pytest.raises(Busy, match=expected):
-            runs.start_process(second)
+            store.start_process(second)
         assert current_run(run.root) == run and run.status().state == "running"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -353,14 +353,14 @@ def test_a_started_process_is_on_its_own_and_stops_on_request(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "train.py").write_text(TRAIN)
-    monkeypatch.setattr(runs, "TRAIN_SPACE", tmp_path / "train.py")
+    monkeypatch.setattr(store, "TRAIN_SPACE", tmp_path / "train.py")
     monkeypatch.setenv("REPOSITORY", str(REPOSITORY))
     run.request_stop()  # of an earlier time
-    pid = runs.start_process(run, time_budget=90)
+    pid = store.start_process(run, time_budget=90)
     assert not run.stop_requested()
     assert run.status().state in ("starting", "running") and current_run(run.root) == run
     with pytest.raises(Busy):
-        runs.start_process(create_run(run.root, SPEC))  # also before the first one has the lock
+        store.start_process(create_run(run.root, SPEC))  # also before the first one has the lock
     wait_for(lambda: run.status().state == "running")
     assert run.status().pid == pid and os.getsid(pid) == pid != os.getsid(0)
     run.request_stop()
@@ -372,8 +372,8 @@ def test_a_started_process_is_on_its_own_and_stops_on_request(
 
 def test_a_process_that_cannot_begin_is_told_of(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "train.py").write_text("raise SystemExit('no luck')")
-    monkeypatch.setattr(runs, "TRAIN_SPACE", tmp_path / "train.py")
-    runs.start_process(run)
+    monkeypatch.setattr(store, "TRAIN_SPACE", tmp_path / "train.py")
+    store.start_process(run)
     wait_for(lambda: run.status().state == "failed")
     assert "ended with code 1 before it began" in str(run.status().error)
     assert (run.folder / "log.txt").read_text() == "no luck\n"
@@ -391,7 +391,7 @@ def test_the_root_is_where_the_environment_says(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     on_a_space = "/data/runs" if os.access("/data", os.W_OK) else "runs"
-    assert runs.runs_root() == Path(expected or on_a_space)
+    assert store.runs_root() == Path(expected or on_a_space)
 
 
 def test_durations_read_well() -> None:
@@ -401,6 +401,9 @@ def test_durations_read_well() -> None:
 
 
 def test_nothing_slow_is_imported() -> None:
-    code = "import sys, ddpo.runs, ddpo.diagnosis; print(sorted({'torch', 'diffusers', 'gradio'} & sys.modules.keys()))"
+    code = (
+        "import sys, ddpo.runs.store, ddpo.runs.diagnosis; "
+        "print(sorted({'torch', 'diffusers', 'gradio'} & sys.modules.keys()))"
+    )
     output = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert output.stdout == "[]\n"

@@ -9,12 +9,12 @@ import pytest
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler
 
+from ddpo.diffusion.models import DiffusionModel
+from ddpo.diffusion.precision import Compute
+from ddpo.diffusion.sampling import Trajectory, evaluate_unet, generators, roll_out, sample, sample_pictures
+from ddpo.diffusion.schedulers import SCHEDULERS, create_scheduler
+from ddpo.diffusion.step import denoising_step
 from ddpo.errors import UserError
-from ddpo.pipelines import DiffusionModel
-from ddpo.policy import denoising_step
-from ddpo.precision import Compute
-from ddpo.sampling import Trajectory, evaluate_unet, generators, roll_out, sample, sample_pictures
-from ddpo.schedulers import SCHEDULERS, create_scheduler
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ddpo import locks
-from ddpo.config import TrainConfig, make_config
+from ddpo.common import locks
 from ddpo.errors import UserError
-from ddpo.run_folder import lock_path
-from ddpo.runs import Run, RunSpec, create_run, current_run
-from ddpo.ui import slices
-from ddpo.ui.zero_gpu import NoGpu
-from ddpo.worker import carry_out
+from ddpo.runs.folder import lock_path
+from ddpo.runs.store import Run, RunSpec, create_run, current_run
+from ddpo.runs.worker import carry_out
+from ddpo.training.config import TrainConfig, make_config
+from ddpo.ui.space import slices
+from ddpo.ui.space.zero_gpu import NoGpu
 from tests.test_train_tab import assert_whole
 
 CONFIG: TrainConfig = make_config(

@@ -15,8 +15,8 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from ddpo.errors import UserError
-from ddpo.runs import Run, open_run, training_lock
-from ddpo.ui.training import write_archive
+from ddpo.runs.store import Run, open_run, training_lock
+from ddpo.ui.train.actions import write_archive
 from tests.run_folders import CHURCH, make_run
 from tests.serving import ROOT, RunningApp, running_app
 

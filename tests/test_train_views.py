@@ -11,12 +11,13 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from ddpo.config import make_config
 from ddpo.errors import UserError
-from ddpo.estimate import Estimate
-from ddpo.runs import list_runs, training_lock
-from ddpo.ui import motion, push, sign_in, train, train_views, training
-from ddpo.ui.plots import Curve, chart
+from ddpo.runs.estimate import Estimate
+from ddpo.runs.store import list_runs, training_lock
+from ddpo.training.config import make_config
+from ddpo.ui.space import sign_in
+from ddpo.ui.train import actions, motion, push, tab, views
+from ddpo.ui.train.plots import Curve, chart
 from tests.run_folders import CHURCH, draw_grid, epoch_line, make_run
 
 OWNER = {"name": "O", "preferred_username": "owner", "profile": "", "picture": ""}
@@ -28,22 +29,22 @@ def decoded(uri: str) -> Image.Image:
 
 def test_the_status_says_state_progress_and_what_went_wrong(tmp_path: Path) -> None:
     run = make_run(tmp_path, "failed", 2, error="The disk is <b>full</b>.")
-    card = train_views.status_card(training.look_at(run))
+    card = views.status_card(actions.look_at(run))
     assert "Failed" in card and "50%" in card and "epoch 2 of 4" in card
     assert "The disk is &lt;b&gt;full&lt;/b&gt;." in card and "Resume goes on" in card
 
 
 def test_time_left_is_told_while_it_trains_and_a_stop_is_told_at_once(tmp_path: Path) -> None:
     run = make_run(tmp_path, "running", 1)
-    assert "Interrupted" in train_views.status_card(training.look_at(run))
+    assert "Interrupted" in views.status_card(actions.look_at(run))
     with training_lock(tmp_path, run):
-        assert "about 30 s left" in train_views.status_card(training.look_at(run))
-        training.stop(run)
-        assert "Stopping" in train_views.status_card(training.look_at(run))
+        assert "about 30 s left" in views.status_card(actions.look_at(run))
+        actions.stop(run)
+        assert "Stopping" in views.status_card(actions.look_at(run))
 
 
 def test_every_figure_has_a_chart(tmp_path: Path) -> None:
-    html = train_views.charts(training.look_at(make_run(tmp_path, "finished", 4)))
+    html = views.charts(actions.look_at(make_run(tmp_path, "finished", 4)))
     assert html.count("<polyline") == 6 and html.count('class="band"') == 1
     for title in ("Reward", "KL", "Clip fraction", "Gradient norm", "Diversity", "Pictures a second"):
         assert title in html
@@ -53,11 +54,11 @@ def test_every_figure_has_a_chart(tmp_path: Path) -> None:
 def test_a_figure_that_was_not_finite_is_left_out_of_the_charts_and_told_in_words(tmp_path: Path) -> None:
     run = make_run(tmp_path, "running", 2)
     run.append_metrics({**epoch_line(3, 4), "kl": math.nan, "reward_mean": math.inf})
-    seen = training.look_at(run)
-    html = train_views.charts(seen)
+    seen = actions.look_at(run)
+    html = views.charts(seen)
     assert html.count("<polyline") == 6 and "epoch 3: 97%" in html and "epoch 2: 4.20" in html
     assert "epoch 3: 4" not in html and "nan" not in html and "inf" not in html
-    assert "worse" in train_views.diagnosis_card(seen) and seen.diagnosis.verdict == "divergence"
+    assert "worse" in views.diagnosis_card(seen) and seen.diagnosis.verdict == "divergence"
 
 
 @pytest.mark.parametrize("values", [[1.0], [2.0, 2.0, 2.0], [0.0], [-3.0, 5.0]])
@@ -78,20 +79,20 @@ def test_the_grid_is_cut_into_its_pictures(tmp_path: Path) -> None:
 
 
 def test_the_pictures_of_an_epoch_stand_beside_the_base(tmp_path: Path) -> None:
-    seen = training.look_at(make_run(tmp_path, "finished", 4))
-    assert train_views.pictures(seen, 3).count("<img") == 16 and "Epoch 3" in train_views.pictures(seen, 3)
-    assert train_views.pictures(seen, 0).count("<img") == 8
-    assert train_views.pictures(seen, 99) == ""
+    seen = actions.look_at(make_run(tmp_path, "finished", 4))
+    assert views.pictures(seen, 3).count("<img") == 16 and "Epoch 3" in views.pictures(seen, 3)
+    assert views.pictures(seen, 0).count("<img") == 8
+    assert views.pictures(seen, 99) == ""
 
 
 def test_the_animation_goes_from_the_base_to_the_end_and_only_of_a_run_that_rests(tmp_path: Path) -> None:
     run = make_run(tmp_path, "stopped", 3)
-    html = train_views.animation(training.look_at(run))
+    html = views.animation(actions.look_at(run))
     with decoded(html.split('src="')[1].split('"')[0]) as picture:
         assert picture.format == "WEBP" and picture.n_frames == 4 + 3 * motion.BLENDS  # type: ignore[attr-defined]
     run.write_status(state="running")
     with training_lock(tmp_path, run):
-        assert train_views.animation(training.look_at(run)) == ""
+        assert views.animation(actions.look_at(run)) == ""
 
 
 def test_an_animation_of_many_epochs_keeps_the_first_and_the_last() -> None:
@@ -102,7 +103,7 @@ def test_an_animation_of_many_epochs_keeps_the_first_and_the_last() -> None:
 
 def test_the_list_names_every_run_and_marks_the_chosen_one(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, "finished", 4), make_run(tmp_path, "stopped", 2, reward="colourfulness")]
-    html = train_views.run_list(list_runs(tmp_path), runs[0].id)
+    html = views.run_list(list_runs(tmp_path), runs[0].id)
     assert html.count("data-run=") == 2 and "+0.30" in html and "+0.1" in html
     assert f'chosen" data-run="{runs[0].id}"' in html
 
@@ -110,31 +111,31 @@ def test_the_list_names_every_run_and_marks_the_chosen_one(tmp_path: Path) -> No
 def test_only_what_has_changed_is_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DDPO_RUNS", str(tmp_path))
     run = make_run(tmp_path, "stopped", 2)
-    names = list(train.Live.__dataclass_fields__)
-    shown, *first = train._look(None, 0, train.Shown())
+    names = list(tab.Live.__dataclass_fields__)
+    shown, *first = tab._look(None, 0, tab.Shown())
     assert shown.run_id == run.id and not any(part == gr.skip() for part in first)
-    shown, *second = train._look(None, 2, shown)
+    shown, *second = tab._look(None, 2, shown)
     assert all(part == gr.skip() for part in second)
     run.write_status(notice="The newest checkpoint was damaged.")
-    shown, *third = train._look(None, 2, shown)
+    shown, *third = tab._look(None, 2, shown)
     assert [n for n, part in zip(names, third, strict=True) if part != gr.skip()] == ["status"]
 
 
 def test_the_epoch_that_a_visitor_looks_at_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DDPO_RUNS", str(tmp_path))
     run = make_run(tmp_path, "stopped", 2)
-    place = 1 + list(train.Live.__dataclass_fields__).index("pictures")
-    shown = train._look(None, 0, train.Shown())[0]
-    looked = train._look(None, 1, shown)
+    place = 1 + list(tab.Live.__dataclass_fields__).index("pictures")
+    shown = tab._look(None, 0, tab.Shown())[0]
+    looked = tab._look(None, 1, shown)
     assert "Epoch 1" in looked[place]
     draw_grid(run.folder / "samples" / "00003.png", 9)
-    assert train._look(None, 1, looked[0])[place] == gr.skip()  # another epoch came, and the visitor sees the same
-    assert "Epoch 3" in train._look(None, 2, shown)[place]  # who had looked at the newest sees the newer one
+    assert tab._look(None, 1, looked[0])[place] == gr.skip()  # another epoch came, and the visitor sees the same
+    assert "Epoch 3" in tab._look(None, 2, shown)[place]  # who had looked at the newest sees the newer one
 
 
 def test_the_estimate_says_that_it_is_one() -> None:
     config = make_config({}, "quick")
-    line = train_views.estimate_line(Estimate(600.0, 1280, False), config, 120.0, 0.4)
+    line = views.estimate_line(Estimate(600.0, 1280, False), config, 120.0, 0.4)
     for part in (
         "About 10 min",
         f"1,280 pictures in {config.epochs} epochs",
@@ -144,49 +145,49 @@ def test_the_estimate_says_that_it_is_one() -> None:
         "$0.01",
     ):
         assert part in line
-    assert "first epoch" in train_views.estimate_line(Estimate(None, 1280, False), config, None, None)
+    assert "first epoch" in views.estimate_line(Estimate(None, 1280, False), config, None, None)
 
 
 def test_who_may_train(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert training.mode() == "on"
+    assert actions.mode() == "on"
     monkeypatch.setenv("SPACE_ID", "owner/space")
-    assert training.mode() == "off"
+    assert actions.mode() == "off"
     monkeypatch.setenv("DDPO_TRAINING", "owner")
-    training.check_permission(gr.OAuthProfile(OWNER))
+    actions.check_permission(gr.OAuthProfile(OWNER))
     for profile in (None, gr.OAuthProfile({**OWNER, "preferred_username": "visitor"})):
         with pytest.raises(UserError, match="Only the owner"):
-            training.check_permission(profile)
+            actions.check_permission(profile)
     with pytest.raises(UserError, match="expired; sign in again"):  # the page has been open for a day
-        train._check(None, sign_in.SIGN_OUT.format("owner"))
+        tab._check(None, sign_in.SIGN_OUT.format("owner"))
     with pytest.raises(UserError, match="Only the owner"):
-        train._check(None, sign_in.SIGN_IN)
+        tab._check(None, sign_in.SIGN_IN)
     monkeypatch.setenv("DDPO_TRAINING", "perhaps")
-    assert training.mode() == "off"
+    assert actions.mode() == "off"
 
 
 def test_the_time_budget_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert training.time_budget(None) is None and training.time_budget(2) == 120
+    assert actions.time_budget(None) is None and actions.time_budget(2) == 120
     monkeypatch.setenv("DDPO_MAX_MINUTES", "5")
-    assert training.time_budget(None) == training.time_budget("") == 300 and training.time_budget(0.5) == 30
+    assert actions.time_budget(None) == actions.time_budget("") == 300 and actions.time_budget(0.5) == 30
     for minutes in (6, 0, -1, float("nan"), "many", True):
         with pytest.raises(UserError, match="minutes"):
-            training.time_budget(minutes)
+            actions.time_budget(minutes)
     monkeypatch.setenv("DDPO_MAX_MINUTES", "five")
     with pytest.raises(UserError, match="DDPO_MAX_MINUTES"):
-        training.time_budget(1)
+        actions.time_budget(1)
 
 
 def test_the_longest_time_is_for_all_goes_of_a_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     budgets: list[float | None] = []
-    monkeypatch.setattr(training, "_begin", lambda run, budget: budgets.append(budget))
+    monkeypatch.setattr(actions, "_begin", lambda run, budget: budgets.append(budget))
     monkeypatch.setenv("DDPO_MAX_MINUTES", "5")
     run = make_run(tmp_path, "stopped", 2)
     run.write_status(seconds=200.0)
-    training.resume(run, None)
-    training.resume(run, 1)
+    actions.resume(run, None)
+    actions.resume(run, 1)
     run.write_status(seconds=301.0)
     with pytest.raises(UserError, match="has had the 5 minutes that a run may take here"):
-        training.resume(run, None)
+        actions.resume(run, None)
     assert budgets == [100, 60]
 
 
@@ -199,9 +200,9 @@ def test_the_token_of_a_space_is_never_a_visitors(monkeypatch: pytest.MonkeyPatc
 
 
 def test_folders_are_refused_on_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert training.make_spec("church-64", str(CHURCH), "photographic", "quick", {}).base == str(CHURCH)
+    assert actions.make_spec("church-64", str(CHURCH), "photographic", "quick", {}).base == str(CHURCH)
     monkeypatch.setenv("SPACE_ID", "owner/space")
     for folder in (str(CHURCH), "/etc", "../secrets"):
         with pytest.raises(UserError, match="Folders of your own"):
-            training.make_spec("church-64", folder, "photographic", "quick", {})
-    assert training.make_spec("church-64", "google/ddpm-church-256", "photographic", "quick", {}).pair is None
+            actions.make_spec("church-64", folder, "photographic", "quick", {})
+    assert actions.make_spec("church-64", "google/ddpm-church-256", "photographic", "quick", {}).pair is None

@@ -14,15 +14,15 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-from ddpo.checkpoint import load_checkpoint, save_checkpoint
-from ddpo.config import TrainConfig
+from ddpo.diffusion.precision import Compute, choose_compute
+from ddpo.diffusion.step import NoiseSchedule, denoising_step, trailing_timesteps
 from ddpo.errors import UserError
-from ddpo.events import EpochMetrics
-from ddpo.objective import reward_weight
-from ddpo.plan import average_decay, learning_rate_factor, plan_epoch
-from ddpo.policy import NoiseSchedule, denoising_step, trailing_timesteps
-from ddpo.precision import Compute, choose_compute
-from ddpo.trainer import Trainer
+from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint
+from ddpo.training.config import TrainConfig
+from ddpo.training.epoch_plan import average_decay, learning_rate_factor, plan_epoch
+from ddpo.training.events import EpochMetrics
+from ddpo.training.objective import reward_weight
+from ddpo.training.trainer import Trainer
 from tests.conftest import make_unet
 
 SHAPE = (3, 16, 16)

@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from ddpo import weights
 from ddpo.errors import UserError
-from ddpo.rewards import RewardSpec
-from ddpo.weights import WeightsFile, cached, fetch
+from ddpo.rewards import RewardSpec, weights
+from ddpo.rewards.weights import WeightsFile, cached, fetch
 from tests.clips import place
 
 CONTENT = b"the weights"
@@ -148,7 +147,7 @@ def test_what_the_hub_refuses_is_said_in_a_sentence(
     server: HTTPServer, tmp_path: Path, answer: str, message: str
 ) -> None:
     code = (
-        "import ddpo.weights as w\n"
+        "import ddpo.rewards.weights as w\n"
         f"try: w.fetch(w.WeightsFile('someone/{answer}', 'x.safetensors', 1))\n"
         "except w.UserError as error: print(error)"
     )

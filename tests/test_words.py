@@ -13,7 +13,9 @@ from PIL import Image
 
 from ddpo import rewards
 from ddpo.rewards import clip as clip_module
-from ddpo.ui import compare, score, words
+from ddpo.ui import score
+from ddpo.ui.compare import tab
+from ddpo.ui.shared import scorer_fields
 from tests.clips import TINY_FILE, TINY_SPEC, put, save_clip, tiny_clip
 
 
@@ -27,23 +29,23 @@ from tests.clips import TINY_FILE, TINY_SPEC, put, save_clip, tiny_clip
     ],
 )
 def test_the_sentences_stand_behind_the_name(like: str, unlike: str | None, name: str) -> None:
-    assert words.full_name("prompt", like, unlike) == name
+    assert scorer_fields.full_name("prompt", like, unlike) == name
 
 
 def test_other_scorers_take_none() -> None:
-    assert words.full_name("photographic", "a sunny day", "a grey day") == "photographic"
+    assert scorer_fields.full_name("photographic", "a sunny day", "a grey day") == "photographic"
     for odd in (None, 7, ["prompt"], "beauty"):
-        assert words.full_name(odd, "a", "b") == odd
+        assert scorer_fields.full_name(odd, "a", "b") == odd
 
 
 def test_what_cannot_be_offered_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    text = words.not_offered()
+    text = scorer_fields.not_offered()
     for title in ("LAION aesthetic v2", "Likeness to a sentence"):
         assert title in text
     assert "prompt" not in dict(rewards.choices(with_words=True)).values() and "stay offline" in text
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    assert "prompt" in dict(rewards.choices(with_words=True)).values() and "Likeness" not in words.not_offered()
+    assert "prompt" in dict(rewards.choices(with_words=True)).values() and "Likeness" not in scorer_fields.not_offered()
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -52,13 +54,13 @@ def values(**changes: Any) -> dict[str, Any]:
         "pair": "church-64", "scheduler": "ddim", "steps": 1, "eta": 0, "samples": 1, "seed": 0, "scorer": "prompt",
         "like": "a sunny day", "unlike": "", "base": "", "tuned": "",
     }  # fmt: skip
-    assert tuple(start) == compare.FIELDS
+    assert tuple(start) == tab.FIELDS
     return {**start, **changes}
 
 
 def refusal(handler: Any, *arguments: Any) -> str:
     with pytest.raises(gr.Error) as caught:
-        list(handler(*arguments)) if handler is compare._on_compare else handler(*arguments)
+        list(handler(*arguments)) if handler is tab._on_compare else handler(*arguments)
     sentence = caught.value.message
     assert sentence.endswith(".") and "\n" not in sentence
     return str(sentence)
@@ -68,12 +70,12 @@ def test_both_tabs_say_it_where_the_weights_are_not_at_hand(monkeypatch: pytest.
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     sentence = "weights of Likeness to “a sunny day” rather than “a grey day” are not on this machine"
     on_page = values(unlike="a grey day")
-    assert sentence in refusal(compare._on_compare, *on_page.values())
+    assert sentence in refusal(tab._on_compare, *on_page.values())
     assert sentence in refusal(score._on_score, picture(tmp_path), "prompt", "a sunny day", "a grey day")
 
 
 def test_an_empty_sentence_is_asked_for(tmp_path: Path) -> None:
-    assert "needs a sentence" in refusal(compare._on_compare, *values(like=" ").values())
+    assert "needs a sentence" in refusal(tab._on_compare, *values(like=" ").values())
     assert "needs a sentence" in refusal(score._on_score, picture(tmp_path), "prompt", "", "a grey day")
     assert "must be given as text" in refusal(score._on_score, picture(tmp_path), ["prompt"], "", "")
 
@@ -101,12 +103,12 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     scores = {card.partition("<b>")[2].partition("</b>")[0] for card in cards.values()}
     assert len(scores) == 3 and all(-1 <= float(text.replace("\u2212", "-")) <= 1 for text in scores)
     assert "Likeness to “a sunny day” rather than “a grey day”" in cards["a sunny day", "a grey day"]
-    *_, last = compare._on_compare(*values(unlike="a grey day").values())
+    *_, last = tab._on_compare(*values(unlike="a grey day").values())
     assert "prompt:a sunny day|a grey day" in last[2]
     assert last[-1].settings.scorer == "prompt:a sunny day|a grey day"
 
 
 def test_models_typed_for_another_pair_do_not_count() -> None:
-    assert compare._read(values(scorer="photographic", base="/nowhere", tuned="/nowhere")).base is None
-    own = compare._read(values(scorer="photographic", pair="own", base="a/b", tuned="c/d"))
+    assert tab._read(values(scorer="photographic", base="/nowhere", tuned="/nowhere")).base is None
+    own = tab._read(values(scorer="photographic", pair="own", base="a/b", tuned="c/d"))
     assert (own.pair, own.base, own.tuned) == ("own", "a/b", "c/d")

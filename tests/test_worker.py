@@ -17,9 +17,9 @@ import torch
 from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
-from ddpo.card import write_card
-from ddpo.command_line import main
-from ddpo.runs import Run, create_run, list_runs, training_lock
+from ddpo.cli.main import main
+from ddpo.publish.card import write_card
+from ddpo.runs.store import Run, create_run, list_runs, training_lock
 from tests.run_folders import make_run
 from tests.serving import ROOT
 
@@ -213,7 +213,7 @@ def test_tensorboard_gets_the_curve(whole: Run, root: Path) -> None:
 def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_made(
     tracker: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ddpo.command_line.find_spec", lambda name: None)
+    monkeypatch.setattr("ddpo.cli.main.find_spec", lambda name: None)
     assert main(["--root", str(root), "start", "--log-with", tracker]) == 2
     assert capsys.readouterr().err == f"--log-with {tracker} needs a package: `pip install {tracker}`.\n"
     assert not root.exists()
@@ -333,7 +333,8 @@ def test_a_step_of_a_kind_that_is_new_is_not_begun_without_a_checkpoint(whole: R
     create_run(root, whole.spec)
     run = only_run(root)
     code = (
-        "import sys\nfrom pathlib import Path\nimport ddpo.worker as worker\nfrom ddpo.runs import open_run\n"
+        "import sys\nfrom pathlib import Path\n"
+        "import ddpo.runs.worker as worker\nfrom ddpo.runs.store import open_run\n"
         "def cut_off(*arguments): raise KeyboardInterrupt\n"
         "worker.Trainer._score = cut_off\n"
         "worker.carry_out(open_run(Path(sys.argv[1]), sys.argv[2]), time_budget=600)"
@@ -348,7 +349,8 @@ def test_another_precision_is_told_of_and_one_that_is_none_refused(whole: Run, r
     run = only_run(root)
     assert train_space(root, "resume", run.id, "--time-budget", "0.01").returncode == 4
     code = (
-        "import sys\nfrom pathlib import Path\nimport ddpo.worker as worker\nfrom ddpo.runs import open_run\n"
+        "import sys\nfrom pathlib import Path\n"
+        "import ddpo.runs.worker as worker\nfrom ddpo.runs.store import open_run\n"
         "run = open_run(Path(sys.argv[1]), sys.argv[2])\n"
         "worker.carry_out(run, on_step=lambda event: (print(run.status().notice), run.request_stop()))"
     )

@@ -14,9 +14,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from ddpo.comparison import ComparisonSettings
-from ddpo.runs import list_runs
-from ddpo.ui.running import comparison_seconds
+from ddpo.comparison.compare import ComparisonSettings
+from ddpo.runs.store import list_runs
+from ddpo.ui.shared.running import comparison_seconds
 from tests.lending import START, Lender, lending, variables
 from tests.serving import ROOT, RunningApp, running_app
 from tests.test_train_tab import TINY, assert_whole, wait_for

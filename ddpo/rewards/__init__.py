@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ddpo import weights
 from ddpo.errors import UserError
-from ddpo.weights import WeightsFile
+from ddpo.rewards import weights
+from ddpo.rewards.weights import WeightsFile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
 
 
 class Reward(Protocol):

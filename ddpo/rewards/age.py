@@ -3,8 +3,8 @@
 The classifier is nateraw/vit-age-classifier (a ViT trained on FairFace, Karkkainen and Joo 2021). The score is the
 probability that it gives to the classes of that age. alcazar90's ddpo-celebahq trains on the same, but
 puts -1 in the place of whatever is not above 0.6; that is left out here, as it hides what a picture lacks. The
-classifier is the one file that is not pinned to a commit, see `ddpo.weights`, so its scores change if its repository
-does.
+classifier is the one file that is not pinned to a commit, see `ddpo.rewards.weights`, so its scores change if its
+repository does.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ddpo import weights
+from ddpo.diffusion.pictures import to_uint8
 from ddpo.errors import UserError
-from ddpo.pictures import to_uint8
+from ddpo.rewards import weights
 from ddpo.rewards.clip import CHUNK, in_chunks
 
 if TYPE_CHECKING:
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
     from ddpo.rewards import Reward
 
 CLASSES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")

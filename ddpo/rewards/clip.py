@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ddpo import weights
+from ddpo.diffusion.pictures import check_images
 from ddpo.errors import UserError
-from ddpo.pictures import check_images
-from ddpo.weights import WeightsFile
+from ddpo.rewards import weights
+from ddpo.rewards.weights import WeightsFile
 
 if TYPE_CHECKING:
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pictures that CLIP was trained on, sRGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)

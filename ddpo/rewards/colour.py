@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ddpo.pictures import check_images
+from ddpo.diffusion.pictures import check_images
 
 if TYPE_CHECKING:
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
     from ddpo.rewards import Reward
 
 

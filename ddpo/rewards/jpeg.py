@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddpo.pictures import to_uint8
+from ddpo.diffusion.pictures import to_uint8
 
 if TYPE_CHECKING:
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
     from ddpo.rewards import Reward
 
 QUALITY = 95  # of 100, as in the paper

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ddpo import weights
 from ddpo.errors import UserError
+from ddpo.rewards import weights
 from ddpo.rewards.clip import VIT_B_32, VIT_L_14, Clip, ClipSpec, load_clip
-from ddpo.weights import WeightsFile
+from ddpo.rewards.weights import WeightsFile
 
 if TYPE_CHECKING:
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
     from ddpo.rewards import Reward
 
 

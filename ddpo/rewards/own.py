@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ddpo.diffusion.pictures import check_images
 from ddpo.errors import UserError
-from ddpo.pictures import check_images
 from ddpo.rewards import Reward, RewardSpec
 
 if TYPE_CHECKING:
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
 
 
 def own_spec(name: str) -> RewardSpec:

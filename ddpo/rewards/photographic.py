@@ -28,11 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddpo.pictures import check_images
+from ddpo.diffusion.pictures import check_images
 from ddpo.rewards.colour import opponent_colourfulness
 
 if TYPE_CHECKING:
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
     from ddpo.rewards import Reward
 
 SMALLEST = 16  # pixels a side, below which the measures say nothing

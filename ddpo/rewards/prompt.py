@@ -15,7 +15,7 @@ from ddpo.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ddpo.precision import Compute
+    from ddpo.diffusion.precision import Compute
     from ddpo.rewards import Reward, RewardSpec
 
 MAX_CHARACTERS = 300  # a sentence; CLIP reads 75 tokens, about as many words

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import gradio as gr
 
-from ddpo.comparison import ComparisonSettings
-from ddpo.ui import compare, duplicate, endpoints, score, sign_in, train, train_endpoints, training, zero_gpu
-from ddpo.ui.running import QUICK
+from ddpo.comparison.compare import ComparisonSettings
+from ddpo.ui import score
+from ddpo.ui.api import comparing, training
+from ddpo.ui.compare import tab as compare_page
+from ddpo.ui.shared.running import QUICK
+from ddpo.ui.space import duplicate, sign_in, zero_gpu
+from ddpo.ui.train import actions
+from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
 STYLE = Path(__file__).with_name("style.css")
@@ -38,17 +43,17 @@ def build_demo() -> gr.Blocks:
         duplicate.build(demo)
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
-                comparison = compare.build()
-            train_tab = gr.Tab("Train", id="train") if training.mode() != "off" else None
+                comparison = compare_page.build()
+            train_tab = gr.Tab("Train", id="train") if actions.mode() != "off" else None
             with gr.Tab("Score a picture", id="score") as score_tab:
                 score.build()
-        endpoints.build()
+        comparing.build()
         if train_tab is not None:
             with train_tab:
-                train.build(tabs, train_tab, [compare_tab, score_tab], comparison)
-            train_endpoints.build()
+                train_page.build(tabs, train_tab, [compare_tab, score_tab], comparison)
+            training.build()
             sign_in.connect(demo)
-        demo.load(compare.pair_choices, None, comparison["pair"], **QUICK)
+        demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
     demo.queue(default_concurrency_limit=4)
     first = ComparisonSettings().resolved()
     zero_gpu.preload(str(first.base), str(first.tuned))

@@ -11,11 +11,11 @@ import gradio as gr
 from ddpo import rewards
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
-from ddpo.ui import words
-from ddpo.ui.inputs import Upload
-from ddpo.ui.running import PRIVATE, score, sentences
-from ddpo.ui.uploads import open_upload
-from ddpo.ui.views import amount
+from ddpo.ui.compare.views import amount
+from ddpo.ui.shared import scorer_fields
+from ddpo.ui.shared.inputs import Upload
+from ddpo.ui.shared.running import PRIVATE, score, sentences
+from ddpo.ui.shared.uploads import open_upload
 
 EMPTY = '<div class="card note"><h2>No score yet</h2><p>Upload a picture, and its score appears here.</p></div>'
 TROUBLE = "This could not be scored"
@@ -28,7 +28,7 @@ def build() -> None:
             picture = Upload(
                 label="Picture", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="score-upload"
             )
-            scorer = words.build("score")
+            scorer = scorer_fields.build("score")
             button = gr.Button("Score", variant="primary", size="lg", elem_id="score-button")
         with gr.Column(scale=1, min_width=300):
             verdict = gr.HTML(EMPTY, elem_id="verdict")
@@ -38,7 +38,7 @@ def build() -> None:
 
 def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> str:
     with sentences(TROUBLE):
-        scorer = words.full_name(name, like, unlike)
+        scorer = scorer_fields.full_name(name, like, unlike)
         if not isinstance(scorer, str):
             raise UserError(f"The scorer must be given as text, and {scorer!r} is not.")
         spec = rewards.get(scorer)

@@ -1,0 +1,105 @@
+"""Measures the bundled pair: draws the same seeds with both models and every scheduler, and compares them.
+
+Pictures are kept as they are drawn, a file a batch, so that a measurement goes on after a kill.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddpo import rewards
+from ddpo.church64.scenes import draw_scenes
+from ddpo.common.statistics import paired_statistics
+from ddpo.diffusion.models import DiffusionModel, load_model
+from ddpo.diffusion.pictures import from_uint8, to_uint8
+from ddpo.diffusion.precision import Compute
+from ddpo.diffusion.sampling import sample_pictures
+from ddpo.training.diversity import diversity_kept
+
+FIRST_SEED = 10_000  # of seeds that training never saw: its own are above 2^40
+BATCH = 32
+SCHEDULES = {"ddim": (50, 256), "pndm": (50, 256), "ddpm": (1000, 256)}  # steps and seeds
+FIRST_SCENE, SCENES = 5_000_000, 2_000  # drawings that the base is measured against, none of them trained on
+
+
+def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compute) -> np.ndarray:
+    """The pictures of all measured seeds: (N, H, W, 3) uint8. Batches that are on disk already are read."""
+    steps, count = SCHEDULES[scheduler]
+    folder = work / "pictures" / f"{model_folder.name}-{_fingerprint(model_folder)}-{scheduler}-{steps}"
+    folder.mkdir(parents=True, exist_ok=True)
+    model: DiffusionModel | None = None
+    batches = []
+    for first in range(FIRST_SEED, FIRST_SEED + count, BATCH):
+        path = folder / f"{first}.npy"
+        if not path.exists():
+            model = model or load_model(str(model_folder), compute)
+            seeds = list(range(first, first + BATCH))
+            pictures = to_uint8(sample_pictures(model, seeds, scheduler, steps, compute, batch_size=BATCH))
+            part = path.with_suffix(".part.npy")
+            np.save(part, pictures)
+            part.replace(path)
+        batches.append(np.load(path))
+    return np.concatenate(batches)
+
+
+def _fingerprint(model_folder: Path) -> str:
+    """Tells one set of weights from another, so that no picture of an older model is taken for one of this."""
+    weights = (model_folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    return hashlib.sha256(weights).hexdigest()[:8]
+
+
+def appearance(pictures: np.ndarray) -> dict[str, Any]:
+    """Mean of each RGB channel, mean contrast and mean saturation of pictures (N, H, W, 3) uint8, all in [0, 1].
+
+    Contrast is the standard deviation of a picture's grey levels, saturation the largest less the smallest channel.
+    """
+    x = pictures.astype(np.float32) / 255
+    return {
+        "rgb": [round(float(v), 4) for v in x.mean(axis=(0, 1, 2))],
+        "contrast": round(float(x.mean(axis=-1).std(axis=(1, 2)).mean()), 4),
+        "saturation": round(float((x.max(axis=-1) - x.min(axis=-1)).mean()), 4),
+    }
+
+
+def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Compute) -> Iterator[dict[str, Any]]:
+    """All figures of the card, yielded anew after each scheduler.
+
+    Args:
+        assets: folder with base/ and tuned/.
+        collapsed: folder of a model that was collapsed on purpose, to check the measure of diversity on.
+        work: where pictures are kept.
+        reward: name of the reward that tuned/ was finetuned on.
+        compute: device and dtype.
+    """
+    results: dict[str, Any] = {
+        "compute": str(compute),
+        "reward": reward,
+        "first_seed": FIRST_SEED,
+        "scenes": {"count": SCENES, **appearance(draw_scenes(FIRST_SCENE, SCENES))},
+        "collapsed_diversity_kept": _diversity_kept(
+            draw_pictures(collapsed, "ddim", work, compute), draw_pictures(assets / "base", "ddim", work, compute)
+        ),
+        "schedulers": {},
+    }
+    score = rewards.load(reward, compute)
+    for scheduler, (steps, _) in SCHEDULES.items():
+        base, tuned = (draw_pictures(assets / model, scheduler, work, compute) for model in ("base", "tuned"))
+        scores = [score(from_uint8(pictures)).tolist() for pictures in (base, tuned)]
+        results["schedulers"][scheduler] = {
+            "steps": steps,
+            "base": appearance(base),
+            "tuned": appearance(tuned),
+            "statistics": asdict(paired_statistics(*scores)),
+            "diversity_kept": _diversity_kept(tuned, base),
+        }
+        yield results
+
+
+def _diversity_kept(pictures: np.ndarray, reference: np.ndarray) -> float:
+    return diversity_kept(from_uint8(pictures), from_uint8(reference))

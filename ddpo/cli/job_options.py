@@ -1,0 +1,74 @@
+"""`start --on jobs:FLAVOR`: its options, and what is told of the job."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+
+from ddpo.errors import UserError
+from ddpo.hub import downloads
+from ddpo.publish import jobs
+from ddpo.runs.store import RunSpec, in_words
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `start` takes beyond the options of training."""
+    group = parser.add_argument_group("rented hardware")
+    group.add_argument(
+        "--on", type=_flavor, default=None, metavar="jobs:FLAVOR",
+        help="train in a job on rented hardware of the Hugging Face Hub, as in jobs:l4x1; needs --push-to",
+    )  # fmt: skip
+    group.add_argument(
+        "--code", default=None, metavar="SPACE",
+        help="where the job gets this program: owner/name of a Space, @revision behind it if need be, or the https "
+        "address of a git repository (default: $DDPO_CODE, or the Space that this is)",
+    )  # fmt: skip
+    group.add_argument("--dry-run", action="store_true", help="show the job, and send nothing")
+    # What the job itself is started with: a result that is pushed is a success, whether or not the time was up.
+    group.add_argument("--in-job", action="store_true", help=argparse.SUPPRESS)
+
+
+def start(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) -> None:
+    """Start a job that carries the same start command out, or show it.
+
+    Args:
+        options: of the start command; `before_training` becomes False once all of them are found to be right.
+        spec: what is trained on what.
+        given: the settings that differ from the recipe's, as they are written.
+
+    Raises:
+        UserError: the options do not fit together or to a job, or the Hub refuses the job.
+    """
+    from ddpo.publish.push import check_name
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UserError("A job is started by one process; in it there are as many as its hardware has GPUs.")
+    if not options.push_to:
+        raise UserError("Nothing of a job is left at its end but what it pushes; add --push-to OWNER/NAME.")
+    check_name(options.push_to)
+    if options.log_with:
+        raise UserError("--log-with does not reach into a job; its page and `hf jobs logs` show every epoch.")
+    code = options.code or os.environ.get("DDPO_CODE") or os.environ.get("SPACE_ID")
+    if not code:
+        raise UserError("A job fetches this program: name its Space or git repository, as in --code me/ddpo-studio.")
+    budget = options.time_budget or jobs.TRAINING_SECONDS
+    plan = jobs.plan_job(spec, given, options.on, code, options.push_to, budget, options.private)
+    if options.dry_run:
+        print(plan)
+        return
+    downloads.need_token(None, "start a job")
+    options.before_training = False
+    job = jobs.submit(plan)
+    cost = "" if job.dollars is None else f", ${job.dollars:.2f} at the most"
+    print(f"Job {job.id} on {plan.flavor}: {job.url}")
+    print(f"It trains for {in_words(budget)} and takes {in_words(plan.timeout)} in all at the longest{cost}.")
+    print(f"Follow it with: hf jobs logs --follow {job.id}\nEnd it with: hf jobs cancel {job.id}")
+    print(f"The result comes to {job.model_url}")
+
+
+def _flavor(text: str) -> str:
+    kind, _, flavor = text.partition(":")
+    if kind != "jobs" or not flavor:
+        raise argparse.ArgumentTypeError(f"{text!r} names no hardware; write jobs: and its name, as in jobs:l4x1")
+    return flavor

@@ -1,0 +1,195 @@
+"""The model pairs on offer. Adding one is one more entry here; every finetuning run with a result is one more pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ddpo.errors import UserError
+from ddpo.hub import downloads
+from ddpo.runs.estimate import read_network
+from ddpo.runs.store import Run, RunSpec, list_runs, moment, open_run, runs_root
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it takes to compare a pair. `source` says which of the figures were measured, and by what."""
+
+    download_megabytes: int  # of both models; 0 where they come with the app
+    memory_megabytes: int  # of the process, at the most, while it compares on a CPU
+    seconds_per_image: float  # of one model, DDIM with 50 steps on a CPU
+    source: str  # a clause for the page
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A base model and its finetuned version."""
+
+    name: str
+    title: str
+    description: str  # one or two sentences for the page
+    base: str  # where the base model is: a folder, or an id on the Hugging Face Hub
+    tuned: str  # where the finetuned model is
+    reward: str  # the reward it was finetuned on
+    sample_size: int  # pixels a side
+    cost: Cost | None = None  # None: nothing is known
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of its models whose files are not on this machine. Asks no network."""
+        models = {
+            source: downloads.parse(source) for source in (self.base, self.tuned) if not downloads.is_folder(source)
+        }
+        return [source for source, model in models.items() if model is not None and not downloads.is_cached(model)]
+
+
+CHURCH_64_COST = Cost(  # benchmarks/results/app.json; the time is that of 16 seeds, which is 32 images
+    download_megabytes=0,
+    memory_megabytes=698,
+    seconds_per_image=7.59 / 32,
+    source="measured with python -m benchmarks.app on two CPU cores that are quick at bfloat16",
+)
+DDPM_256_COST = Cost(  # benchmarks/results/church256.json: of two models with the network of google/ddpm-church-256
+    download_megabytes=910,  # 113.7 million weights of 4 bytes, twice
+    memory_megabytes=2579,
+    seconds_per_image=50 * 1.02,
+    source=(
+        "memory and time measured with python -m benchmarks.church256 on two CPU cores that are quick at bfloat16; "
+        "the download is an estimate"
+    ),
+)
+
+_REWARDS = {  # what alkzar90 calls a task: the reward, and what it asks for
+    "aesthetic": ("laion-v2", "LAION's aesthetic predictor"),
+    "compressibility": ("jpeg-compressibility", "small JPEG files"),
+    "incompressibility": ("jpeg-incompressibility", "large JPEG files"),
+    "over50": ("over50", "faces that look over 50"),
+}
+
+
+def _hub_pair(family: str, pictures: str, task: str) -> Pair:
+    """A pair of google's DDPM and what alkzar90 made of it (github.com/alcazar90/ddpo-celebahq)."""
+    reward, wish = _REWARDS[task]
+    return Pair(
+        name=f"{family}-{task}",
+        title=f"{family}, {task}",
+        description=f"{pictures}, 256 x 256 pixels: google's DDPM, and the same finetuned with DDPO on {wish}.",
+        base=f"google/ddpm-{family}",
+        tuned=f"alkzar90/ddpo-{task}-{family}",
+        reward=reward,
+        sample_size=256,
+        cost=DDPM_256_COST,
+    )
+
+
+PAIRS: dict[str, Pair] = {
+    pair.name: pair
+    for pair in (
+        Pair(
+            name="church-64",
+            title="church-64 (bundled)",
+            description=(
+                "Drawn churches, 64 x 64 pixels. The base was pretrained on drawings of which a third are dull; "
+                "the other was finetuned from it with DDPO on the photographic score. Both come with the app."
+            ),
+            base=str(ASSETS / "church-64" / "base"),
+            tuned=str(ASSETS / "church-64" / "tuned"),
+            reward="photographic",
+            sample_size=64,
+            cost=CHURCH_64_COST,
+        ),
+        _hub_pair("church-256", "Churches (LSUN)", "aesthetic"),
+        _hub_pair("church-256", "Churches (LSUN)", "compressibility"),
+        _hub_pair("church-256", "Churches (LSUN)", "incompressibility"),
+        _hub_pair("celebahq-256", "Faces (CelebA-HQ)", "aesthetic"),
+        _hub_pair("celebahq-256", "Faces (CelebA-HQ)", "compressibility"),
+        _hub_pair("celebahq-256", "Faces (CelebA-HQ)", "incompressibility"),
+        _hub_pair("celebahq-256", "Faces (CelebA-HQ)", "over50"),
+    )
+}
+ALIASES = {"church-256": "church-256-aesthetic", "celebahq-256": "celebahq-256-aesthetic"}
+DEFAULT_PAIR = "church-64"  # comes with the app, so it can always be had; `defaults.choose` may prefer church-256
+RUN = "run:"  # before the id of a run, makes the name of a pair
+OWN = "own"  # names the two models that a visitor gives
+_OWN = Pair(OWN, "Two models of your own", "Any two unconditional models of pictures of one size.", "", "", "", 0)
+
+
+def get_pair(name: str) -> Pair:
+    """The pair of that name.
+
+    Args:
+        name: of an entry of PAIRS or ALIASES; "run:<id>" is the base and the result of a finetuning run; "own" is a
+            pair without models, for whoever gives both.
+
+    Raises:
+        UserError: there is no such pair, or the run has no result yet.
+    """
+    if name == OWN:
+        return _OWN
+    if name.startswith(RUN):
+        run = open_run(runs_root(), name.removeprefix(RUN))
+        run.need_result()
+        return _run_pair(run)
+    name = ALIASES.get(name, name)
+    if name not in PAIRS:
+        raise UserError(
+            f"There is no model pair called {name!r}; choose one of: {', '.join((*PAIRS, OWN))}, or run:<id> of a run."
+        )
+    return PAIRS[name]
+
+
+def run_pairs() -> list[Pair]:
+    """The finetuning runs that have a result, the newest first."""
+    return [_run_pair(run) for run in list_runs(runs_root()) if run.has_result()]
+
+
+def all_pairs() -> list[Pair]:
+    """Everything that can be compared by name."""
+    return [*PAIRS.values(), *run_pairs()]
+
+
+def bases() -> dict[str, str]:
+    """The models that can be finetuned by the name of a pair: title -> the first pair that has it as its base."""
+    first = {pair.base: pair for pair in reversed(PAIRS.values())}
+    return {base_title(pair): pair.name for pair in PAIRS.values() if first[pair.base] is pair}
+
+
+def base_of(spec: RunSpec) -> str:
+    """Where the base of a run is now, as this repository may have moved since."""
+    return PAIRS[spec.pair].base if spec.pair in PAIRS else spec.base
+
+
+def base_title(pair: Pair) -> str:
+    """What to call the base of a pair."""
+    return pair.title if pair.base.startswith(str(ASSETS)) else pair.base
+
+
+def _run_pair(run: Run) -> Pair:
+    spec = run.spec
+    base = spec.pair or downloads.short_name(spec.base)
+    return Pair(
+        name=RUN + run.id,
+        title=f"Run of {moment(run.created)}, {spec.reward}",
+        description=f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it.",
+        base=base_of(spec),
+        tuned=str(run.result),
+        reward=spec.reward,
+        sample_size=_sample_size(run.result),
+        cost=_run_cost(spec.pair),
+    )
+
+
+def _run_cost(pair: str | None) -> Cost | None:
+    """That of the pair whose base was finetuned, as the network is the same."""
+    cost = PAIRS[pair].cost if pair in PAIRS else None
+    return replace(cost, download_megabytes=0) if cost else None
+
+
+def _sample_size(model: Path) -> int:
+    """Pixels a side of what a model folder draws; 0 where that cannot be read."""
+    try:
+        return read_network(str(model)).sample_size
+    except UserError:
+        return 0

@@ -1,0 +1,201 @@
+"""How long a finetuning run will take, and what its machine costs, before it starts. Neither is more than an estimate.
+
+Torch is not imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddpo.hub import downloads
+from ddpo.training.config import TrainConfig
+from ddpo.errors import UserError
+
+if TYPE_CHECKING:
+    from ddpo.runs.store import Run
+
+# Seconds a picture of an evaluation, and of one with its gradients, on MEASURED_CORES cores of an AMD EPYC with
+# AVX512_BF16 (benchmarks/results/precision.json, channels_last): of CHURCH_64, then of DDPM_256.
+MEASURED_SECONDS = {
+    "float32": ((0.00403, 0.01244), (1.42552, 6.05617)),
+    "bfloat16": ((0.00274, 0.01177), (0.55869, 2.64083)),
+}
+MEASURED_CORES = 2
+MOST_CORES = 16  # that are sure to make it quicker
+START_SECONDS = 10.0  # Python, torch, the model and the reward
+GRID_EVALUATIONS = 8 * 20  # of the pictures of the fixed seeds after every epoch
+
+# The GPU that ZeroGPU lends, half an H200, in bfloat16. Not measured but kept on the safe side: what is asked for must
+# be enough, as a call that runs over is cut off.
+GPU_SECONDS = 0.02  # for launching one evaluation, however small its batch
+GPU_WORK = 3.5e11  # a second, as `Network.work` counts: 10 ms a picture and evaluation for DDPM_256
+
+# Dollars an hour as https://huggingface.co/docs/hub/spaces-gpus lists them; other hardware has no known price.
+HOURLY_PRICES = {
+    "cpu-basic": 0.0, "cpu-upgrade": 0.03, "t4-small": 0.40, "t4-medium": 0.60, "l4x1": 0.80, "l4x4": 3.80,
+    "a10g-small": 1.00, "a10g-large": 1.50, "a10g-largex2": 3.00, "a10g-largex4": 5.00, "a100-large": 2.50,
+    "l40sx1": 1.80, "l40sx4": 8.30, "l40sx8": 23.50,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the cost of a UNet2DModel depends on."""
+
+    sample_size: int  # pixels a side
+    channels: tuple[int, ...]  # of the levels, from the finest
+    layers: int  # per level
+
+    @property
+    def work(self) -> int:
+        """Proportional to the multiplications of its convolutions: pixels times channels squared, over all levels."""
+        return self.layers * sum((self.sample_size >> level) ** 2 * c * c for level, c in enumerate(self.channels))
+
+
+CHURCH_64 = Network(64, (16, 32, 64, 160), 1)
+# google/ddpm-church-256 and its sisters; stands for models that are still to be downloaded
+DDPM_256 = Network(256, (128, 128, 256, 256, 512, 512), 2)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take."""
+
+    seconds: float | None  # None: nothing is known about this hardware
+    pictures: int  # drawn and scored over all epochs
+    from_run: bool  # measured by an earlier run of this model on this machine; else scaled from a figure of ours
+
+
+def estimate(config: TrainConfig, network: Network, base: str, runs: Iterable[Run] = ()) -> Estimate:
+    """How long a run of this config takes on this machine.
+
+    Args:
+        config: of the run.
+        network: of the model.
+        base: source of the model, by which earlier runs of it are found.
+        runs: earlier runs, newest first.
+    """
+    pictures = config.epochs * config.samples_per_epoch()
+    measured = _measured_by(runs, base, network)
+    if measured is not None:
+        return Estimate(START_SECONDS + config.epochs * _epoch_seconds(config, network) * measured, pictures, True)
+    if has_gpu():
+        return Estimate(None, pictures, False)
+    return Estimate(START_SECONDS + config.epochs * _epoch_seconds(config, network), pictures, False)
+
+
+def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
+    """Seconds that so many evaluations, one after another, each of a batch of pictures, take on a lent GPU."""
+    return evaluations * max(GPU_SECONDS, batch * network.work / GPU_WORK)
+
+
+def read_network(source: str) -> Network:
+    """The network of a local folder, from its configuration alone.
+
+    Args:
+        source: a folder, with the network in `unet/` or in the root. An id on the Hub counts as DDPM_256.
+
+    Raises:
+        UserError: it is neither a folder with a UNet2DModel nor an id.
+    """
+    folder = downloads.as_path(source)
+    if not folder.is_dir():
+        downloads.need(source)
+        return DDPM_256
+    path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
+    if path is None:
+        raise UserError(f"The folder {source!r} holds no diffusion model: unet/config.json is missing.")
+    try:
+        return _network(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{str(path)!r} does not describe a UNet2DModel; the model folder is damaged.") from error
+
+
+def has_gpu() -> bool:
+    """Whether there is an NVIDIA GPU that may be used, found out without torch."""
+    return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+
+
+def on_zero_gpu() -> bool:
+    """Whether this is a Space on ZeroGPU, which borrows a GPU for one call at a time."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def hourly_price() -> float | None:
+    """Dollars an hour of the Space's hardware; None where this is no Space or the price is not known."""
+    return HOURLY_PRICES.get(os.environ.get("SPACE_HARDWARE", "")) if os.environ.get("SPACE_ID") else None
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether the processor is quick at bfloat16, as `precision.choose_compute` asks torch; known on Linux only."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_tile" in flags
+
+
+def _epoch_seconds(config: TrainConfig, network: Network) -> float:
+    """Seconds of an epoch on this machine's CPU."""
+    evaluation, training_pass = _seconds_each(network)
+    pictures, inner = config.samples_per_epoch(), config.inner_epochs
+    sampled, referred = float(config.sampling_steps), 0.0
+    if config.window != "random":  # what a group shares is evaluated once
+        shared = sum(config.window_starts) / len(config.window_starts)
+        sampled -= shared * (1 - 1 / config.group_size)
+    if config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
+        referred = float(config.trained_steps if config.kl_weight > 0 else 1)
+    if config.gradient_checkpointing:
+        training_pass += evaluation
+    each = (sampled + referred) * evaluation + inner * config.trained_steps * training_pass
+    if config.part_size == 1:
+        each *= 2  # `sampling.evaluate_unet` takes two
+    return pictures * each + GRID_EVALUATIONS * evaluation
+
+
+def _seconds_each(network: Network) -> tuple[float, float]:
+    """Seconds a picture of an evaluation, and of one with its gradients, on this machine's CPU.
+
+    Those of two networks were measured; a power of the work goes through both, as the larger one keeps the processor
+    better occupied.
+    """
+    precision = os.environ.get("DDPO_PRECISION", "auto")
+    if precision not in MEASURED_SECONDS:
+        precision = "bfloat16" if has_fast_bfloat16() else "float32"
+    small, large = MEASURED_SECONDS[precision]
+    place = math.log(network.work / CHURCH_64.work) / math.log(DDPM_256.work / CHURCH_64.work)
+    share = MEASURED_CORES / min(_cores(), MOST_CORES)
+    evaluation, training_pass = (share * a * (b / a) ** place for a, b in zip(small, large, strict=True))
+    return evaluation, training_pass
+
+
+def _cores() -> int:
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | None:
+    """How many times the estimate the newest run of the model that finished an epoch here has taken."""
+    import platform
+
+    for run in runs:
+        if run.spec.base != base or run.status().host not in (None, platform.node()):
+            continue
+        if epochs := run.epochs():
+            last = epochs[-1]
+            return float(last["seconds"]) / (int(last["epoch"]) * _epoch_seconds(run.spec.config, network))
+    return None
+
+
+def _network(config: dict[str, Any]) -> Network:
+    size = config["sample_size"]
+    return Network(
+        int(size if isinstance(size, int) else max(size)),
+        tuple(int(channels) for channels in config["block_out_channels"]),
+        int(config.get("layers_per_block", 2)),
+    )

@@ -1,0 +1,253 @@
+"""All runs of a folder: made, listed, started, one at a time.
+
+The process that trains holds `<root>/.lock`, which vanishes with it. Nothing that is slow is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ddpo.common import locks
+from ddpo.training.config import config_from_dict
+from ddpo.errors import UserError
+from ddpo.common.files import FileCache, read_json, storage_error, write_json
+from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
+
+__all__ = [
+    "STATES", "TIME_WAS_UP", "Busy", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run",
+    "in_words", "list_runs", "open_run", "runs_root", "start_process", "training_lock",
+]  # fmt: skip
+
+TRAIN_SPACE = Path(__file__).resolve().parents[2] / "train_space.py"
+PACKAGES = ("torch", "diffusers", "accelerate", "peft", "open_clip_torch", "numpy", "pillow")
+TIME_WAS_UP = "The time was up; resume it to go on."
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+
+
+class Busy(UserError):  # noqa: N818, it is no error but a state
+    """Another process trains."""
+
+
+def runs_root() -> Path:
+    """Where runs are kept: $DDPO_RUNS, else the persistent storage of a Space, else `runs` in the working folder."""
+    if os.environ.get("DDPO_RUNS"):
+        return Path(os.environ["DDPO_RUNS"]).expanduser()
+    if os.environ.get("SPACE_ID") and os.access("/data", os.W_OK):
+        return Path("/data/runs")
+    return Path("runs")
+
+
+def create_run(root: Path, spec: RunSpec) -> Run:
+    """Make the folder of a new run, which nothing trains yet.
+
+    Raises:
+        UserError: the disk is full or refuses.
+    """
+    now = datetime.now(UTC)
+    slug = re.sub(r"[^a-z0-9]+", "-", spec.reward.lower()).strip("-")[:40] or "reward"
+    run_id = f"{now:%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}"
+    run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"))
+    facts = {"format": FORMAT, "id": run_id, "created": run.created, **asdict(spec), "versions": _versions()}
+    status = {
+        "format": FORMAT, "state": "starting", "pid": None, "host": None, "started": None, "updated": now_text(),
+        "epoch": 0, "epochs": spec.config.epochs, "step": 0, "steps": 0, "seconds": 0.0, "seconds_left": None,
+        "error": None, "notice": None,
+    }  # fmt: skip
+    unfinished = root / f".{run_id}"  # a run appears whole or not at all
+    try:
+        write_json(unfinished / "run.json", facts)
+        write_json(unfinished / "status.json", status)
+        unfinished.replace(run.folder)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise storage_error(error, root, "The run") from error
+    return run
+
+
+def open_run(root: Path, id: str) -> Run:
+    """The run of that id.
+
+    Raises:
+        UserError: there is none, a newer version wrote it, or its description is damaged.
+    """
+    folder = root / id if isinstance(id, str) and ID.fullmatch(id) else None
+    if folder is None or not (folder / "run.json").is_file():
+        raise UserError(f"There is no run {id!r}; the page and `train_space.py list` name those that there are.")
+    try:
+        return _runs.get(folder / "run.json")
+    except UserError as error:
+        raise UserError(f"The run {id} cannot be opened: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"The run {id} cannot be opened: its run.json is damaged; start a new one.") from error
+
+
+def _read_run(path: Path) -> Run:
+    facts = read_json(path)
+    if facts["format"] > FORMAT:
+        raise UserError(f"it was written by a newer version of this program (format {facts['format']}); update it.")
+    spec = RunSpec(facts["pair"], facts["base"], facts["reward"], facts["recipe"], config_from_dict(facts["config"]))
+    return Run(path.parent, path.parent.name, spec, str(facts["created"]))
+
+
+_runs = FileCache(_read_run)  # the Train tab opens every run several times in every look
+
+
+def list_runs(root: Path) -> list[Run]:
+    """All runs that can be opened, the newest first."""
+    runs = []
+    for path in root.glob("*/run.json"):
+        try:
+            runs.append(open_run(root, path.parent.name))
+        except UserError:
+            continue
+    return sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
+
+
+@contextmanager
+def training_lock(root: Path, run: Run) -> Iterator[None]:
+    """Hold the right to train, as long as the block or the process lasts.
+
+    Raises:
+        Busy: another process trains; the sentence says which run, since when and for how long yet.
+        UserError: the disk refuses.
+    """
+    facts = {"id": run.id, "pid": os.getpid(), "host": socket.gethostname(), "since": now_text()}
+    try:
+        handle = locks.acquire(lock_path(root), facts)
+    except BlockingIOError:
+        raise _busy(root, locks.holder(lock_path(root)) or {}) from None
+    except OSError as error:
+        raise storage_error(error, root, "The lock of the runs") from error
+    try:
+        yield
+    finally:
+        locks.release(handle)
+
+
+def current_run(root: Path) -> Run | None:
+    """The run whose process holds the lock or, just started, is about to take it; None where nothing trains."""
+    holder = locks.holder(lock_path(root))
+    if holder is None:
+        return next((run for run in list_runs(root) if run.is_about_to_train()), None)
+    try:
+        return open_run(root, str(holder.get("id")))
+    except UserError:
+        return None
+
+
+def check_idle(root: Path) -> None:
+    """Make sure that nothing trains, or is about to.
+
+    Raises:
+        Busy: something does; the sentence says which run, since when and for how long yet.
+    """
+    training = current_run(root)
+    if training is not None:
+        raise _busy(root, {"id": training.id, **(locks.holder(lock_path(root)) or {})})
+
+
+def start_process(run: Run, time_budget: float | None = None) -> int:
+    """Train a run, from the beginning or from where it stopped, in a process that outlives this one.
+
+    An earlier request to stop is forgotten. What the process prints goes to `log.txt`.
+
+    Args:
+        run: the run.
+        time_budget: seconds after which it stops by itself, to be resumed.
+
+    Returns:
+        The process id.
+
+    Raises:
+        Busy: another run trains, or this one already does.
+        UserError: the disk refuses, or no process can be started.
+    """
+    check_idle(run.root)
+    run.clear_stop()
+    started = datetime.now(UTC).isoformat()  # also tells this start from any other
+    run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)
+    command = [sys.executable, str(TRAIN_SPACE), "resume", run.id, "--root", str(run.root.resolve())]
+    if time_budget is not None:
+        command += ["--time-budget", f"{time_budget:g}"]
+    try:
+        with (run.folder / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+    except OSError as error:
+        run.write_status(state="failed", error="The process that trains could not be started.")
+        raise storage_error(error, run.folder, "The log of the run") from error
+    threading.Thread(target=_see_it_start, args=(run, process, started), daemon=True).start()
+    return process.pid
+
+
+def _see_it_start(run: Run, process: subprocess.Popen[bytes], started: str) -> None:
+    """Wait for the end of a process; one that ended before it could tell is told of here."""
+    code = process.wait()
+    status = run.stored_status()
+    # A run may have been stopped and resumed while its first process was still on its way out.
+    if run.folder.is_dir() and status.get("state") == "starting" and status.get("started") == started:
+        run.write_status(
+            state="failed",
+            error=f"The process that trains ended with code {code} before it began; the run's log.txt says why.",
+        )
+
+
+def in_words(seconds: float) -> str:
+    """A duration for reading: "less than a minute", "12 minutes", "2 hours 5 minutes"."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "hour"), (minutes, "minute")]
+    return " ".join(f"{number} {unit}{'s' if number > 1 else ''}" for number, unit in parts if number)
+
+
+def epochs_in_words(count: int) -> str:
+    """A number of epochs for reading."""
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
+def moment(text: str) -> str:
+    """An ISO date for reading."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{when.day} {when:%b %H:%M} UTC"
+
+
+def _busy(root: Path, holder: dict[str, Any]) -> Busy:
+    try:
+        left = open_run(root, str(holder.get("id"))).status().seconds_left
+    except UserError:
+        return Busy("Another run is training; wait until it is done, or stop it.")
+    since = f" since {holder['since'][:16].replace('T', ' ')} UTC" if holder.get("since") else ""
+    rest = "an unknown time" if left is None else in_words(left)
+    return Busy(f"The run {holder['id']} has been training{since} and needs {rest} more; wait for it, or stop it.")
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,322 @@
+"""Carries a run out in this process: trains, and keeps the run folder up to date while it does.
+
+Everything that is worth keeping is on disk before anybody is told of it, so the process may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import asdict, replace
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from PIL import Image
+
+from ddpo import rewards
+from ddpo.diffusion.catalogue import base_of
+from ddpo.runs.checkpoints import LoadedCheckpoint
+from ddpo.errors import UserError
+from ddpo.common.statistics import PairedStatistics, paired_statistics
+from ddpo.training.events import StepDone
+from ddpo.common.files import replacing, storage_error
+from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
+from ddpo.diffusion.models import DiffusionModel, load_model, save_model
+from ddpo.diffusion.precision import choose_compute
+from ddpo.training.processes import Processes
+from ddpo.runs.folder import ResultFacts
+from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
+from ddpo.diffusion.sampling import sample_pictures
+from ddpo.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+logger = logging.getLogger("ddpo.runs.worker")
+
+GRID_SEEDS = list(range(8))  # drawn after every epoch, so that the same pictures can be followed
+GRID_STEPS = 20  # of DDIM, for the grids of an epoch: quick, and the same seeds can be told apart
+CHECKPOINT_SECONDS = 20.0  # between two checkpoints, at the least
+CHECKPOINT_SHARE = 0.05  # of the time, at the most, goes into saving
+Outcome = Literal["finished", "stopped", "out of time"]
+
+
+class _Interrupt:
+    """Ctrl-C and SIGTERM as a wish to stop after the step; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self.wished = False
+
+    @contextmanager
+    def caught(self) -> Iterator[_Interrupt]:
+        """Within the block; outside of a main thread, which gets no signals, nothing is caught."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        try:
+            before = [signal.signal(number, self._on_signal) for number in numbers]
+        except ValueError:
+            yield self
+            return
+        try:
+            yield self
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.wished:
+            raise KeyboardInterrupt
+        self.wished = True
+
+
+def carry_out(
+    run: Run,
+    time_budget: float | None = None,
+    accelerator: Accelerator | None = None,
+    on_step: Callable[[StepDone], None] | None = None,
+    sliced: bool = False,
+) -> Outcome:
+    """Train a run from where it stands to its end, a stop or a limit, and write its result.
+
+    Args:
+        run: the run; it goes on from its newest whole checkpoint.
+        time_budget: seconds of this go, loading included, before which it stops and saves; None: no limit.
+        accelerator: of the processes that train together; each must call this. None is one process.
+        on_step: told of every step, on the main process, after its metrics are on disk.
+        sliced: this is one of several goes of a caller who holds `training_lock` all along; out of time, the run
+            stays "running", and the caller goes on with it or says that it has stopped.
+
+    Returns:
+        "finished", "stopped" (a stop was asked for, or Ctrl-C), or "out of time".
+
+    Raises:
+        UserError: training cannot start or go on; the run is marked as failed with that sentence.
+        Busy: another run is being trained.
+    """
+    started = time.monotonic()
+    processes = Processes(accelerator)
+    lock = training_lock(run.folder.parent, run) if processes.is_main and not sliced else nullcontext()
+    with lock:
+        try:
+            with _Interrupt().caught() as interrupt:
+                worker = _Worker(run, processes, on_step, sliced)
+                return worker.train(time_budget, interrupt, started)
+        except BaseException as error:
+            if processes.is_main:
+                _mark_failed(run, error)
+            elif not isinstance(error, UserError | KeyboardInterrupt):  # the main process does not know of it
+                print(f"Process {processes.rank}: {_sentence(error)}", file=sys.stderr, flush=True)
+            if isinstance(error, UserError | KeyboardInterrupt):
+                raise
+            if isinstance(error, Exception):
+                logger.exception("The run failed")
+                raise UserError(_sentence(error)) from error
+            raise
+
+
+def _mark_failed(run: Run, error: BaseException) -> None:
+    """The cause goes into the status; where even that cannot be written, the caller still gets the sentence."""
+    try:
+        if isinstance(error, KeyboardInterrupt | GeneratorExit):
+            run.write_status(state="stopped", error=None, seconds_left=None)
+        else:
+            run.write_status(state="failed", error=_sentence(error), seconds_left=None)
+    except (OSError, UserError):
+        logger.warning("The status of the run could not be written")
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return "The memory is not enough; raise accumulation, turn gradient_checkpointing on, or lower batch_size."
+    if "Connection closed by peer" in str(error):  # gloo's words
+        return "Another of the processes that train together has failed; what it printed says why."
+    if isinstance(error, OSError):
+        return f"The run folder cannot be written ({error.strerror or error}); free some space or mend its permissions."
+    return f"Training failed with an unexpected {type(error).__name__}: {error}"
+
+
+class _Worker:
+    """The model, the trainer and the run folder of one go."""
+
+    def __init__(
+        self, run: Run, processes: Processes, on_step: Callable[[StepDone], None] | None, sliced: bool
+    ) -> None:
+        self.run, self.processes, self.on_step, self.sliced = run, processes, on_step, sliced
+        if processes.is_main:
+            # A page that started it a moment ago, or sees it between two slices, may want to stop it already.
+            if not sliced and not run.is_about_to_train():
+                run.clear_stop()
+            state = "running" if sliced and run.stored_status().get("state") == "running" else "starting"
+            run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
+        self.compute = choose_compute(device=processes.device)
+        self.model = load_model(base_of(run.spec), self.compute)
+        reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
+        self.trainer = Trainer(
+            self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
+            self.compute, processes,
+        )  # fmt: skip
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
+        self.saved_step = -1
+        self.longest: dict[str, float] = {}  # seconds of a step by its kind, over all goes
+        self.grid_seconds = 0.0
+        self._resume()
+
+    def _resume(self) -> None:
+        loaded: LoadedCheckpoint | None = self.run.checkpoints.load_newest("cpu")
+        if loaded is not None:
+            self.trainer.load_state_dict(loaded.state)
+            self.saved_step = loaded.step
+            self.longest = dict(loaded.state.get("longest_steps", {}))
+        if not self.processes.is_main:
+            return
+        # Lines beyond the checkpoint are of steps that are about to be done again.
+        self.run.truncate_metrics(self.trainer.step)
+        if loaded is None:
+            self._draw_grid(0)
+        self._write_status(state="running", notice=self._notice(loaded) if loaded else None)
+
+    def _notice(self, loaded: LoadedCheckpoint) -> str | None:
+        """What someone should know of the checkpoint that training goes on from."""
+        before, now = loaded.state.get("compute", str(self.compute)), str(self.compute)
+        moved = f"It was begun on {before} and is continued on {now}, so its figures are not quite those of one go."
+        return " ".join(filter(None, [loaded.notice, moved if before != now else None])) or None
+
+    def train(self, time_budget: float | None, interrupt: _Interrupt, started: float) -> Outcome:
+        """The loop; see `carry_out`."""
+        outcome: Outcome = "finished"
+        last = time.monotonic()
+        with closing(self.trainer.run()) as events:  # type: ignore[type-var]
+            while (event := self._next(events)) is not None:
+                self._record(event)
+                now = time.monotonic()
+                self.longest[event.kind] = max(self.longest.get(event.kind, 0.0), now - last)
+                last = now
+                wished = interrupt.wished or (self.processes.is_main and self.run.stop_requested())
+                late = time_budget is not None and now - started + self._reserve() >= time_budget
+                if event.step < event.steps and self.processes.agree(wished):
+                    outcome = "stopped"
+                    break
+                if event.step < event.steps and self.processes.agree(late):
+                    outcome = "out of time"
+                    break
+                if time_budget is not None and self.processes.agree(self.trainer.next_kind not in self.longest):
+                    self._save_checkpoint()  # how long that takes is not known, and it may be cut off
+        self._save_checkpoint()
+        self._finish(outcome)
+        return outcome
+
+    def _next(self, events: Iterator[StepDone]) -> StepDone | None:
+        """Do a step; where it fails, what was done before it is saved."""
+        try:
+            return next(events, None)
+        except Exception as error:
+            # A UserError is raised by all processes together, anything else perhaps by this one alone.
+            if isinstance(error, UserError) or self.processes.count == 1:
+                try:
+                    self._save_checkpoint()
+                except UserError as other:
+                    logger.warning("%s", other)
+            raise
+
+    def _reserve(self) -> float:
+        """Seconds to keep back for the next step, the last checkpoint and what comes after it."""
+        step = self.longest.get(self.trainer.next_kind, max(self.longest.values(), default=0.0))
+        return step + 2 * self.save_seconds + (0.0 if self.sliced else 2 * self.grid_seconds)
+
+    def _record(self, event: StepDone) -> None:
+        """Put a step on disk, then tell of it."""
+        if self.processes.is_main:
+            if event.update is not None:
+                line = {"kind": "update", "step": event.step, "epoch": event.epoch}
+                self.run.append_metrics({**line, **asdict(event.update)})
+            if event.finished_epoch is not None:
+                line = {"kind": "epoch", "step": event.step}
+                self.run.append_metrics({**line, **asdict(event.finished_epoch)})
+                self._draw_grid(event.epoch)
+            self._write_status()
+        due = max(CHECKPOINT_SECONDS, self.save_seconds / CHECKPOINT_SHARE)
+        if self.processes.agree(time.monotonic() - self.saved_at >= due):
+            self._save_checkpoint()
+        if self.processes.is_main and self.on_step is not None:
+            self.on_step(event)
+
+    def _save_checkpoint(self) -> None:
+        if self.trainer.step == self.saved_step:
+            return
+        begun = time.monotonic()
+        state = {**self.trainer.state_dict(), "longest_steps": self.longest, "compute": str(self.compute)}
+        if self.processes.is_main:
+            self.run.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
+        self.saved_at, self.saved_step = time.monotonic(), self.trainer.step
+        self.save_seconds = self.saved_at - begun
+
+    def _draw_grid(self, epoch: int) -> None:
+        """The fixed seeds as the model draws them now."""
+        begun = time.monotonic()
+        pictures = self._draw_seeds(self.trainer.result())
+        self.grid_seconds = time.monotonic() - begun
+        path = self.run.folder / "samples" / f"{epoch:05d}.png"
+        try:
+            with replacing(path) as file:
+                Image.fromarray(tile(to_uint8(pictures), columns=len(GRID_SEEDS))).save(file, "PNG")
+        except OSError as error:
+            raise storage_error(error, self.run.folder, f"The pictures of epoch {epoch}") from error
+
+    def _draw_seeds(self, unet: torch.nn.Module) -> torch.Tensor:
+        model = DiffusionModel(self.run.id, unet, self.model.scheduler_config)
+        return sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
+
+    def _compare_with_base(self, result: torch.nn.Module) -> PairedStatistics | None:
+        """The fixed seeds, which no run trains on, as the base and the result draw them, scored by the reward."""
+        try:
+            scores = []
+            for unet in (self.trainer.base, result):
+                pictures = from_uint8(to_uint8(self._draw_seeds(unet))).to(self.compute.device)
+                scores.append(torch.as_tensor(self.trainer.reward(pictures)).float().tolist())
+            return paired_statistics(*scores)
+        except Exception:  # the model is there, and a card can do without
+            logger.warning("The result could not be compared with the base", exc_info=True)
+            return None
+
+    def _write_status(self, **changes: Any) -> None:
+        trainer = self.trainer
+        left = None
+        if trainer.step > 0:
+            left = trainer.seconds / trainer.step * (trainer.steps - trainer.step)
+        self.run.write_status(
+            epoch=trainer.epoch, epochs=trainer.config.epochs, step=trainer.step, steps=trainer.steps,
+            seconds=trainer.seconds, seconds_left=left, **changes,
+        )  # fmt: skip
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Write the result, whole, and then the status that tells of it."""
+        if not self.processes.is_main:
+            return
+        trainer, part = self.trainer, self.run.result.with_name("result.part")
+        unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            save_model(unet, self.model.scheduler_config, part, torch.float32)
+            shutil.rmtree(self.run.result, ignore_errors=True)
+            part.replace(self.run.result)
+            self.run.write_result_facts(facts)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise storage_error(error, self.run.folder, "The finetuned model") from error
+        if outcome == "out of time" and self.sliced:
+            self._write_status(state="running")
+            return
+        with suppress(OSError):  # the result is whole without them
+            self.run.write_result_facts(replace(facts, statistics=self._compare_with_base(unet)))
+        self.run.clear_stop()
+        notice = TIME_WAS_UP if outcome == "out of time" else None
+        self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

@@ -1,0 +1,78 @@
+"""What a run does when, from its settings and the epoch alone: alike on all processes, and after a stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ddpo.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The course of one epoch."""
+
+    orders: list[list[int]]  # of the batches, for each inner epoch
+    steps: list[list[int]]  # that are trained on, for each part of each batch; none with algorithm rwr
+    shifts: list[float]  # of the timesteps of each part, in [0, 1) of the distance between two
+
+
+def plan_epoch(epoch: int, config: TrainConfig) -> EpochPlan:
+    """Draw the course of an epoch, 0 .. config.epochs - 1."""
+    rng = torch.Generator().manual_seed(mix_seed(config.seed + 1, epoch))
+    parts = config.batches_per_epoch * config.accumulation
+    orders: list[list[int]] = []
+    steps: list[list[int]] = [[]] * parts
+    for inner in range(config.inner_epochs):
+        orders.append(torch.randperm(config.batches_per_epoch, generator=rng).tolist())
+        if inner == 0:
+            for batch in orders[0]:
+                for part in range(batch * config.accumulation, (batch + 1) * config.accumulation):
+                    steps[part] = _draw_steps(epoch * parts + part, config, rng)
+    shifts = torch.rand(parts, generator=rng).tolist() if config.shift_timesteps else [0.0] * parts
+    return EpochPlan(orders, steps, shifts)
+
+
+def _draw_steps(number: int, config: TrainConfig, rng: torch.Generator) -> list[int]:
+    """The trained steps of a part, the number-th of the run; the last step of a trajectory is never among them."""
+    if config.algorithm == "rwr":
+        return []
+    if config.window == "random":
+        return torch.randperm(config.sampling_steps - 1, generator=rng)[: config.trained_steps].tolist()
+    starts = config.window_starts
+    index = number if config.window == "sliding" else int(torch.randint(len(starts), (1,), generator=rng))
+    start = starts[index % len(starts)]
+    return list(range(start, start + config.trained_steps))
+
+
+def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
+    """Linear warm-up, times a straight line from 1 down to config.final_learning_rate; in [0, 1].
+
+    Args:
+        epoch: 0 .. config.epochs - 1.
+        config: of the run.
+    """
+    warm_up = min(1.0, (epoch + 1) / (config.warmup_epochs + 1))
+    return warm_up * (1 - (1 - config.final_learning_rate) * epoch / max(1, config.epochs - 1))
+
+
+def average_decay(updates: int, config: TrainConfig) -> float:
+    """The decay of the average of the weights at an optimizer step, in [0, 1).
+
+    It rises to config.ema_decay as the averages of torch-ema and of TensorFlow do, so that the average of a short run
+    is not made of the weights that it began with.
+
+    Args:
+        updates: optimizer steps made before this one.
+        config: of the run.
+    """
+    return min(config.ema_decay, (1 + updates) / (10 + updates))
+
+
+def mix_seed(seed: int, counter: int) -> int:
+    """A seed of its own for every counter (splitmix64), far from the small seeds that comparisons use."""
+    z = (seed * 0x9E3779B97F4A7C15 + (counter + 1) * 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (z ^ (z >> 31)) | (1 << 40)  # never a small number

@@ -1,0 +1,207 @@
+"""The three endpoints for other programs: /compare, /score and /models, with plain typed parameters.
+
+Annotations are evaluated here (no `from __future__ import annotations`), as Gradio reads the types from them.
+"""
+
+import inspect
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import events
+from gradio.components.api_component import Api
+from gradio_client.utils import python_type_to_json_schema
+
+from ddpo import rewards
+from ddpo.comparison import files, first_choice
+from ddpo.comparison.compare import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonResult
+from ddpo.diffusion import schedulers
+from ddpo.diffusion.catalogue import Pair, all_pairs
+from ddpo.hub import downloads
+from ddpo.ui.shared import running
+from ddpo.ui.shared.inputs import Upload
+from ddpo.ui.shared.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
+from ddpo.ui.shared.uploads import open_upload
+
+COMPARE = (
+    "Draws the same seeds with a base model and with its DDPO-finetuned version, scores every picture and says how "
+    "much better the second is and how sure that is. Returns three things: the PNGs of the base model, the PNGs of "
+    "the finetuned one (both in the order of the seeds, with settings, seed and score in their text chunks), and a "
+    "JSON with settings, seeds, base_scores, tuned_scores, statistics (means, paired mean_difference with its 95% "
+    "interval, win_rate), the sentence, seconds_per_image and compute. Every parameter has a default. With "
+    "client.submit, job.status().progress_data tells the step, job.outputs() the states on the way, and job.cancel() "
+    "stops the computation. One comparison computes at a time; others wait in the queue. The same arguments give the "
+    "same pictures."
+)
+SCORE = (
+    "Scores one uploaded picture (PNG, JPEG, WebP; pass it with handle_file). Returns a JSON with score, scorer, "
+    "unit, range ([lowest, highest], null where there is no limit) and size ([width, height] as scored; sides over "
+    "2048 pixels are reduced to that first)."
+)
+PICTURE = "A picture: PNG, JPEG or WebP."
+MODELS = (
+    "What can be asked for: the model pairs (finetuning runs with a result among them, as run:<id>; base, tuned, the "
+    "reward, whether all files are on_this_machine, and cost: download_megabytes, memory_megabytes, seconds_per_image "
+    "on a CPU, and which of these were measured), the noise schedulers (default_steps, min_steps, max_steps, whether "
+    "they take eta), the scorers (range, unit, source; argument: what must follow the name and a colon; obstacle: why "
+    "it cannot be used here), and the defaults. The names are those that /compare and /score take."
+)
+SCORER = "Name of a scorer, see /models; with its argument behind a colon, as in prompt:a sunny day|a grey day."
+OWN_MODEL = "owner/name of a model on the Hub (@revision), or a local folder (not on a Space), in place of"
+
+
+def build() -> None:
+    """Add the endpoints to the page that is being built; none of them shows on it."""
+    inputs = [
+        parameter(
+            str, first_choice.choose().pair, "Model pair", "Name of a model pair, see /models; own: base and tuned."
+        ),
+        parameter(str, "ddim", "Noise scheduler", "Name of a noise scheduler, see /models."),
+        parameter(int | None, None, "Steps", f"Denoising steps, up to {schedulers.MAX_STEPS}; None: its default."),
+        parameter(float, 0.0, "eta", "Share of noise in [0, 1], for DDIM; others ignore it."),
+        parameter(
+            int,
+            DEFAULT_SAMPLES,
+            "Samples",
+            f"Pictures of each model, 1 to {MAX_SAMPLES}, from seeds seed, seed + 1, ... (0 follows on the largest)",
+        ),
+        parameter(int, 0, "First seed", f"0 to {MAX_SEED}."),
+        parameter(str | None, None, "Scorer", f"{SCORER} None: what the pair was finetuned on, where it is at hand."),
+        parameter(str | None, None, "Base", f"{OWN_MODEL} the pair's base."),
+        parameter(str | None, None, "Tuned", f"{OWN_MODEL} the pair's finetuned one."),
+    ]
+    outputs = [
+        gr.File(label="base", file_count="multiple", visible=False),
+        gr.File(label="tuned", file_count="multiple", visible=False),
+        gr.JSON(label="result", visible=False),
+    ]
+    trigger = gr.Button(visible=False)
+    document(compare, COMPARE, inputs)
+    trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
+    picture = Upload(label="Picture", type="filepath", visible=False)
+    scorer = parameter(str, "photographic", "Scorer", SCORER)
+    verdict = gr.JSON(label="result", visible=False)
+    document(score, SCORE, [picture, scorer])
+    trigger.click(
+        score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
+        concurrency_id="score", concurrency_limit=2,
+    )  # fmt: skip
+    events.api(models, api_name="models", api_description=MODELS, concurrency_limit=None)
+
+
+def parameter(hint: Any, default: Any, label: str, description: str) -> Api:
+    """A typed parameter without a component on the page."""
+    schema = {**python_type_to_json_schema(hint), "additional_description": description}
+    return Api(default, schema, label)
+
+
+def document(function: Callable[..., Any], text: str, inputs: Sequence[gr.components.Component]) -> None:
+    """Put what an endpoint and its parameters are into its docstring, where tools for language models find it."""
+    about = [getattr(component, "_api_info", {}).get("additional_description", PICTURE) for component in inputs]
+    lines = [f"    {name}: {what}" for name, what in zip(inspect.signature(function).parameters, about, strict=False)]
+    function.__doc__ = "\n".join([text, "", "Args:", *lines])
+
+
+def compare(
+    pair: str | None = None,
+    scheduler: str = "ddim",
+    steps: int | None = None,
+    eta: float = 0.0,
+    samples: int = DEFAULT_SAMPLES,
+    seed: int = 0,
+    scorer: str | None = None,
+    base: str | None = None,
+    tuned: str | None = None,
+    progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio recognises it by this default)
+) -> Iterator[tuple[list[str], list[str], dict[str, Any]]]:
+    """See COMPARE. A generator, since those are what Gradio closes when a client cancels or goes away."""
+    with sentences("Cannot compare", for_page=False), tempfile.TemporaryDirectory() as folder:
+        settings = make_settings(
+            pair=pair, scheduler=scheduler, steps=steps, eta=eta, samples=samples, seed=seed, scorer=scorer,
+            base=base, tuned=tuned,
+        )  # fmt: skip
+        for event in follow(settings):
+            if isinstance(event, ComparisonResult):
+                before, after = files.write_pngs(event, Path(folder))
+                yield [str(p) for p in before], [str(p) for p in after], event.to_dict()
+            else:
+                progress((event.step, event.total or None), desc=event.stage)
+                state = {"stage": event.stage, "step": event.step, "total": event.total}
+                yield [], [], {**state, "seconds_left": event.seconds_left}
+
+
+def score(image: str | None, scorer: str = "photographic") -> dict[str, Any]:
+    """See SCORE."""
+    with sentences("Cannot score", for_page=False):
+        spec = rewards.get(scorer)
+        picture = open_upload(image)
+        return {
+            "score": running.score(picture, scorer),
+            "scorer": spec.name,
+            "unit": spec.unit,
+            "range": _range(spec.value_range),
+            "size": list(picture.size),
+        }
+
+
+def models() -> dict[str, Any]:
+    """See MODELS."""
+    return {
+        "pairs": [_pair_facts(pair) for pair in all_pairs()],
+        "schedulers": [
+            {
+                "name": spec.name,
+                "title": spec.title,
+                "description": spec.description,
+                "default_steps": spec.default_steps,
+                "min_steps": spec.min_steps,
+                "max_steps": schedulers.MAX_STEPS,
+                "takes_eta": spec.takes_eta,
+            }
+            for spec in schedulers.SCHEDULERS.values()
+        ],
+        "scorers": [
+            {
+                "name": spec.name,
+                "title": spec.title,
+                "description": spec.description,
+                "source": spec.source,
+                "range": _range(spec.value_range),
+                "unit": spec.unit,
+                "argument": spec.argument,
+                "obstacle": spec.obstacle(),
+            }
+            for spec in rewards.REWARDS.values()
+        ],
+        "defaults": {
+            "pair": first_choice.choose().pair,
+            "why": first_choice.choose().reason,
+            "scheduler": "ddim",
+            "samples": DEFAULT_SAMPLES,
+            "scorer": first_choice.scorer(first_choice.choose().pair),
+        },
+        "local_folders": not on_space(),
+    }
+
+
+def _pair_facts(pair: Pair) -> dict[str, Any]:
+    return {
+        "name": pair.name,
+        "title": pair.title,
+        "description": pair.description,
+        "base": downloads.short_name(pair.base),
+        "tuned": downloads.short_name(pair.tuned),
+        "reward": pair.reward,
+        "sample_size": pair.sample_size,
+        "on_this_machine": not pair.missing,
+        "cost": asdict(pair.cost) if pair.cost else None,
+    }
+
+
+def _range(limits: tuple[float, float]) -> list[float | None]:
+    """JSON has no infinity; None stands for no limit."""
+    return [limit if math.isfinite(limit) else None for limit in limits]

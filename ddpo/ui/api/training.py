@@ -1,0 +1,120 @@
+"""Finetuning for other programs: /start_run, /run_status, /stop_run, /resume_run and /list_runs.
+
+Annotations are evaluated here (no `from __future__ import annotations`), as Gradio reads the types from them.
+"""
+
+from typing import Any
+
+import gradio as gr
+
+from ddpo.diffusion.catalogue import DEFAULT_PAIR
+from ddpo.errors import UserError
+from ddpo.runs import store
+from ddpo.ui.api.comparing import document, parameter
+from ddpo.ui.shared.running import sentences
+from ddpo.ui.train import actions
+
+STATUS = (
+    "id, created, state (starting, running, stopping, stopped, finished, failed or interrupted), pair, base, reward, "
+    "recipe, epoch and epochs, step and steps, seconds, seconds_left, error and notice (a sentence or null), metrics "
+    "(of the last epoch: reward_mean, reward_std, reward_quantiles, kl, clip_fraction, grad_norm, diversity, ...), "
+    "diagnosis (verdict, title and sentence), and result (run:<id>, a model pair for /compare, once there is one)"
+)
+START_RUN = (
+    "Starts finetuning a base model on a reward, in a process of its own that goes on when the caller or the app is "
+    f"gone. One run trains at a time; another is refused with the time that it has to wait. Returns at once: {STATUS}."
+)
+RUN_STATUS = f"Where a run stands. Without an id: the run that trains, else the newest. Returns {STATUS}."
+STOP_RUN = (
+    "Asks a run to stop after its step; it then saves, writes its result, and can be resumed. Returns at once, with "
+    "the state stopping, what /run_status returns."
+)
+RESUME_RUN = (
+    "Goes on with a run that was stopped, failed or was interrupted, from its last checkpoint; nothing is computed "
+    "twice that was saved. Returns at once what /run_status returns."
+)
+LIST_RUNS = f"All runs, the newest first. Returns a list of: {STATUS}."
+RUN = "Id of a run, see /list_runs; None: the run that trains, else the newest."
+MINUTES = "After so many minutes the run stops by itself and can be resumed; None: no limit, or the longest allowed."
+
+
+def build() -> None:
+    """Add the endpoints to the page that is being built; none of them shows on it."""
+    trigger = gr.Button(visible=False)
+    start = [
+        parameter(str, DEFAULT_PAIR, "Model pair", "Name of the pair whose base is finetuned, see /models."),
+        parameter(str, "photographic", "Reward", "Name of a scorer, see /models; prompt:<a sentence> too."),
+        parameter(str, "quick", "Recipe", "quick, short or paper: settings that are known to work."),
+        parameter(int | None, None, "Epochs", "Rounds of sampling and training; None: the recipe's."),
+        parameter(float | None, None, "Learning rate", "None: the recipe's."),
+        parameter(float | None, None, "KL weight", "How strongly to stay near the base; None: the recipe's."),
+        parameter(float | None, None, "Minutes", MINUTES),
+        parameter(dict[str, Any] | None, None, "Settings", "Any other settings by name, as the Train tab lists them."),
+        parameter(str | None, None, "Base", "Another base: an id on the Hub, or a local folder (not on a Space)."),
+    ]
+    run = parameter(str | None, None, "Run", RUN)
+    history = parameter(bool, False, "History", "Whether to return the figures of every epoch as `history`.")
+    minutes = parameter(float | None, None, "Minutes", MINUTES)
+    limit = parameter(int, 50, "Limit", "The most runs to return, at least 1.")
+    for function, inputs, text in (
+        (start_run, start, START_RUN),
+        (run_status, [run, history], RUN_STATUS),
+        (stop_run, [run], STOP_RUN),
+        (resume_run, [run, minutes], RESUME_RUN),
+        (list_runs, [limit], LIST_RUNS),
+    ):
+        document(function, text, inputs)
+        answer = gr.JSON(label="result", visible=False)
+        trigger.click(function, inputs, answer, api_name=function.__name__, api_description=text, queue=False)
+
+
+def start_run(
+    pair: str = DEFAULT_PAIR,
+    reward: str = "photographic",
+    recipe: str = "quick",
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    kl_weight: float | None = None,
+    minutes: float | None = None,
+    settings: dict[str, Any] | None = None,
+    base: str | None = None,
+    profile: gr.OAuthProfile | None = None,
+) -> dict[str, Any]:
+    """See START_RUN."""
+    with sentences("Cannot start", for_page=False):
+        actions.check_permission(profile)
+        if settings is not None and not isinstance(settings, dict):
+            raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {settings!r} is not.")
+        plain = {"epochs": epochs, "learning_rate": learning_rate, "kl_weight": kl_weight}
+        values = {**(settings or {}), **{name: value for name, value in plain.items() if value is not None}}
+        return actions.facts(actions.start(actions.make_spec(pair, base, reward, recipe, values), minutes))
+
+
+def run_status(run: str | None = None, history: bool = False) -> dict[str, Any]:
+    """See RUN_STATUS."""
+    with sentences("Cannot tell", for_page=False):
+        return actions.facts(actions.need(run), history)
+
+
+def stop_run(run: str | None = None, profile: gr.OAuthProfile | None = None) -> dict[str, Any]:
+    """See STOP_RUN."""
+    with sentences("Cannot stop", for_page=False):
+        actions.check_permission(profile)
+        return actions.facts(actions.stop(actions.need(run)))
+
+
+def resume_run(
+    run: str | None = None, minutes: float | None = None, profile: gr.OAuthProfile | None = None
+) -> dict[str, Any]:
+    """See RESUME_RUN."""
+    with sentences("Cannot resume", for_page=False):
+        actions.check_permission(profile)
+        return actions.facts(actions.resume(actions.need(run), minutes))
+
+
+def list_runs(limit: int = 50) -> list[dict[str, Any]]:
+    """See LIST_RUNS."""
+    with sentences("Cannot list", for_page=False):
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit < 1:
+            raise UserError(f"The limit must be a whole number of at least 1, and {limit!r} is not one.")
+        return [actions.facts(run) for run in store.list_runs(store.runs_root())[: int(limit)]]

@@ -1,0 +1,239 @@
+"""The Compare tab: controls on one side, progress and results on the other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ddpo.comparison import files, first_choice
+from ddpo.comparison.compare import (
+    DEFAULT_SAMPLES,
+    MAX_SAMPLES,
+    MAX_SEED,
+    ComparisonResult,
+    ComparisonSettings,
+    Progress,
+)
+from ddpo.diffusion import schedulers
+from ddpo.diffusion.catalogue import OWN, all_pairs, get_pair
+from ddpo.ui.compare import views
+from ddpo.ui.shared import scorer_fields
+from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
+from ddpo.ui.shared.running import ONE_AT_A_TIME, PRIVATE, QUICK, follow, make_settings, on_space, sentences
+
+TROUBLE = "This could not be compared"
+STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
+
+FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
+
+# The marks move at once; the slider follows when the server has answered.
+CHOOSE = """
+const choose = (event) => {
+  const picture = event.target.closest('[data-index]');
+  if (!picture || (event.type === 'keydown' && event.key !== 'Enter' && event.key !== ' ')) return;
+  event.preventDefault();
+  element.querySelectorAll('[data-index]').forEach(
+    (other) => other.classList.toggle('chosen', other.dataset.index === picture.dataset.index));
+  trigger('click', {index: Number(picture.dataset.index)});
+};
+element.addEventListener('click', choose);
+element.addEventListener('keydown', choose);
+"""
+SHOW_RESULTS = """
+() => { if (window.innerWidth < 900)
+  setTimeout(() => document.querySelector('#status').scrollIntoView({behavior: 'smooth', block: 'start'}), 150); }
+"""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The components that a run fills."""
+
+    compare: gr.Button
+    cancel: gr.Button
+    status: gr.HTML
+    pictures: gr.HTML
+    details: gr.Column
+    line: gr.HTML
+    slider: gr.ImageSlider
+    archive: gr.DownloadButton
+    table: gr.DownloadButton
+    state: gr.State
+
+
+def build() -> dict[str, gr.Component]:
+    """Lay the tab out and connect it; returns its controls by the names in FIELDS, one each."""
+    with gr.Row(elem_id="compare-tab", equal_height=False):
+        with gr.Column(scale=1, min_width=300, elem_id="controls"):
+            controls = _build_controls()
+            with gr.Row(elem_id="actions"):
+                compare = gr.Button("Compare", variant="primary", size="lg", min_width=80, elem_id="compare-button")
+                cancel = gr.Button(
+                    "Cancel", variant="stop", size="lg", min_width=80, visible=False, elem_id="cancel-button"
+                )
+        with gr.Column(scale=3, min_width=320, elem_id="results"):
+            results = _build_results(compare, cancel)
+    _connect(controls, results)
+    return dict(zip(FIELDS, controls, strict=True))
+
+
+def pair_choices() -> Any:
+    """An update of the list of pairs, which grows with every run that is finished."""
+    return gr.update(choices=_pairs())
+
+
+def _pairs() -> list[tuple[str, str]]:
+    return [(pair.title, pair.name) for pair in (*all_pairs(), get_pair(OWN))]
+
+
+def _build_controls() -> list[gr.Component]:
+    """The controls, in the order of FIELDS."""
+    default = schedulers.get_scheduler("ddim")
+    with gr.Group(elem_id="settings"):
+        first = first_choice.choose()
+        pair = OpenDropdown(_pairs(), value=first.pair, label="Model pair", elem_id="pair")
+        about_pair = gr.HTML(views.about_pair(first.pair), elem_id="about-pair")
+        base, tuned = _build_own_models()
+        scorer = scorer_fields.build("compare", first_choice.scorer(first.pair))
+        choices = [(s.title, s.name) for s in schedulers.SCHEDULERS.values()]
+        scheduler = gr.Dropdown(choices, value=default.name, label="Noise scheduler", elem_id="scheduler")
+        about = gr.HTML(_about_scheduler(default.name), elem_id="about-scheduler")
+        steps = OpenSlider(1, schedulers.MAX_STEPS, default.default_steps, step=1, label="Steps", elem_id="steps")
+        eta = OpenSlider(0, 1, 0, step=0.05, label="Noise share eta", elem_id="eta")
+        samples = OpenSlider(1, MAX_SAMPLES, DEFAULT_SAMPLES, step=1, label="Pictures per model", elem_id="samples")
+        with gr.Row(elem_id="seed-row"):
+            seed = OpenNumber(0, label="First seed", precision=0, min_width=80, scale=4, elem_id="seed")
+            dice = gr.Button("Random seed", min_width=48, scale=0, elem_id="dice")
+    dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", **PRIVATE)
+    scheduler.change(_on_scheduler, scheduler, [about, steps, eta], **QUICK)
+    pair.change(_on_pair, pair, [about_pair, base, tuned], **QUICK)
+    pair.input(lambda name: first_choice.scorer(str(name)), pair, scorer[0], **QUICK)  # by a visitor's hand only
+    return [pair, scheduler, steps, eta, samples, seed, *scorer, base, tuned]
+
+
+def _build_own_models() -> tuple[gr.Textbox, gr.Textbox]:
+    """Two fields for any two models, hidden until that is chosen."""
+    hint = "owner/name" if on_space() else "owner/name, or a folder"
+    base = gr.Textbox(label="Base", placeholder=hint, visible=False, elem_id="own-base")
+    tuned = gr.Textbox(label="Finetuned", placeholder=hint, visible=False, elem_id="own-tuned")
+    return base, tuned
+
+
+def _build_results(compare: gr.Button, cancel: gr.Button) -> Results:
+    status = gr.HTML(views.EMPTY, elem_id="status")
+    pictures = gr.HTML("", elem_id="pictures", js_on_load=CHOOSE)
+    with gr.Column(visible=False, elem_id="details") as details, gr.Row(elem_id="before-after"):
+        with gr.Column(scale=1, min_width=260):
+            line = gr.HTML()
+            archive = gr.DownloadButton("Download all (zip)", size="md", elem_id="download-zip")
+            table = gr.DownloadButton("Download scores (CSV)", size="md", elem_id="download-csv")
+        slider = gr.ImageSlider(
+            show_label=False, format="png", type="pil", interactive=False, scale=1, min_width=260,
+            max_height=480, buttons=["fullscreen"], elem_id="before-after-slider",
+        )  # fmt: skip
+    state = gr.State(None, time_to_live=STATE_LIFE)
+    return Results(compare, cancel, status, pictures, details, line, slider, archive, table, state)
+
+
+def _connect(controls: list[gr.Component], results: Results) -> None:
+    outputs = list(vars(results).values())
+    buttons = [results.compare, results.cancel, results.status]
+    begun = results.compare.click(_on_begin, None, buttons, **QUICK)
+    results.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
+    run = begun.then(_on_compare, controls, outputs, show_progress="hidden", **PRIVATE, **ONE_AT_A_TIME)
+    results.cancel.click(_on_cancel, None, outputs, cancels=[run], **QUICK)
+    results.pictures.click(_on_choose, results.state, [results.line, results.slider], **QUICK)
+
+
+def _on_pair(name: Any) -> tuple[str, Any, Any]:
+    own = gr.update(visible=name == OWN)
+    return views.about_pair(name), own, own
+
+
+def _about_scheduler(name: str) -> str:
+    return f'<p class="hint">{schedulers.get_scheduler(name).description}</p>'
+
+
+def _on_scheduler(name: str) -> tuple[Any, Any, Any]:
+    spec = schedulers.get_scheduler(name)
+    steps = gr.update(value=spec.default_steps, minimum=spec.min_steps)
+    return _about_scheduler(name), steps, gr.update(visible=spec.takes_eta)
+
+
+def _on_begin() -> tuple[Any, Any, str]:
+    return gr.update(value="Comparing…", interactive=False), gr.update(visible=True), views.waiting()
+
+
+def _on_compare(*values: Any) -> Iterator[Any]:
+    """Runs a comparison; closing this generator, which Gradio does on cancel and when the page is gone, stops it."""
+    try:
+        with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
+            settings = _read(dict(zip(FIELDS, values, strict=True)))
+            for event in follow(settings):
+                if isinstance(event, ComparisonResult):
+                    yield _finished(event, Path(folder))
+                else:
+                    yield _running(event, settings)
+    except gr.Error as error:
+        yield _idle(views.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
+        raise error
+
+
+def _read(values: dict[str, Any]) -> ComparisonSettings:
+    """Settings from the controls by name; models that were typed for another choice of pair do not count."""
+    scorer = scorer_fields.full_name(*(values.pop(name) for name in ("scorer", "like", "unlike")))
+    if values["pair"] != OWN:
+        values = {**values, "base": None, "tuned": None}
+    return make_settings(scorer=scorer, **values)
+
+
+def _on_cancel() -> list[Any]:
+    return _idle(views.message("Cancelled", "The computation was stopped between two steps."))
+
+
+def _idle(status: str) -> list[Any]:
+    """No run and no results, in the order of Results."""
+    ready = gr.update(value="Compare", interactive=True)
+    hidden = gr.update(visible=False)
+    return [ready, hidden, status, "", hidden, "", None, gr.skip(), gr.skip(), None]
+
+
+def _running(progress: Progress, settings: ComparisonSettings) -> list[Any]:
+    drawn = gr.skip()
+    if progress.previews is not None:
+        drawn = views.preview_panels(progress.previews, settings.seeds)
+    hidden, skip = gr.update(visible=False), gr.skip()
+    return [skip, skip, views.progress_card(progress), drawn, hidden, skip, skip, skip, skip, skip]
+
+
+def _finished(result: ComparisonResult, folder: Path) -> list[Any]:
+    index = views.best_index(result)
+    return [
+        gr.update(value="Compare", interactive=True),
+        gr.update(visible=False),
+        views.summary_card(result),
+        views.result_panels(result, index),
+        gr.update(visible=True),
+        views.chosen_line(result, index),
+        _before_after(result, index),
+        str(files.write_zip(result, folder)),
+        str(files.write_csv(result, folder)),
+        result,
+    ]
+
+
+def _on_choose(result: ComparisonResult | None, event: gr.EventData) -> tuple[Any, Any]:
+    index = event._data.get("index") if isinstance(event._data, dict) else None
+    if result is None or not isinstance(index, int) or not 0 <= index < len(result.seeds):
+        return gr.skip(), gr.skip()
+    return views.chosen_line(result, index), _before_after(result, index)
+
+
+def _before_after(result: ComparisonResult, index: int) -> tuple[Any, Any]:
+    return views.enlarged(result.base_images[index]), views.enlarged(result.tuned_images[index])

@@ -1,0 +1,259 @@
+"""Results as HTML: pure functions of what the engine says. Every text that is not ours is escaped."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from ddpo import rewards
+from ddpo.common.statistics import signed
+from ddpo.comparison import first_choice
+from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.diffusion import schedulers
+from ddpo.diffusion.catalogue import Pair, get_pair
+from ddpo.errors import UserError
+from ddpo.hub import downloads
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ddpo.rewards import RewardSpec
+
+SHOWN_PIXELS = 384  # a side; smaller pictures are enlarged to this for the screen, the files keep their size
+
+EMPTY = """
+<div class="card empty">
+  <div class="ghosts">{ghosts}</div>
+  <div>
+    <h2>Nothing drawn yet</h2>
+    <p>Press <b>Compare</b>. Both models draw the same seeds from the same noise; here you will see the two sets side by
+    side, the score of every picture, and one sentence that says how much better the finetuned model is and how sure
+    that is.</p>
+  </div>
+</div>
+""".format(ghosts="<i></i>" * 4)
+
+
+def about_pair(name: object) -> str:
+    """Why the page begins with a pair, or what of it is missing, in a line; and folded up, what it is and takes."""
+    if not isinstance(name, str):
+        return ""
+    try:
+        pair = get_pair(name)
+    except UserError as error:  # a run that was deleted since
+        return _hint(str(error))
+    first = first_choice.choose()
+    line = first.reason if pair.name == first.pair else _to_download(pair)
+    text = f"{pair.description} {_costs(pair)}"
+    return _hint(line) + f'<details class="hint"><summary>About this pair</summary>{_hint(text)}</details>'
+
+
+def _hint(line: str) -> str:
+    return f'<p class="hint">{escape(line)}</p>' if line else ""
+
+
+def _costs(pair: Pair) -> str:
+    cost = pair.cost
+    if cost is None:
+        return ""
+    reward = rewards.find(pair.reward)
+    download = f"{cost.download_megabytes} MB to download, " if cost.download_megabytes else ""
+    return (
+        f"It was finetuned on {reward.title if reward else pair.reward}. The pair takes {download}"
+        f"{cost.memory_megabytes / 1000:.1f} GB of memory and {duration(cost.seconds_per_image)} an image with DDIM 50 "
+        f"on a CPU: {cost.source}."
+    )
+
+
+def _to_download(pair: Pair) -> str:
+    missing = pair.missing
+    if not missing:
+        return ""
+    names = " and ".join(missing)
+    if all(downloads.answers(downloads.need(source)) for source in missing):
+        return f"{names} will be downloaded first."
+    return f"{names}: not on this machine, and not to be had from the Hugging Face Hub now."
+
+
+def message(heading: str, text: str) -> str:
+    """A card with a sentence, for a run that waits, was cancelled or failed."""
+    return f'<div class="card note"><h2>{escape(heading)}</h2><p>{escape(text)}</p></div>'
+
+
+def waiting() -> str:
+    """The card between the press of the button and the first step."""
+    return progress_card(Progress("Waiting for a turn", 0, 0))
+
+
+def progress_card(progress: Progress) -> str:
+    """Stage, step, percentage and the time that is left; both models take a step together."""
+    share = progress.step / progress.total if progress.total else 0.0
+    detail = f"step {progress.step // 2} of {progress.total // 2}" if progress.total else "a moment"
+    if progress.seconds_left is not None and progress.step < progress.total:
+        detail += f" · {duration(progress.seconds_left)} left"
+    return (
+        '<div class="card progress" role="status">'
+        f'<div class="line"><b>{escape(progress.stage)}</b><span class="percent">{share:.0%}</span></div>'
+        f'<div class="bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" aria-valuemax="100">'
+        f'<div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
+    )
+
+
+def duration(seconds: float) -> str:
+    """About how long, for a person."""
+    if seconds < 1.5:
+        return "about 1 s"
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"
+
+
+def summary_card(result: ComparisonResult) -> str:
+    """The sentence and the key figures, always with the name of the scorer."""
+    s, spec = result.statistics, rewards.get(result.settings.scorer)
+    interval = "one pair has no interval"
+    if s.interval_low is not None and s.interval_high is not None:
+        interval = f"95% {signed(s.interval_low, spec.decimals)} to {signed(s.interval_high, spec.decimals)}"
+    ties = f", {s.ties} tied" if s.ties else ""
+    figures = (
+        ("Base, mean", amount(s.mean_base, spec), spec.name),
+        ("Finetuned, mean", amount(s.mean_tuned, spec), spec.name),
+        ("Paired difference", difference(s.mean_difference, spec), interval),
+        ("Win rate", f"{s.win_rate:.0%}", f"{s.wins} of {s.n}{ties}, {spec.name}"),
+        ("Time per image", f"{result.seconds_per_image:.2f} s", result.compute),
+    )
+    tiles = "".join(
+        f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(note)}</small></div>'
+        for label, value, note in figures
+    )
+    return (
+        f'<div class="card summary {_verdict(result)}"><p class="sentence">{escape(result.sentence)}</p>'
+        f'<div class="tiles">{tiles}</div>'
+        f'<p class="how">{escape(_how(result))}</p></div>'
+    )
+
+
+def _verdict(result: ComparisonResult) -> str:
+    """Colour of the card: better or worse only where the interval leaves out zero."""
+    low, high = result.statistics.interval_low, result.statistics.interval_high
+    if low is None or high is None or low <= 0 <= high:
+        return "open"
+    return "better" if low > 0 else "worse"
+
+
+def _how(result: ComparisonResult) -> str:
+    s = result.settings
+    spec = schedulers.get_scheduler(s.scheduler)
+    eta = f", eta {s.eta:g}" if spec.takes_eta else ""
+    scorer = rewards.get(s.scorer)
+    steps = f"{s.steps} step{'' if s.steps == 1 else 's'}"
+    return f"{s.models} · {spec.title}, {steps}{eta} · scored by {scorer.title} ({scorer.name})"
+
+
+def amount(score: float, spec: RewardSpec) -> str:
+    """A score with its digits and unit."""
+    return f"{score:.{spec.decimals}f}" + (f" {spec.unit}" if spec.unit else "")
+
+
+def difference(value: float, spec: RewardSpec) -> str:
+    """A difference of scores, with its sign."""
+    return signed(value, spec.decimals) + (f" {spec.unit}" if spec.unit else "")
+
+
+def preview_panels(previews: tuple[list[Image], list[Image]], seeds: Sequence[int]) -> str:
+    """Both galleries while the pictures are still half denoised."""
+    panels = []
+    for title, images in zip(("Base", "Finetuned"), previews, strict=True):
+        figures = [
+            f'<figure class="pic"><img alt="{title}, seed {seed}, half denoised" src="{data_uri(image)}">'
+            f'<figcaption><span>seed {seed}</span><span class="score">…</span></figcaption></figure>'
+            for image, seed in zip(images, seeds, strict=True)
+        ]
+        panels.append(_panel(title, "drawing", figures))
+    return _both(panels, len(seeds), "drawing")
+
+
+def result_panels(result: ComparisonResult, chosen: int) -> str:
+    """Both galleries, seed by seed in the same places; the chosen seed is marked in both."""
+    spec = rewards.get(result.settings.scorer)
+    rows = list(zip(result.seeds, result.base_scores, result.tuned_scores, strict=True))
+    base = [
+        _figure("Base", image, i, seed, amount(score, spec), "", i == chosen)
+        for i, (image, (seed, score, _)) in enumerate(zip(result.base_images, rows, strict=True))
+    ]
+    tuned = [
+        _figure("Finetuned", image, i, seed, amount(score, spec), _badge(score - before, spec), i == chosen)
+        for i, (image, (seed, before, score)) in enumerate(zip(result.tuned_images, rows, strict=True))
+    ]
+    note = f"{spec.name} score"
+    return _both([_panel("Base", note, base), _panel("Finetuned", note, tuned)], len(rows), "done")
+
+
+def _figure(title: str, image: Image, index: int, seed: int, score: str, badge: str, chosen: bool) -> str:
+    return (
+        f'<figure class="pic{" chosen" if chosen else ""}" data-index="{index}" role="button" tabindex="0">'
+        f'<img alt="{title}, seed {seed}, score {escape(score)}" src="{data_uri(image)}">'
+        f'<figcaption><span>seed {seed}</span><span class="score">{escape(score)}{badge}</span></figcaption></figure>'
+    )
+
+
+def _badge(value: float, spec: RewardSpec) -> str:
+    text = difference(value, spec)
+    kind = {"+": "up", "-": "down"}.get(text[0], "same")
+    return f' <em class="{kind}">{escape(text)}</em>'
+
+
+def _panel(title: str, note: str, figures: Sequence[str]) -> str:
+    kind = title.lower()
+    heading = f"<h3><b>{escape(title)}</b><span>{escape(note)}</span></h3>"
+    return f'<section class="panel {kind}">{heading}<div class="grid">{"".join(figures)}</div></section>'
+
+
+def _both(panels: Sequence[str], count: int, state: str) -> str:
+    columns = 1 if count == 1 else 2 if count <= 4 else 3 if count in (5, 6, 9) else 4
+    many = " many" if columns > 2 else ""  # captions may take two lines then, in both panels alike
+    style = f"--columns:{columns};--narrow:{min(columns, 2)}"
+    return f'<div class="panels {state}{many}" style="{style}">{"".join(panels)}</div>'
+
+
+def chosen_line(result: ComparisonResult, index: int) -> str:
+    """Which seed the slider shows, and its two scores."""
+    spec = rewards.get(result.settings.scorer)
+    before, after = result.base_scores[index], result.tuned_scores[index]
+    most = len(result.seeds) > 1 and index == best_index(result) and after > before
+    return (
+        f'<div class="chosen-line"><h3>Seed {result.seeds[index]}, before and after</h3>'
+        f"{'<p><small>The seed that gained most.</small></p>' if most else ''}"
+        f"<p>Base {escape(amount(before, spec))} → finetuned {escape(amount(after, spec))}"
+        f"{_badge(after - before, spec)} <small>{escape(spec.name)}</small></p>"
+        "<p class='hint'>Left of the handle is the base, right of it the finetuned model. "
+        "Press any picture above to see its seed here.</p></div>"
+    )
+
+
+def best_index(result: ComparisonResult) -> int:
+    """The seed that gained most."""
+    gains = [after - before for before, after in zip(result.base_scores, result.tuned_scores, strict=True)]
+    return gains.index(max(gains))
+
+
+def enlarged(image: Image, side: int = SHOWN_PIXELS) -> Image:
+    """A small picture, enlarged smoothly for the screen; a large one as it is."""
+    from PIL.Image import Resampling
+
+    factor = side / max(image.size)
+    if factor <= 1:
+        return image
+    return image.resize((round(image.width * factor), round(image.height * factor)), Resampling.BICUBIC)
+
+
+def data_uri(image: Image) -> str:
+    """A picture inside the page itself, so that previews leave no files behind."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=90)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,160 @@
+"""What the page and the endpoints share: checked settings, followed runs, and errors as sentences."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ddpo import rewards
+from ddpo.comparison.compare import ComparisonResult, ComparisonSettings, Progress, compare, download, score_picture
+from ddpo.diffusion import schedulers
+from ddpo.errors import UserError
+from ddpo.hub import downloads
+from ddpo.rewards import weights
+from ddpo.runs.estimate import gpu_seconds, on_zero_gpu, read_network
+from ddpo.ui.space import zero_gpu
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+logger = logging.getLogger("ddpo.ui")
+
+# The page and the endpoint wait in the same queue, and one comparison computes at a time.
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compare"}
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
+QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
+PIXELS_SCORED = 1e6  # a second, measures of whole pictures on one core included
+MEGABYTES_READ = 150.0  # a second, of weights that are hashed, read and moved to the GPU; on the safe side
+HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
+SECONDS_SHOWN = 6  # of an error's message, which mostly stands on the page too
+UNEXPECTED = "Something went wrong on this side; the details are in the app's log. Please try again."
+
+
+def on_space() -> bool:
+    """Whether this runs on a Hugging Face Space, where strangers must not reach into folders."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def make_settings(**values: Any) -> ComparisonSettings:
+    """Settings from what came over the network: None and "" are the defaults, whole floats are whole numbers.
+
+    Args:
+        **values: fields of ComparisonSettings.
+
+    Raises:
+        UserError: a value is not acceptable, or a folder is given on a Space.
+    """
+    for source in (values.get("base"), values.get("tuned")):
+        if (
+            on_space()
+            and isinstance(source, str)
+            and source
+            and (downloads.is_folder(source) or not downloads.parse(source))
+        ):
+            raise UserError(
+                "Folders work only where you run the app yourself, not on a Space; here, give ids of models on the Hub."
+            )
+    given = {name: _whole(value) for name, value in values.items() if value is not None and value != ""}
+    return ComparisonSettings(**given)
+
+
+def _whole(value: Any) -> Any:
+    """4.0 is 4, as numbers that went through JavaScript may be floats; anything else stays what it is."""
+    return int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value
+
+
+def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+    """The events of a comparison, thinned out to one a HEARTBEAT, with the run in the log.
+
+    Closing the iterator stops the computation between two steps.
+    """
+    progress = Progress("Waiting for a GPU", 0, 0)
+    logger.info("Comparison started: %s, %s, %d samples", settings.pair, settings.scheduler, settings.samples)
+    if on_zero_gpu():
+        yield progress
+        yield from download(settings)  # before a GPU is borrowed, which is for computing
+    with closing(_beats(settings)) as events:  # type: ignore[type-var]
+        try:
+            for event in events:
+                if isinstance(event, ComparisonResult):
+                    logger.info("Comparison finished in %.1f s", event.seconds)
+                else:
+                    progress = event
+                yield event
+        except GeneratorExit:
+            logger.info("Comparison cancelled at evaluation %d of %d", progress.step, progress.total)
+            raise
+
+
+def comparison_seconds(settings: ComparisonSettings) -> float:
+    """How long a comparison keeps a lent GPU busy, in seconds."""
+    settings = settings.resolved()
+    assert settings.steps is not None and settings.base is not None and settings.tuned is not None
+    evaluations = settings.steps * schedulers.get_scheduler(settings.scheduler).evaluations
+    networks = [read_network(source) for source in (settings.base, settings.tuned)]
+    drawing = sum(gpu_seconds(network, evaluations, settings.samples) for network in networks)
+    return drawing + _loading_seconds(settings.scorer)
+
+
+@zero_gpu.lent(comparison_seconds)
+def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+    """The events of a comparison, one a HEARTBEAT."""
+    stage, passed_on = "", 0.0
+    with closing(compare(settings)) as events:  # type: ignore[type-var]
+        for event in events:
+            now = time.monotonic()
+            if isinstance(event, ComparisonResult):
+                yield event
+            elif event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
+                stage, passed_on = event.stage, now
+                yield event
+
+
+def score(picture: Image, scorer: str) -> float:
+    """As `score_picture`, on a borrowed GPU where there is one."""
+    if on_zero_gpu():
+        _download_scorer(scorer)
+    return _score(picture, scorer)
+
+
+def _loading_seconds(scorer: str) -> float:
+    """How long a scorer's weights take to be read and checked, which happens where the GPU is."""
+    return sum(file.megabytes for file in rewards.get(scorer).files) / MEGABYTES_READ
+
+
+@zero_gpu.lent(lambda picture, scorer: picture.width * picture.height / PIXELS_SCORED + _loading_seconds(scorer))
+def _score(picture: Image, scorer: str) -> float:
+    return score_picture(picture, scorer)
+
+
+def _download_scorer(name: str) -> None:
+    for file in rewards.get(name).files:
+        weights.fetch(file)
+
+
+@contextmanager
+def sentences(title: str, for_page: bool = True) -> Iterator[None]:
+    """Turns errors into what the visitor or the program sees: the sentence, and never a traceback.
+
+    Args:
+        title: of the message on the page.
+        for_page: the page renders HTML, so the sentence is escaped for it.
+    """
+    try:
+        yield
+    except UserError as error:
+        sentence = escape(str(error), quote=False) if for_page else str(error)
+        raise gr.Error(sentence, SECONDS_SHOWN, title=title, print_exception=False) from error
+    except gr.Error:
+        raise
+    except Exception as error:
+        logger.exception("Unexpected error")
+        raise gr.Error(UNEXPECTED, title=title, print_exception=False) from error

@@ -1,0 +1,154 @@
+"""The controls of the Train tab: what to train, made from the catalogue, the rewards, the recipes and the config."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ddpo import rewards
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, bases
+from ddpo.errors import UserError
+from ddpo.runs.estimate import estimate, hourly_price, read_network
+from ddpo.runs.store import RunSpec, list_runs, runs_root
+from ddpo.training.config import RECIPES, Setting, settings
+from ddpo.ui.shared import scorer_fields
+from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
+from ddpo.ui.shared.running import QUICK, on_space
+from ddpo.ui.train import actions, views
+
+logger = logging.getLogger("ddpo.ui")
+
+DEFAULT_RECIPE = "quick"
+PLAIN = {  # settings that stand outside the drawer, with their names in plain words
+    "epochs": "Epochs",
+    "learning_rate": "Learning rate",
+    "kl_weight": "KL weight: how strongly to stay near the base",
+}
+MOST_EPOCHS = 200  # on the slider; the field beside it takes more
+_BY_NAME = {setting.name: setting for setting in settings()}
+_ORDER = (*PLAIN, *(name for name in _BY_NAME if name not in PLAIN))
+
+
+@dataclass(frozen=True)
+class Form:
+    """The controls; `values` lists them in the order in which handlers get them and `read` takes them."""
+
+    pair: OpenDropdown
+    reward: OpenDropdown
+    like: gr.Textbox  # the sentences of a reward that takes some
+    unlike: gr.Textbox
+    recipe: OpenDropdown
+    minutes: OpenNumber
+    base: gr.Textbox
+    settings: list[Any]  # components, in _ORDER
+    estimate: gr.HTML
+
+    @property
+    def values(self) -> list[Any]:
+        """All controls."""
+        return [
+            self.pair, self.reward, self.like, self.unlike, self.recipe, self.minutes, self.base, *self.settings
+        ]  # fmt: skip
+
+
+def build() -> Form:
+    """Lay the controls out and connect them with each other."""
+    defaults = RECIPES[DEFAULT_RECIPE].config
+    with gr.Group(elem_id="train-settings"):
+        pair = OpenDropdown(list(bases().items()), value=DEFAULT_PAIR, label="Base model", elem_id="train-pair")
+        reward = OpenDropdown(
+            rewards.choices(with_words=True), value="photographic", label="Reward", elem_id="train-reward"
+        )
+        about = gr.HTML(_about_reward("photographic"), elem_classes="about")
+        like, unlike = scorer_fields.fields(reward, "train")
+        recipes = [(recipe.title, recipe.name) for recipe in RECIPES.values()]
+        recipe = OpenDropdown(recipes, value=DEFAULT_RECIPE, label="Recipe", elem_id="train-recipe")
+        about_recipe = gr.HTML(_about_recipe(DEFAULT_RECIPE), elem_classes="about")
+        plain = [_control(_BY_NAME[name], getattr(defaults, name), label) for name, label in PLAIN.items()]
+        minutes = OpenNumber(
+            _longest() or 0, label="Time budget in minutes (0: no limit)", elem_id="train-minutes", min_width=80
+        )
+    with gr.Accordion("A model of your own", open=False):
+        base = gr.Textbox(label="Model", placeholder="owner/name", elem_id="train-base")
+        folder = "" if on_space() else ", or a folder on the machine that runs this app"
+        gr.HTML(f'<p class="hint">Id of an unconditional model on the Hugging Face Hub{folder}.</p>')
+    with gr.Accordion("All settings", open=False, elem_id="all-settings"), gr.Group():
+        rest = [_control(_BY_NAME[name], getattr(defaults, name)) for name in _ORDER if name not in PLAIN]
+    line = gr.HTML(elem_id="train-estimate", render=False)  # `train.build` puts it where Start is
+    form = Form(pair, reward, like, unlike, recipe, minutes, base, [*plain, *rest], line)
+    _connect(form, about, about_recipe)
+    return form
+
+
+def _control(setting: Setting, value: Any, label: str | None = None) -> Any:
+    """The control of a setting, whose value `make_config` checks."""
+    name, about = f"setting-{setting.name}", None if label else setting.help
+    label = label or setting.name
+    if setting.kind is bool:
+        return gr.Checkbox(value, label=label, info=about, elem_id=name)
+    if setting.choices:
+        return OpenDropdown(list(setting.choices), value=value, label=label, info=about, elem_id=name)
+    if setting.name == "epochs":
+        return OpenSlider(1, MOST_EPOCHS, value, step=1, label=label, info=about, buttons=[], elem_id=name)
+    return OpenNumber(value, label=label, info=about, elem_id=name, min_width=80)
+
+
+def _connect(form: Form, about_reward: gr.HTML, about_recipe: gr.HTML) -> None:
+    form.reward.input(_about_reward, form.reward, about_reward, **QUICK)
+    form.recipe.input(_on_recipe, form.recipe, [about_recipe, *form.settings], **QUICK)
+    gr.on(  # however a value came there: typed, pasted, put right by the control, or filled in by a recipe
+        [control.change for control in form.values], estimate_html, form.values, form.estimate,
+        trigger_mode="always_last", **QUICK,
+    )  # fmt: skip
+
+
+def read(values: Sequence[Any]) -> tuple[RunSpec, Any]:
+    """What to train, and the time budget in minutes as it was given, from the values of `Form.values`.
+
+    Raises:
+        UserError: a value is not acceptable.
+    """
+    pair, reward, like, unlike, recipe, minutes, base, *rest = values
+    given = dict(zip(_ORDER, rest, strict=True))
+    for name, value in given.items():
+        if value is None:
+            raise UserError(f"{PLAIN.get(name, name).partition(':')[0]} is empty; give a number.")
+    return actions.make_spec(pair, base, scorer_fields.full_name(reward, like, unlike), recipe, given), minutes or None
+
+
+def estimate_html(*values: Any) -> str:
+    """How long a run with these values takes, or why it cannot be started."""
+    try:
+        spec, minutes = read(values)
+        budget = actions.time_budget(minutes)
+        found = estimate(spec.config, read_network(spec.base), spec.base, list_runs(runs_root()))
+    except UserError as error:
+        return views.problem_line(str(error))
+    return views.estimate_line(found, spec.config, budget, hourly_price())
+
+
+def _longest() -> float | None:
+    try:
+        return actions.longest_minutes()
+    except UserError as error:
+        logger.warning("%s Nothing can be started until it is.", error)
+        return None
+
+
+def _on_recipe(name: Any) -> list[Any]:
+    recipe = RECIPES.get(name)
+    if recipe is None:
+        return [gr.skip()] * (1 + len(_ORDER))
+    return [_about_recipe(name), *(getattr(recipe.config, setting) for setting in _ORDER)]
+
+
+def _about_reward(name: Any) -> str:
+    return f'<p class="hint">{rewards.REWARDS[name].description}</p>' if name in rewards.REWARDS else ""
+
+
+def _about_recipe(name: str) -> str:
+    return f'<p class="hint">{RECIPES[name].description}</p>'

@@ -1,0 +1,245 @@
+"""A run as HTML: pure functions of what its folder says. Every text that is not ours is escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ddpo import rewards
+from ddpo.runs.estimate import Estimate
+from ddpo.runs.store import Run, RunStatus, epochs_in_words, moment
+from ddpo.training.config import RECIPES, TrainConfig
+from ddpo.ui.compare.views import duration
+from ddpo.ui.train import motion
+from ddpo.ui.train.actions import ACTIVE, Snapshot, base_title, reward_title
+from ddpo.ui.train.plots import Curve, chart
+
+MAX_LISTED = 40  # runs in the list
+
+EMPTY = """
+<div class="card empty">
+  <div class="ghosts">{ghosts}</div>
+  <div>
+    <h2>No run yet</h2>
+    <p>Press <b>Start</b>. The model draws pictures, they are scored, and what scored high becomes more likely. Here you
+    will see the reward climb and the same seeds change from epoch to epoch. The run is a process of its own: close the
+    page and come back whenever you like.</p>
+  </div>
+</div>
+""".format(ghosts="<i></i>" * 4)
+
+_STATES = {  # in words, and what may be done now
+    "starting": ("Starting", "The process has started and loads the model."),
+    "running": ("Training", ""),
+    "stopping": ("Stopping", "It finishes its step, saves, and writes the result."),
+    "stopped": ("Stopped", "Resume goes on from here."),
+    "finished": ("Finished", ""),
+    "failed": ("Failed", "Everything before is kept; Resume goes on from the last checkpoint."),
+    "interrupted": ("Interrupted", "Its process is gone. Resume goes on from the last checkpoint."),
+}
+
+
+def status_card(seen: Snapshot) -> str:
+    """State, progress, time left, and what went wrong."""
+    status, spec = seen.status, seen.run.spec
+    state = "stopping" if seen.stopping else status.state
+    word, hint = _STATES[state]
+    share = status.step / status.steps if status.steps else status.epoch / max(1, status.epochs)
+    title = f"{reward_title(spec.reward)} on {base_title(spec)}"
+    notes = [_note("error", status.error), _note("notice", status.notice), _note("hint", hint)]
+    return (
+        f'<div class="card progress run-status {state}" role="status">'
+        f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'
+        f'<div class="bar" role="progressbar" aria-label="{word}" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
+        f'aria-valuemax="100"><div style="width:{share:.1%}"></div></div>'
+        f"<p>{escape(_how_far(status))}</p>{''.join(notes)}"
+        f'<p class="how">{escape(_origin(seen.run))}</p></div>'
+    )
+
+
+def _how_far(status: RunStatus) -> str:
+    parts = [f"epoch {status.epoch} of {status.epochs}"]
+    if status.steps:
+        parts.append(f"step {status.step} of {status.steps}")
+    if status.seconds:
+        parts.append(f"{duration(status.seconds)} of training")
+    if status.state in ACTIVE and status.seconds_left is not None:
+        parts.append(f"{duration(status.seconds_left)} left")
+    return " · ".join(parts)
+
+
+def _origin(run: Run) -> str:
+    recipe = RECIPES[run.spec.recipe].title if run.spec.recipe in RECIPES else run.spec.recipe
+    return f"{recipe} recipe, {run.spec.config.algorithm} · begun {moment(run.created)} · {run.id}"
+
+
+def _note(kind: str, text: str | None) -> str:
+    return f'<p class="{kind}">{escape(text)}</p>' if text else ""
+
+
+def _badge(state: str) -> str:
+    return f'<span class="state {state}">{_STATES[state][0]}</span>'
+
+
+def diagnosis_card(seen: Snapshot) -> str:
+    """Whether the run is healthy, in words."""
+    found = seen.diagnosis
+    if found.verdict == "waiting":
+        return ""
+    colour = {"healthy": "better", "flat": "open"}.get(found.verdict, "worse")
+    return (
+        f'<div class="card summary diagnosis {colour}"><h2>{escape(found.title)}</h2>'
+        f"<p>{escape(found.sentence)}</p></div>"
+    )
+
+
+def charts(seen: Snapshot) -> str:
+    """The figures of all epochs."""
+    if not seen.epochs:
+        waiting = "The first epoch is being drawn; its figures appear here." if seen.status.state in ACTIVE else ""
+        return f'<div class="card note"><p>{waiting}</p></div>' if waiting else ""
+    reward, *others = _curves(seen.epochs, seen.run)
+    return f'<div class="charts">{chart(reward, wide=True)}{"".join(chart(curve) for curve in others)}</div>'
+
+
+def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
+    spec = rewards.find(run.spec.reward)
+    decimals, unit = (spec.decimals, spec.unit) if spec else (2, "")
+    about = " · shaded: the middle 80%"
+
+    def curve(title: str, name: str, show: Callable[[float], str], **more: Any) -> Curve:
+        seen = [line for line in lines if _is_number(line.get(name))]  # one that was not finite is stored as null
+        return Curve(title, [int(line["epoch"]) for line in seen], [float(line[name]) for line in seen], show, **more)
+
+    def score(value: float) -> str:
+        return f"{value:.{decimals}f}" + (f" {unit}" if unit else "")
+
+    rewarded = [line for line in lines if _is_number(line.get("reward_mean"))]
+    band = [_band(line) for line in rewarded]
+    held = any(line.get("reward_weight", 1) != 1 for line in lines)  # earlier runs have none
+    return [
+        curve("Reward, mean", "reward_mean", score, band=band, note=about),
+        curve("KL to the base", "kl", _short, floor=0.0),
+        curve("Clip fraction", "clip_fraction", _percent, floor=0.0),
+        curve("Gradient norm", "grad_norm", _short, floor=0.0),
+        curve("Diversity kept", "diversity", _percent, floor=0.0, reference=1.0),
+        *([curve("Weight of the reward", "reward_weight", _percent, floor=0.0, reference=1.0)] if held else []),
+        curve("Pictures a second", "samples_per_second", _short, floor=0.0),
+    ]
+
+
+def _band(line: dict[str, Any]) -> tuple[float, float]:
+    low, _, high = line.get("reward_quantiles") or [None] * 3
+    mean = line["reward_mean"]
+    return (low if _is_number(low) else mean, high if _is_number(high) else mean)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
+
+
+def pictures(seen: Snapshot, epoch: int) -> str:
+    """The fixed seeds as the base draws them and as the model drew them after an epoch."""
+    grids = dict(seen.samples)
+    if 0 not in grids or epoch not in grids:
+        return ""
+    panels = [_panel("base", "Base", "before training", grids[0])]
+    if epoch > 0:
+        panels.append(_panel("finetuned", f"Epoch {epoch}", "the same seeds", grids[epoch]))
+    return f'<div class="panels seeds">{"".join(panels)}</div>'
+
+
+def _panel(kind: str, title: str, note: str, path: Path) -> str:
+    try:
+        cells = motion.pictures(path)
+    except OSError:
+        cells = ()
+    images = "".join(
+        f'<img alt="{escape(title)}, picture {number}" src="{uri}">' for number, uri in enumerate(cells, 1)
+    )
+    heading = f"<h3><b>{escape(title)}</b><span>{escape(note)}</span></h3>"
+    return f'<section class="panel {kind}">{heading}<div class="seed-grid">{images}</div></section>'
+
+
+def animation(seen: Snapshot) -> str:
+    """The way from the base to where the run ended, once it rests."""
+    if seen.status.state in ACTIVE or seen.last_epoch == 0:
+        return ""
+    try:
+        uri = motion.animation(seen.samples)
+    except OSError:
+        return ""
+    return (
+        '<div class="card motion"><div><h2>From the base to epoch '
+        f"{seen.last_epoch}</h2><p>The same seeds from the same noise, drawn by the model as it was after every epoch. "
+        f"{escape(_gain(seen))}</p></div>"
+        f'<img alt="The fixed seeds from the base to epoch {seen.last_epoch}" src="{uri}"></div>'
+    )
+
+
+def _gain(seen: Snapshot) -> str:
+    spec, rewarded = rewards.find(seen.run.spec.reward), _rewards(seen.epochs)
+    if len(rewarded) < 2:
+        return ""
+    decimals, unit = (spec.decimals, f" {spec.unit}" if spec.unit else "") if spec else (2, "")
+    first, last = rewarded[0], rewarded[-1]
+    return f"The mean {seen.run.spec.reward} reward went from {first:.{decimals}f} to {last:.{decimals}f}{unit}."
+
+
+def _rewards(lines: Sequence[dict[str, Any]]) -> list[float]:
+    return [line["reward_mean"] for line in lines if _is_number(line.get("reward_mean"))]
+
+
+def run_list(runs: Sequence[Run], chosen: str | None) -> str:
+    """All runs, newest first; the chosen one is marked."""
+    if not runs:
+        return ""
+    rows = "".join(_row(run, run.id == chosen) for run in runs[:MAX_LISTED])
+    more = f'<p class="hint">{len(runs) - MAX_LISTED} older ones are not shown.</p>' if len(runs) > MAX_LISTED else ""
+    return f'<div class="card runs"><h2>All runs</h2><div class="run-rows">{rows}</div>{more}</div>'
+
+
+def _row(run: Run, chosen: bool) -> str:
+    status, rewarded, spec = run.status(), _rewards(run.epochs()), rewards.find(run.spec.reward)
+    gain = "<em></em>"
+    if len(rewarded) > 1:
+        change = rewarded[-1] - rewarded[0]
+        gain = f'<em class="{"up" if change > 0 else "down"}">{change:+.{spec.decimals if spec else 2}f}</em>'
+    return (
+        f'<div class="run-row{" chosen" if chosen else ""}" data-run="{escape(run.id)}" role="button" tabindex="0">'
+        f"{_badge(status.state)}<span class='run-title'>{escape(reward_title(run.spec.reward))}"
+        f"<small>{escape(f'{base_title(run.spec)} · {run.spec.recipe} · {moment(run.created)}')}</small></span>"
+        f"<span class='run-epochs'>{status.epoch} of {status.epochs}</span>{gain}</div>"
+    )
+
+
+def estimate_line(found: Estimate, config: TrainConfig, budget: float | None, price: float | None) -> str:
+    """How long it will take and what that costs, before it starts."""
+    work = f"{found.pictures:,} pictures in {epochs_in_words(config.epochs)}"
+    if found.seconds is None:
+        return f'<p class="hint estimate">{work}. How long that takes on this GPU shows after the first epoch.</p>'
+    source = "an earlier run here" if found.from_run else "figures measured on two CPU cores"
+    text = f"<b>{duration(found.seconds).capitalize()}</b> for {work}: an estimate from {source}."
+    if budget is not None and budget < found.seconds:
+        text += f" The time budget ends it after {duration(budget)}; Resume goes on."
+    if price is not None:
+        seconds = found.seconds if budget is None else min(budget, found.seconds)
+        cost = f"${price:.2f} an hour, so about ${price * seconds / 3600:.2f}" if price else "nothing"
+        text += f" This Space's hardware costs {cost}."
+    return f'<p class="hint estimate">{text}</p>'
+
+
+def problem_line(sentence: str) -> str:
+    """Why the settings as they are cannot be started."""
+    return f'<p class="hint estimate problem">{escape(sentence)}</p>'
