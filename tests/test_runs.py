@@ -283,7 +283,7 @@ def test_a_root_below_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from ddpo.runs import open_run, training_lock
+from ddpo.runs.store import open_run, training_lock
 run = open_run(Path(sys.argv[1]), sys.argv[2])
 with training_lock(run.root, run):
     run.write_status(state="running", seconds_left=720.0)
@@ -337,7 +337,7 @@ TRAIN = """
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, os.environ["REPOSITORY"])
-from ddpo.runs import open_run, training_lock
+from ddpo.runs.store import open_run, training_lock
 print("arguments", *sys.argv[1:])
 run = open_run(Path(sys.argv[4]), sys.argv[2])
 with training_lock(run.root, run):

@@ -127,8 +127,8 @@ def test_twenty_kills_at_random_moments_change_nothing(whole: Run, root: Path) -
 KILLER = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
-import ddpo.worker as worker
-from ddpo.runs import open_run
+import ddpo.runs.worker as worker
+from ddpo.runs.store import open_run
 worker.CHECKPOINT_SECONDS = 0.0
 record = worker._Worker._record
 def eager(self, event):

@@ -59,7 +59,7 @@ def test_the_time_asked_for_grows_with_steps_pictures_and_their_size() -> None:
 
 def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:
     check = (
-        "import sys, spaces, app; from ddpo.ui import running, slices;"
+        "import sys, spaces, app; from ddpo.ui.shared import running; from ddpo.ui.space import slices;"
         "print([hasattr(f, '__wrapped__') for f in (running._beats, running._score, slices.train_slice)],"
         "'torch' in sys.modules)"
     )

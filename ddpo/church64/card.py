@@ -23,8 +23,8 @@ picture = DDPMPipeline.from_pretrained("assets/church-64/tuned")().images[0]
 ```
 
 The training data are drawings made by `ddpo/church64/scenes.py`, about a third of them dull on purpose, so there is
-no licence but this repository's. Rebuild everything, figures and grids included, with `python -m ddpo.church64 all`; it can
-be stopped at any time and goes on where it was.
+no licence but this repository's. Rebuild everything, figures and grids included, with `python -m ddpo.church64 all`;
+it can be stopped at any time and goes on where it was.
 
 | base | finetuned, the same seeds |
 |---|---|
