@@ -9,10 +9,10 @@ import torch
 
 from ddpo.training.objective import (
     advantages,
-    clipped_surrogate,
+    regression_loss,
     regression_weights,
     reward_weight,
-    score_function_loss,
+    total_loss,
 )
 
 
@@ -60,9 +60,16 @@ def test_regression_weights_are_exponential_with_a_mean_of_one() -> None:
     torch.testing.assert_close(weights[2] / weights[1], torch.tensor(math.exp(2.0)))
 
 
+def test_regression_counts_every_error_by_its_weight() -> None:
+    loss = regression_loss(torch.tensor([1.0, 4.0]), torch.tensor([0.5, 1.5]))
+    torch.testing.assert_close(loss, torch.tensor(3.25))
+
+
 def test_the_score_function_has_the_gradient_of_reinforce() -> None:
     theta = torch.linspace(-1, 1, 5, requires_grad=True)
-    (gradient,) = torch.autograd.grad(score_function_loss(-theta.square(), torch.arange(5.0)), theta)
+    log_prob = -theta.square()
+    loss = total_loss(log_prob, log_prob.detach(), torch.arange(5.0), kl=None, clip_range=None)
+    (gradient,) = torch.autograd.grad(loss.total, theta)
     torch.testing.assert_close(gradient, torch.arange(5.0) * 2 * theta.detach() / 5)
 
 
@@ -70,9 +77,9 @@ def test_gradient_at_ratio_one_is_that_of_reinforce() -> None:
     theta = torch.randn(7, generator=torch.Generator().manual_seed(0), requires_grad=True)
     advantage = torch.linspace(-2, 2, 7)
     log_prob = -theta.square()
-    surrogate = clipped_surrogate(log_prob, log_prob.detach(), advantage, 1e-4)
-    assert torch.equal(surrogate.ratio, torch.ones(7)) and surrogate.clip_fraction == 0
-    (ours,) = torch.autograd.grad(surrogate.loss, theta)
+    loss = total_loss(log_prob, log_prob.detach(), advantage, kl=None, clip_range=1e-4)
+    assert torch.equal(loss.ratio, torch.ones(7)) and loss.clip_fraction == 0
+    (ours,) = torch.autograd.grad(loss.total, theta)
     (reinforce,) = torch.autograd.grad(-(advantage * -theta.square()).mean(), theta)
     torch.testing.assert_close(ours, reinforce)
 
@@ -80,8 +87,24 @@ def test_gradient_at_ratio_one_is_that_of_reinforce() -> None:
 def test_a_ratio_past_the_clip_range_gets_no_gradient_where_it_would_gain() -> None:
     log_prob = torch.tensor([0.01, -0.01, 0.01, -0.01], requires_grad=True)
     advantage = torch.tensor([1.0, 1.0, -1.0, -1.0])
-    surrogate = clipped_surrogate(log_prob, torch.zeros(4), advantage, 1e-4)
-    (gradient,) = torch.autograd.grad(surrogate.loss, log_prob)
+    loss = total_loss(log_prob, torch.zeros(4), advantage, kl=None, clip_range=1e-4)
+    (gradient,) = torch.autograd.grad(loss.total, log_prob)
     assert gradient[0] == 0 and gradient[3] == 0  # moved far enough already
     assert gradient[1] < 0 < gradient[2]  # moved the wrong way: pulled back
-    assert surrogate.clip_fraction == 1
+    assert loss.clip_fraction == 1
+
+
+def test_the_loss_is_the_weighted_sum_of_the_surrogate_and_the_divergence() -> None:
+    log_prob, advantage = torch.tensor([0.1, -0.2], requires_grad=True), torch.tensor([1.0, -0.5])
+    kl = torch.tensor([0.3, 0.5], requires_grad=True)
+    plain = total_loss(log_prob, log_prob.detach(), advantage, kl=None, clip_range=0.1)
+    both = total_loss(log_prob, log_prob.detach(), advantage, kl, clip_range=0.1, kl_weight=2.0, reward_weight=0.25)
+    torch.testing.assert_close(both.total, 0.25 * plain.total + 2.0 * kl.mean())
+    assert plain.kl is None and both.kl is not None and both.kl == pytest.approx(0.4) and not both.kl.requires_grad
+
+
+def test_a_divergence_that_is_only_watched_is_no_part_of_the_loss() -> None:
+    log_prob, kl = torch.zeros(2, requires_grad=True), torch.tensor([math.nan, 1.0], requires_grad=True)
+    loss = total_loss(log_prob, torch.zeros(2), torch.ones(2), kl, clip_range=0.1)
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    assert loss.total.isfinite() and kl.grad is None and loss.kl is not None and loss.kl.isnan()

@@ -11,9 +11,8 @@ from diffusers import DDIMPipeline, DDIMScheduler
 
 from ddpo.diffusion.models import DiffusionModel
 from ddpo.diffusion.precision import Compute
-from ddpo.diffusion.sampling import Trajectory, evaluate_unet, generators, roll_out, sample, sample_pictures
+from ddpo.diffusion.sampling import sample, sample_pictures
 from ddpo.diffusion.schedulers import SCHEDULERS, create_scheduler
-from ddpo.diffusion.step import denoising_step
 from ddpo.errors import UserError
 
 
@@ -87,43 +86,3 @@ def test_sampling_reports_every_step_and_can_be_stopped_between_two(
     assert (first.step, first.total) == (1, 5) and first.x_0.abs().max() <= 1
     run.close()
     assert [state.step for state in sample(tiny_model, [0], "ddim", 5, compute)] == [1, 2, 3, 4, 5]
-
-
-def test_a_trajectory_scores_its_own_actions(tiny_model: DiffusionModel, compute: Compute) -> None:
-    schedule = tiny_model.noise_schedule
-    trajectory = roll_out(tiny_model.unet, schedule, generators([1, 2]), tiny_model.picture_shape, 5, compute)
-    assert trajectory.states.shape == trajectory.actions.shape == (5, 2, 3, 16, 16)
-    assert torch.equal(trajectory.log_probs[-1], torch.zeros(2))
-    assert torch.equal(trajectory.actions[-1].clamp(-1, 1), trajectory.pictures)
-    t = trajectory.timesteps[1].expand(2)
-    output = evaluate_unet(tiny_model.unet, trajectory.states[1], t, compute)
-    step = denoising_step(output, trajectory.states[1], t, trajectory.previous_timesteps[1].expand(2), schedule)
-    assert torch.equal(step.log_prob(trajectory.actions[1]), trajectory.log_probs[1])
-    assert torch.equal(trajectory.actions[1], trajectory.states[2])
-
-
-def test_only_the_recorded_steps_are_kept(tiny_model: DiffusionModel, compute: Compute) -> None:
-    def trajectory(recorded: list[int] | None) -> Trajectory:
-        shape = tiny_model.picture_shape
-        return roll_out(
-            tiny_model.unet, tiny_model.noise_schedule, generators([1, 2]), shape, 5, compute, recorded=recorded
-        )
-
-    whole, part = trajectory(None), trajectory([3, 1])
-    assert torch.equal(part.pictures, whole.pictures)
-    for name in ("states", "actions", "timesteps", "previous_timesteps", "log_probs"):
-        assert torch.equal(getattr(part, name), getattr(whole, name)[[3, 1]])
-
-
-def test_a_group_shares_its_way_up_to_the_window(tiny_model: DiffusionModel, compute: Compute) -> None:
-    shape, schedule = tiny_model.picture_shape, tiny_model.noise_schedule
-    grouped = roll_out(
-        tiny_model.unet, schedule, generators([1, 2, 3, 4]), shape, 6, compute, recorded=[2, 3],
-        window=range(2, 4), group_size=2,
-    )  # fmt: skip
-    first, second = grouped.states[0], grouped.actions[0]
-    assert torch.equal(first[0], first[1]) and torch.equal(first[2], first[3]) and not torch.equal(first[0], first[2])
-    assert not torch.equal(second[0], second[1])
-    single = roll_out(tiny_model.unet, schedule, generators([1]), shape, 6, compute, window=range(2, 4))
-    torch.testing.assert_close(single.pictures[0], grouped.pictures[0])  # the first of a group is what it is alone
-    assert (single.log_probs != 0).flatten().tolist() == [False, False, True, True, False, False]

@@ -19,10 +19,11 @@ from ddpo.diffusion.step import NoiseSchedule, denoising_step, trailing_timestep
 from ddpo.errors import UserError
 from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint
 from ddpo.training.config import TrainConfig
-from ddpo.training.epoch_plan import average_decay, learning_rate_factor, plan_epoch
+from ddpo.training.epoch_plan import learning_rate_factor, plan_epoch
 from ddpo.training.events import EpochMetrics
 from ddpo.training.objective import reward_weight
 from ddpo.training.trainer import Trainer
+from ddpo.training.weight_average import decay_after
 from tests.conftest import make_unet
 
 SHAPE = (3, 16, 16)
@@ -237,7 +238,7 @@ def test_the_result_is_the_average_of_the_weights(compute: Compute) -> None:
     trainer = fresh_trainer(replace(SHORT, ema_decay=0.5), compute)
     list(trainer.run())
     kept = dict(trainer.result().named_parameters())
-    assert all(torch.equal(kept[name], weight) for name, weight in trainer.average.items())
+    assert all(torch.equal(kept[name], weight) for name, weight in trainer.average.weights.items())
     assert any(not torch.equal(kept[name], weight) for name, weight in trainer.unet.named_parameters())
 
 
@@ -273,8 +274,7 @@ def test_the_learning_rate_warms_up_and_falls_in_a_straight_line() -> None:
 
 
 def test_the_average_starts_short_and_never_exceeds_its_decay() -> None:
-    config = TrainConfig(ema_decay=0.5)
-    assert [average_decay(updates, config) for updates in (0, 8, 10_000)] == pytest.approx([0.1, 0.5, 0.5])
+    assert [decay_after(updates, 0.5) for updates in (0, 8, 10_000)] == pytest.approx([0.1, 0.5, 0.5])
 
 
 def test_shifted_timesteps_are_all_trained_on_in_time() -> None:

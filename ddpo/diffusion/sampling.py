@@ -1,4 +1,4 @@
-"""Seeds to pictures, with any scheduler; and trajectories with their log-probabilities, for training.
+"""Seeds to pictures, with any scheduler.
 
 Every seed has a generator of its own, on the CPU whatever the device: a picture depends on its seed alone, not on its
 place in a batch, and two models that are given the same seeds get the same noise at every step.
@@ -6,7 +6,7 @@ place in a batch, and two models that are given the same seeds get the same nois
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from ddpo.diffusion.models import DiffusionModel
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.schedulers import create_scheduler, get_scheduler
-from ddpo.diffusion.step import NoiseSchedule, denoising_step, predict_x_0, trailing_timesteps
+from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, predict_x_0
+
+Denoise = Callable[[Tensor, Tensor], Tensor]  # (x_t, t) -> the network's prediction, (B, C, H, W) float32
+Policy = Callable[[Tensor, Tensor, Tensor, float], GaussianStep]  # (x_t, t, t_prev, eta) -> p_theta(x_{t-1} | x_t)
 
 
 @dataclass(frozen=True)
@@ -105,86 +108,22 @@ def evaluate_unet(unet: nn.Module, x_t: Tensor, t: Tensor, compute: Compute) -> 
     return output[: len(x_t)].float()
 
 
+def bind(unet: nn.Module, compute: Compute) -> Denoise:
+    """The network as a function of x_t and t alone, wherever and in whatever dtype it is evaluated."""
+    return lambda x_t, t: evaluate_unet(unet, x_t, t, compute)
+
+
+def policy_of(denoise: Denoise, schedule: NoiseSchedule) -> Policy:
+    """The policy p_theta(x_{t-1} | x_t) that a network is with a noise schedule (see `denoising_step`)."""
+
+    def step(x_t: Tensor, t: Tensor, t_prev: Tensor, eta: float) -> GaussianStep:
+        return denoising_step(denoise(x_t, t), x_t, t, t_prev, schedule, eta)
+
+    return step
+
+
 def _step_options(scheduler: str, eta: float, rngs: list[torch.Generator]) -> dict[str, object]:
     spec = get_scheduler(scheduler)
     if spec.takes_eta:
         return {"eta": eta, "generator": rngs}
     return {"generator": rngs} if spec.stochastic else {}
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """What a policy did: B finished pictures, and K of the steps that led to them."""
-
-    pictures: Tensor  # (B, C, H, W) float32 in [-1, 1]
-    states: Tensor  # (K, B, C, H, W) float32, x_t before each of the steps
-    actions: Tensor  # (K, B, C, H, W) float32, x_{t-1} after it
-    timesteps: Tensor  # (K,) int64, t of each step
-    previous_timesteps: Tensor  # (K,) int64, t_prev of each step; -1 for the last of a trajectory
-    log_probs: Tensor  # (K, B) float32, averaged over pixels; 0 where the step is deterministic
-
-
-@torch.no_grad()
-def roll_out(
-    unet: nn.Module,
-    schedule: NoiseSchedule,
-    rngs: Sequence[torch.Generator],
-    shape: tuple[int, int, int],
-    steps: int,
-    compute: Compute,
-    eta: float = 1.0,
-    recorded: Sequence[int] | None = None,
-    window: range | None = None,
-    group_size: int = 1,
-    shift: float = 0.0,
-) -> Trajectory:
-    """Sample trajectories from the policy, by DDIM steps at evenly spaced timesteps.
-
-    With a window only its steps are noisy and all others are deterministic (MixGRPO, Li et al. 2025), and the members
-    of a group share their starting noise and all steps before it, which are computed once (Flow-GRPO-Fast, Liu et al.
-    2025).
-
-    Args:
-        unet: the network, in eval mode.
-        schedule: its noise schedule.
-        rngs: B generators, the noise of each sample; a group starts from the noise of its first.
-        shape: (C, H, W) of a sample.
-        steps: S >= 1.
-        compute: device and dtype of the network.
-        eta: share of DDPM's noise in the noisy steps, in (0, 1].
-        recorded: the steps to keep, each in 0 .. S - 1, in the order wanted; None keeps all.
-        window: the steps that are noisy; None makes all of them noisy but the last.
-        group_size: samples in a group, a divisor of B; above 1 only with a window.
-        shift: of the timesteps, as in `trailing_timesteps`.
-    """
-    times = trailing_timesteps(steps, schedule.num_timesteps, shift)
-    noisy = range(steps - 1) if window is None else window
-    kept = range(steps) if recorded is None else recorded
-    x_t = draw_noise(rngs[::group_size], shape, compute.device)
-    states, actions, log_probs = {}, {}, {}  # by step
-    for index, (t, t_prev) in enumerate(zip(times, [*times[1:], -1], strict=True)):
-        if index == noisy.start:
-            x_t = x_t.repeat_interleave(group_size, 0)  # (B, C, H, W) from here on
-        t_now = torch.full((len(x_t),), t, device=x_t.device)
-        output = evaluate_unet(unet, x_t, t_now, compute)
-        is_noisy = index in noisy
-        step = denoising_step(output, x_t, t_now, torch.full_like(t_now, t_prev), schedule, eta if is_noisy else 0.0)
-        x_prev = step.sample(draw_noise(rngs, shape, x_t.device)) if is_noisy else step.mean
-        if index in kept:
-            states[index], actions[index] = x_t, x_prev
-            log_probs[index] = step.log_prob(x_prev)
-        x_t = x_prev
-    previous = [*times[1:], -1]
-    return Trajectory(
-        pictures=x_t.clamp(-1, 1),
-        states=_stacked([states[index] for index in kept], x_t),
-        actions=_stacked([actions[index] for index in kept], x_t),
-        timesteps=torch.tensor([times[index] for index in kept], dtype=torch.int64),
-        previous_timesteps=torch.tensor([previous[index] for index in kept], dtype=torch.int64),
-        log_probs=_stacked([log_probs[index] for index in kept], x_t.new_empty(len(x_t))),
-    )
-
-
-def _stacked(tensors: list[Tensor], like: Tensor) -> Tensor:
-    """(K, *like.shape), also for K = 0."""
-    return torch.stack(tensors) if tensors else like.new_empty(0, *like.shape)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
+from ddpo.diffusion.step import trailing_timesteps
 from ddpo.training.config import TrainConfig
+from ddpo.training.random_streams import mix_seed
+from ddpo.training.rollout import RolloutPlan
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,23 @@ class EpochPlan:
     orders: list[list[int]]  # of the batches, for each inner epoch
     steps: list[list[int]]  # that are trained on, for each part of each batch; none with algorithm rwr
     shifts: list[float]  # of the timesteps of each part, in [0, 1) of the distance between two
+
+    def rollout(self, part: int, config: TrainConfig, num_timesteps: int) -> RolloutPlan:
+        """How a part is sampled.
+
+        Args:
+            part: 0 .. batches_per_epoch * accumulation - 1.
+            config: of the run.
+            num_timesteps: T of the noise schedule.
+        """
+        recorded = tuple(self.steps[part])
+        return RolloutPlan(
+            timesteps=tuple(trailing_timesteps(config.sampling_steps, num_timesteps, self.shifts[part])),
+            eta=config.eta,
+            recorded=recorded,
+            window=None if config.window == "random" else range(recorded[0], recorded[-1] + 1),
+            group_size=config.group_size,
+        )
 
 
 def plan_epoch(epoch: int, config: TrainConfig) -> EpochPlan:
@@ -55,24 +75,3 @@ def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
     """
     warm_up = min(1.0, (epoch + 1) / (config.warmup_epochs + 1))
     return warm_up * (1 - (1 - config.final_learning_rate) * epoch / max(1, config.epochs - 1))
-
-
-def average_decay(updates: int, config: TrainConfig) -> float:
-    """The decay of the average of the weights at an optimizer step, in [0, 1).
-
-    It rises to config.ema_decay as the averages of torch-ema and of TensorFlow do, so that the average of a short run
-    is not made of the weights that it began with.
-
-    Args:
-        updates: optimizer steps made before this one.
-        config: of the run.
-    """
-    return min(config.ema_decay, (1 + updates) / (10 + updates))
-
-
-def mix_seed(seed: int, counter: int) -> int:
-    """A seed of its own for every counter (splitmix64), far from the small seeds that comparisons use."""
-    z = (seed * 0x9E3779B97F4A7C15 + (counter + 1) * 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return (z ^ (z >> 31)) | (1 << 40)  # never a small number

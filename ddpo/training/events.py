@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Literal
 
 StepKind = Literal["sample", "score", "update"]
@@ -19,6 +19,10 @@ class UpdateMetrics:
     grad_norm: float  # before clipping
     learning_rate: float
     reward_weight: float  # of the reward against the KL penalty, in (0, 1]
+
+    def __add__(self, other: UpdateMetrics) -> UpdateMetrics:
+        """Figure by figure."""
+        return UpdateMetrics(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)

@@ -1,44 +1,52 @@
-"""The loss of samples at one of their denoising steps, for every algorithm, and what tells whether the step is healthy.
+"""The losses of samples that are trained on, with every algorithm: here the networks are evaluated.
 
-The formulas are objective.py's; here the networks are evaluated that they are made of.
+What is made of their predictions is objective.py's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ddpo.diffusion.precision import Compute
-from ddpo.diffusion.sampling import Trajectory, draw_noise, evaluate_unet, generators
-from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, diffuse
+from ddpo.diffusion.sampling import Policy, bind, draw_noise, generators, policy_of
+from ddpo.diffusion.step import GaussianStep, NoiseSchedule, diffuse
 from ddpo.training.config import TrainConfig
-from ddpo.training.epoch_plan import mix_seed
-from ddpo.training.objective import clipped_surrogate, score_function_loss
-
-
-@dataclass
-class Part:
-    """Samples of one process that are drawn and trained together."""
-
-    trajectory: Trajectory
-    first_sample: int  # number of the first of them among all samples of the run
-    advantage: Tensor | None = None  # (B,) float32, from the scoring on; with rwr the samples' weights
-    references: dict[int, GaussianStep] = field(default_factory=dict)  # the base's steps, kept for the next inner epoch
+from ddpo.training.epoch import Part
+from ddpo.training.objective import regression_loss, total_loss
+from ddpo.training.processes import Processes
+from ddpo.training.random_streams import mix_seed
 
 
 @dataclass(frozen=True)
-class StepLoss:
-    """Of one denoising step of a part."""
+class LossFigures:
+    """What tells of the backward passes of an optimizer step; those of several are added."""
 
-    reward: Tensor  # () to be minimised, so that the reward rises
-    kl: Tensor | None = None  # () to the base, per pixel; None where it is not asked for
-    ratio_deviation: float = 0.0  # largest deviation of an importance ratio from 1
-    clip_fraction: float = 0.0  # share of the ratios outside the clip range
+    loss: float = 0.0  # what was minimised
+    kl: float = 0.0  # sum of the measured divergences
+    kl_count: float = 0.0  # how many were measured
+    clip_fraction: float = 0.0  # sum over the steps
+    ratio_deviation: float = 0.0  # largest |rho - 1|, of this process
+
+    def __add__(self, other: LossFigures) -> LossFigures:
+        """Sums, and the larger deviation."""
+        return LossFigures(
+            self.loss + other.loss,
+            self.kl + other.kl,
+            self.kl_count + other.kl_count,
+            self.clip_fraction + other.clip_fraction,
+            max(self.ratio_deviation, other.ratio_deviation),
+        )
+
+    def averaged(self, processes: Processes) -> LossFigures:
+        """The mean over all processes, but for the deviation."""
+        figures = torch.tensor([self.loss, self.kl, self.kl_count, self.clip_fraction], dtype=torch.float64)
+        processes.average([figures])
+        return LossFigures(*figures.tolist(), self.ratio_deviation)
 
 
-@dataclass(frozen=True)
 class Losses:
     """The losses of a network that is finetuned.
 
@@ -50,60 +58,91 @@ class Losses:
         compute: device and dtype of the networks.
     """
 
-    unet: nn.Module
-    base: nn.Module
-    schedule: NoiseSchedule
-    config: TrainConfig
-    compute: Compute
+    def __init__(
+        self, unet: nn.Module, base: nn.Module, schedule: NoiseSchedule, config: TrainConfig, compute: Compute
+    ) -> None:
+        self.denoise = bind(unet, compute)
+        self.policy = policy_of(self.denoise, schedule)
+        self.base_policy = policy_of(bind(base, compute), schedule)
+        self.schedule, self.config = schedule, config
 
-    def policy(self, part: Part, index: int) -> StepLoss:
-        """DDPO's loss at the index-th trained step of a part, and the KL divergence to the base.
+    def backward(self, part: Part, parts: int, update: int, reward_weight: float) -> LossFigures:
+        """Add the gradients of a part to those of the network.
 
-        Without a KL penalty the divergence is only shown, and measured at one step a part.
+        Args:
+            part: samples that have been scored.
+            parts: of the optimizer step.
+            update: number of that step in its epoch, from 0.
+            reward_weight: of `objective.reward_weight`.
+        """
+        figures, count = LossFigures(), self.config.trained_steps * parts
+        for index in range(self.config.trained_steps):
+            if self.config.algorithm == "rwr":
+                loss = self._regression(part, update * self.config.trained_steps + index) / count
+                found = LossFigures()
+            else:
+                loss, found = self._policy_gradient(part, index, reward_weight)
+                loss = loss / count
+            loss.backward()  # type: ignore[no-untyped-call]
+            figures = figures + found + LossFigures(loss=float(loss.detach()))
+        return figures
+
+    def _policy_gradient(self, part: Part, index: int, reward_weight: float) -> tuple[Tensor, LossFigures]:
+        """DDPO's loss at the index-th trained step of a part.
+
+        Without a KL penalty the divergence from the base is only watched, at one step a part.
         """
         config, trajectory = self.config, part.trajectory
         assert part.advantage is not None
-        policy = self._denoise(self.unet, trajectory, index)
-        log_prob = policy.log_prob(trajectory.actions[index])
-        surrogate = clipped_surrogate(log_prob, trajectory.log_probs[index], part.advantage, config.clip_range)
-        loss = surrogate.loss
-        if config.algorithm == "ddpo-sf":
-            loss = score_function_loss(log_prob, part.advantage)
-        kl = None
-        if config.kl_weight > 0 or index == 0:
-            kl = policy.kl_to(self._reference(part, index)).mean()
-        return StepLoss(loss, kl, float((surrogate.ratio - 1).abs().max()), float(surrogate.clip_fraction))
+        policy = self._step(self.policy, part, index)
+        watched = config.kl_weight > 0 or index == 0
+        loss = total_loss(
+            log_prob=policy.log_prob(trajectory.actions[index]),
+            old_log_prob=trajectory.log_probs[index],
+            advantage=part.advantage,
+            kl=policy.kl_to(self._reference(part, index)) if watched else None,
+            clip_range=config.clip_range if config.algorithm == "ddpo-is" else None,
+            kl_weight=config.kl_weight,
+            reward_weight=reward_weight,
+        )
+        figures = LossFigures(
+            kl=0.0 if loss.kl is None else float(loss.kl),
+            kl_count=0.0 if loss.kl is None else 1.0,
+            clip_fraction=float(loss.clip_fraction),
+            ratio_deviation=float((loss.ratio - 1).abs().max()),
+        )
+        return loss.total, figures
 
-    def regression(self, part: Part, turn: int) -> StepLoss:
-        """The weighted denoising loss of reward-weighted regression, at a timestep drawn for every sample.
+    def _regression(self, part: Part, turn: int) -> Tensor:
+        """The denoising loss of reward-weighted regression, at a timestep drawn for every sample.
 
         Args:
-            part: its advantage is the weights.
+            part: samples that have been scored.
             turn: number of this loss among those of the samples, which the noise and the timesteps depend on.
         """
         x_0 = part.trajectory.pictures
-        assert part.advantage is not None
+        assert part.regression_weights is not None
         first = turn * (1 << 32) + part.first_sample
         rngs = generators([mix_seed(self.config.seed + 2, first + i) for i in range(len(x_0))])
         last = self.schedule.num_timesteps
         t = torch.stack([torch.randint(last, (), generator=rng) for rng in rngs]).to(x_0.device)
         x_t, target = diffuse(x_0, draw_noise(rngs, tuple(x_0.shape[1:]), x_0.device), t, self.schedule)
-        error = (evaluate_unet(self.unet, x_t, t, self.compute) - target).square().flatten(1).mean(1)
-        return StepLoss((part.advantage * error).mean())
+        error = (self.denoise(x_t, t) - target).square().flatten(1).mean(1)
+        return regression_loss(error, part.regression_weights)
 
     def _reference(self, part: Part, index: int) -> GaussianStep:
         """The base's step, computed once where it will be asked for again."""
         reference = part.references.get(index)
         if reference is None:
             with torch.no_grad():
-                reference = self._denoise(self.base, part.trajectory, index)
+                reference = self._step(self.base_policy, part, index)
         if self.config.inner_epochs > 1:
             part.references[index] = reference
         return reference
 
-    def _denoise(self, unet: nn.Module, trajectory: Trajectory, index: int) -> GaussianStep:
+    def _step(self, policy: Policy, part: Part, index: int) -> GaussianStep:
+        trajectory = part.trajectory
         x_t = trajectory.states[index]
         t = trajectory.timesteps[index].expand(len(x_t)).to(x_t.device)
         t_prev = trajectory.previous_timesteps[index].expand(len(x_t)).to(x_t.device)
-        output = evaluate_unet(unet, x_t, t, self.compute)
-        return denoising_step(output, x_t, t, t_prev, self.schedule, self.config.eta)
+        return policy(x_t, t, t_prev, self.config.eta)

@@ -1,4 +1,7 @@
-"""DDPO's objective (Black et al. 2023, section 4.3) as pure functions of tensors."""
+"""DDPO's objective (Black et al. 2023, section 4.3) as pure functions of tensors, the sum of its terms included.
+
+`total_loss` is what an optimizer step minimises; the other functions make what it is given.
+"""
 
 from __future__ import annotations
 
@@ -65,38 +68,60 @@ def regression_weights(advantage: Tensor, temperature: float) -> Tensor:
     return torch.softmax(advantage / temperature, 0) * len(advantage)
 
 
-def score_function_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
-    """DDPO-SF (equation 3): the loss () whose gradient is REINFORCE's, true for samples of the current policy only.
+def regression_loss(error: Tensor, weights: Tensor) -> Tensor:
+    """Reward-weighted regression (Black et al. 2023, section 4.2): the mean of w ||target - prediction||^2.
 
     Args:
-        log_prob: (B,) float32 of the actions.
-        advantage: (B,) float32.
+        error: (B,) float32, squared errors of the network's prediction, averaged over the pixels.
+        weights: (B,) float32, of `regression_weights`.
     """
-    return -(advantage * log_prob).mean()
+    return (weights * error).mean()
 
 
 @dataclass(frozen=True)
-class Surrogate:
-    """The policy loss of a batch and what tells a healthy step from a sick one."""
+class StepLoss:
+    """The loss of a batch at one denoising step, and what tells a healthy step from a sick one."""
 
-    loss: Tensor  # () to be minimised
+    total: Tensor  # () to be minimised
     ratio: Tensor  # (B,) importance ratios, detached
     clip_fraction: Tensor  # () share of the samples whose ratio is outside the clip range
+    kl: Tensor | None  # () to the base, averaged over the pixels, detached; None where it was not given
 
 
-def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip_range: float) -> Surrogate:
-    """DDPO-IS (equation 4 with PPO's clipping, Schulman et al. 2017, equation 7).
+def total_loss(
+    log_prob: Tensor,
+    old_log_prob: Tensor,
+    advantage: Tensor,
+    kl: Tensor | None,
+    clip_range: float | None,
+    kl_weight: float = 0.0,
+    reward_weight: float = 1.0,
+) -> StepLoss:
+    """What DDPO minimises: reward_weight * L(theta) + kl_weight * KL(theta || base).
 
-    L = -min(rho A, clip(rho, 1 - eps, 1 + eps) A) with rho = exp(log p_theta - log p_theta_old).
+    DDPO-IS (equation 4 with PPO's clipping, Schulman et al. 2017, equation 7), with rho = p_theta / p_theta_old:
+        L = -E[min(rho A, clip(rho, 1 - eps, 1 + eps) A)]
+    DDPO-SF (equation 3), which holds for samples of the current policy only:
+        L = -E[A log p_theta]
 
     Args:
-        log_prob: (B,) float32 of the actions under the policy that is being trained.
-        old_log_prob: (B,) float32 under the policy that sampled them.
-        advantage: (B,) float32.
-        clip_range: eps > 0.
+        log_prob: (B,) float32, log p_theta(x_{t-1} | x_t) of the actions, with its gradient.
+        old_log_prob: (B,) float32, the same under the policy that sampled them.
+        advantage: (B,) float32, of `advantages`.
+        kl: (B,) float32, divergence of the policy's step from the base's; None where it is not known.
+        clip_range: eps > 0 of DDPO-IS; None is DDPO-SF.
+        kl_weight: >= 0; with 0 the divergence is only watched.
+        reward_weight: in (0, 1], of `reward_weight`.
     """
     ratio = torch.exp(log_prob - old_log_prob)
-    clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
-    loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
-    outside = ((ratio.detach() - 1).abs() > clip_range).float().mean()
-    return Surrogate(loss=loss, ratio=ratio.detach(), clip_fraction=outside)
+    if clip_range is None:
+        policy_loss = -(advantage * log_prob).mean()
+        outside = torch.zeros_like(ratio)
+    else:
+        clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+        policy_loss = -torch.minimum(ratio * advantage, clipped * advantage).mean()
+        outside = ((ratio.detach() - 1).abs() > clip_range).float()
+    total = reward_weight * policy_loss
+    if kl is not None and kl_weight > 0:
+        total = total + kl_weight * kl.mean()
+    return StepLoss(total, ratio.detach(), outside.mean(), None if kl is None else kl.detach().mean())

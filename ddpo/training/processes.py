@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,28 +75,3 @@ class Processes:
             return flag
         assert self._accelerator is not None
         return bool(self.gather(torch.tensor([float(flag)])).max() > 0)
-
-
-def random_state() -> dict[str, Any]:
-    """The state of the global generators, for rewards that draw from them; tensors and plain values only."""
-    version, keys, gauss = random.getstate()
-    _, numpy_keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "python": [version, list(keys), gauss],
-        "numpy": [torch.from_numpy(np.asarray(numpy_keys, np.int64)), position, has_gauss, cached],
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Put the global generators back to where `random_state` found them."""
-    torch.set_rng_state(state["torch"].cpu())
-    version, keys, gauss = state["python"]
-    random.setstate((version, tuple(keys), gauss))
-    numpy_keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state(("MT19937", numpy_keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"].cpu())

@@ -1,4 +1,4 @@
-"""What is done to a network before and after finetuning: low-rank adapters (through peft), gradient checkpointing."""
+"""The weights of a network that finetuning changes: all, biases only, or low-rank adapters (through peft)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,23 @@ import torch
 from torch import nn
 
 from ddpo.errors import UserError
+from ddpo.training.config import TrainConfig
+
+
+def prepare(unet: nn.Module, config: TrainConfig) -> nn.Module:
+    """The network with the weights trainable that the config names, in eval mode; changed in place.
+
+    Raises:
+        UserError: the network or this machine lacks what the config asks for.
+    """
+    unet.eval().requires_grad_(True)
+    if config.weights == "lora":
+        add_adapters(unet, config.lora_rank, config.seed)
+    elif config.weights == "biases":
+        train_biases_only(unet)
+    if config.gradient_checkpointing:
+        use_gradient_checkpointing(unet)
+    return unet
 
 
 def add_adapters(unet: nn.Module, rank: int, seed: int) -> None:

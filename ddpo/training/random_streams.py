@@ -1,0 +1,42 @@
+"""Random numbers of a run: a stream for every sample, and the state of the generators that rewards may draw from."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def mix_seed(seed: int, counter: int) -> int:
+    """A seed of its own for every counter (splitmix64), far from the small seeds that comparisons use."""
+    z = (seed * 0x9E3779B97F4A7C15 + (counter + 1) * 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (z ^ (z >> 31)) | (1 << 40)  # never a small number
+
+
+def random_state() -> dict[str, Any]:
+    """The state of the global generators, for rewards that draw from them; tensors and plain values only."""
+    version, keys, gauss = random.getstate()
+    _, numpy_keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": [version, list(keys), gauss],
+        "numpy": [torch.from_numpy(np.asarray(numpy_keys, np.int64)), position, has_gauss, cached],
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put the global generators back to where `random_state` found them."""
+    torch.set_rng_state(state["torch"].cpu())
+    version, keys, gauss = state["python"]
+    random.setstate((version, tuple(keys), gauss))
+    numpy_keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state(("MT19937", numpy_keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
