@@ -15,7 +15,8 @@ from pathlib import Path
 import ddpo
 from benchmarks.machine import describe_machine
 from benchmarks.quick import ROOT, SEEDS, compare, draw, train
-from ddpo.diffusion.catalogue import DEFAULT_PAIR, get_pair
+from ddpo.comparison.pairs import get_pair
+from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.diffusion.precision import choose_compute
 
 RESULTS = ROOT / "benchmarks" / "results" / "algorithms.json"

@@ -26,7 +26,8 @@ import ddpo
 from benchmarks.machine import describe_machine
 from ddpo import rewards
 from ddpo.common.statistics import paired_statistics
-from ddpo.diffusion.catalogue import DEFAULT_PAIR, get_pair
+from ddpo.comparison.pairs import get_pair
+from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import choose_compute

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ddpo import rewards
-from ddpo.diffusion.catalogue import PAIRS, all_pairs, bases, get_pair, run_pairs
+from ddpo.comparison.pairs import all_pairs, get_pair, run_pairs
+from ddpo.diffusion.catalogue import PAIRS, bases
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import ids
 from tests.run_folders import make_run
 from tests.serving import ROOT
 
@@ -89,9 +90,9 @@ def test_each_base_can_be_finetuned_once() -> None:
 
 
 def test_a_name_for_everybody_does_not_tell_where_a_model_lies(tiny_folder: Path) -> None:
-    assert downloads.short_name(str(tiny_folder)) == tiny_folder.name
-    assert downloads.short_name("google/ddpm-church-256") == "google/ddpm-church-256"
-    assert downloads.short_name("/nowhere/secret/model") == "model"
+    assert ids.short_name(str(tiny_folder)) == tiny_folder.name
+    assert ids.short_name("google/ddpm-church-256") == "google/ddpm-church-256"
+    assert ids.short_name("/nowhere/secret/model") == "model"
 
 
 def test_a_run_with_a_result_is_a_pair(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

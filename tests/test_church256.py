@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import church256, gpu_church256
-from ddpo.diffusion.catalogue import get_pair
+from ddpo.comparison.pairs import get_pair
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import Compute
 from tests.hub_server import use

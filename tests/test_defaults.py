@@ -10,8 +10,9 @@ import pytest
 
 from ddpo.comparison import first_choice
 from ddpo.comparison.compare import ComparisonSettings
-from ddpo.diffusion.catalogue import OWN, PAIRS
-from ddpo.hub import downloads
+from ddpo.comparison.pairs import OWN
+from ddpo.diffusion.catalogue import PAIRS
+from ddpo.hub import client
 from ddpo.rewards import weights
 from tests.hub_server import HubServer, serving, use
 from tests.test_catalog import put_in_cache
@@ -97,7 +98,7 @@ def test_it_is_what_a_comparison_takes_without_a_pair(monkeypatch: pytest.Monkey
 
 
 def test_the_hub_is_asked_for_a_moment_only() -> None:
-    assert downloads.SECONDS_TO_PROBE <= 1
+    assert client.SECONDS_TO_PROBE <= 1
 
 
 def test_a_pair_is_scored_by_what_it_was_finetuned_on_where_that_is_at_hand(

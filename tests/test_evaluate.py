@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from ddpo.common.statistics import describe, paired_statistics, signed
+from ddpo.common.statistics import describe, paired_statistics
+from ddpo.common.words import signed
 from ddpo.errors import UserError
 
 BASE = [4.0, 5.0, 6.0, 5.5, 4.5]

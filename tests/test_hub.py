@@ -25,7 +25,7 @@ from ddpo.comparison.compare import ComparisonSettings, Progress, compare, downl
 from ddpo.diffusion.models import ModelCache, load_model, save_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.hub import downloads as hub_module
+from ddpo.hub import client, downloads, ids
 from ddpo.rewards import weights
 from tests.conftest import make_unet
 from tests.hub_server import HubServer, serving, use
@@ -163,12 +163,12 @@ def test_the_cache_is_used_again_and_a_new_commit_is_seen(hub: HubServer, tmp_pa
 
 
 def go_silent(hub: HubServer, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(hub_module, "SECONDS_TO_ANSWER", 0.3)
+    patch.setattr(client, "SECONDS_TO_ANSWER", 0.3)
     hub.silent = True
 
 
 def go_silent_after_the_first_answer(hub: HubServer, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(hub_module, "SECONDS_TO_ANSWER", 0.3)
+    patch.setattr(client, "SECONDS_TO_ANSWER", 0.3)
     patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
     hub.silent_at = "/tree/"
 
@@ -514,5 +514,5 @@ def test_the_licence_of_a_model_is_read_from_its_card(hub: HubServer, folder: Pa
     (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Mine\n")
     hub.add("me/mine", folder)
     names = ("me/mine", TINY, "nobody/nothing")
-    models = [hub_module.HubModel(name, None) for name in names]
-    assert [hub_module.licence(model) for model in models] == ["cc-by-4.0", None, None]
+    models = [ids.HubModel(name, None) for name in names]
+    assert [downloads.licence(model) for model in models] == ["cc-by-4.0", None, None]

@@ -235,8 +235,8 @@ def status(number: int) -> Callable[..., None]:
 
 def silent(at: str) -> Callable[..., None]:
     def go_silent(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        patch.setattr("ddpo.hub.downloads.SECONDS_TO_ANSWER", 0.5)
-        patch.setattr("ddpo.hub.downloads.SECONDS_TO_WRITE", 0.5)
+        patch.setattr("ddpo.hub.client.SECONDS_TO_ANSWER", 0.5)
+        patch.setattr("ddpo.hub.client.SECONDS_TO_WRITE", 0.5)
         hub.silent_at = at
 
     return go_silent

@@ -249,8 +249,8 @@ def offline(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def silent(at: str) -> Callable[..., None]:
     def go_silent(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        patch.setattr("ddpo.hub.downloads.SECONDS_TO_ANSWER", 0.5)
-        patch.setattr("ddpo.hub.downloads.SECONDS_TO_WRITE", 0.5)
+        patch.setattr("ddpo.hub.client.SECONDS_TO_ANSWER", 0.5)
+        patch.setattr("ddpo.hub.client.SECONDS_TO_WRITE", 0.5)
         patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
         hub.silent_at = at
 

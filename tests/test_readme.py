@@ -11,7 +11,7 @@ from huggingface_hub import SpaceHardware
 from packaging.requirements import Requirement
 from PIL import Image
 
-from ddpo.hub import downloads
+from ddpo.hub import ids
 from tests.serving import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def test_the_space_runs_versions_that_were_tested(card: dict[str, Any]) -> None:
 
 
 def test_the_models_are_ids_and_those_built_in_are_among_them(card: dict[str, Any]) -> None:
-    assert all(downloads.parse(model) for model in card["models"])
+    assert all(ids.parse(model) for model in card["models"])
     assert {line.split()[0] for line in card["preload_from_hub"]} <= set(card["models"])
 
 

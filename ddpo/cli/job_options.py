@@ -6,10 +6,11 @@ import argparse
 import os
 from collections.abc import Mapping
 
+from ddpo.common.words import in_words
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import client
 from ddpo.publish import jobs
-from ddpo.runs.store import RunSpec, in_words
+from ddpo.runs.store import RunSpec
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +58,7 @@ def start(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) 
     if options.dry_run:
         print(plan)
         return
-    downloads.need_token(None, "start a job")
+    client.need_token(None, "start a job")
     options.before_training = False
     job = jobs.submit(plan)
     cost = "" if job.dollars is None else f", ${job.dollars:.2f} at the most"

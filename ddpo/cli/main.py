@@ -20,23 +20,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ddpo import rewards
 from ddpo.cli import job_options
 from ddpo.cli.progress import Reporter
-from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS, get_pair
+from ddpo.common.words import epochs_in_words, in_words
+from ddpo.comparison.pairs import get_pair
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import client, ids
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.estimate import read_network
-from ddpo.runs.store import (
-    Busy,
-    Run,
-    RunSpec,
-    check_idle,
-    create_run,
-    epochs_in_words,
-    in_words,
-    list_runs,
-    open_run,
-    runs_root,
-)
+from ddpo.runs.store import Busy, Run, RunSpec, check_idle, create_run, list_runs, open_run, runs_root
 from ddpo.training.config import RECIPES, Setting, make_config, settings
 
 if TYPE_CHECKING:
@@ -170,7 +161,7 @@ def _start(options: argparse.Namespace) -> int:
     if options.code or options.dry_run:
         raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
     read_network(base)
-    spec = replace(spec, base=downloads.absolute(base))
+    spec = replace(spec, base=ids.absolute(base))
     check_idle(_root(options))  # before a run is made that could not be trained
     return _train(options, lambda: create_run(_root(options), spec))
 
@@ -199,7 +190,7 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     """Carry a run out in this process, one of those that `accelerate launch` started, or alone."""
     _check_push(options)
     if options.push_to:
-        downloads.need_token(None, "push")
+        client.need_token(None, "push")
     accelerator = _accelerator(options)
     from ddpo.diffusion.precision import choose_compute
     from ddpo.runs.worker import carry_out

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ddpo.common.words import signed
 from ddpo.errors import UserError
 
 
@@ -60,12 +61,6 @@ def paired_statistics(base: Sequence[float], tuned: Sequence[float]) -> PairedSt
         gain_in_sd=mean / spread if spread else None,
         ties=ties,
     )
-
-
-def signed(value: float, decimals: int) -> str:
-    """A difference with its sign; what rounds to zero has none."""
-    text = f"{value:+.{decimals}f}"
-    return text if text.strip("+-0.") else text[1:]
 
 
 def describe(statistics: PairedStatistics, scorer: str, unit: str = "", decimals: int = 2) -> str:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ddpo import rewards
 from ddpo.common.statistics import PairedStatistics, describe, paired_statistics
 from ddpo.comparison import first_choice
+from ddpo.comparison.pairs import OWN, get_pair
 from ddpo.diffusion import schedulers
-from ddpo.diffusion.catalogue import OWN, get_pair
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import downloads, ids
 from ddpo.rewards import weights
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class ComparisonSettings:
     @property
     def models(self) -> str:
         """What is compared, for people: the title of the pair, with the names of models that are not its own."""
-        base, tuned = (downloads.short_name(source) if source else None for source in (self.base, self.tuned))
+        base, tuned = (ids.short_name(source) if source else None for source in (self.base, self.tuned))
         if self.pair == OWN:
             return f"{base} against {tuned}"
         pair = get_pair(self.pair)
@@ -155,7 +155,7 @@ class ComparisonResult:
         pair = get_pair(self.settings.pair)
         for name, own in (("base", pair.base), ("tuned", pair.tuned)):
             # Where a model lies on this machine concerns nobody: None is the pair's own, else the id or folder's name.
-            settings[name] = None if settings[name] == own else downloads.short_name(settings[name])
+            settings[name] = None if settings[name] == own else ids.short_name(settings[name])
         return {
             "settings": settings,
             "scorer": self.settings.scorer,
@@ -247,7 +247,7 @@ def _load(source: str, compute: Compute) -> Generator[Progress, None, DiffusionM
     """A model, and while its files arrive how many are there."""
     from ddpo.diffusion.models import cache
 
-    return (yield from _watched(downloads.short_name(source), lambda tell: cache.get(source, compute, tell)))
+    return (yield from _watched(ids.short_name(source), lambda tell: cache.get(source, compute, tell)))
 
 
 def download(settings: ComparisonSettings) -> Iterator[Progress]:
@@ -261,7 +261,7 @@ def download(settings: ComparisonSettings) -> Iterator[Progress]:
     settings = settings.resolved()
     for source in (settings.base, settings.tuned):
         assert source is not None
-        yield from _watched(downloads.short_name(source), partial(fetch, source))
+        yield from _watched(ids.short_name(source), partial(fetch, source))
     yield from _download_scorer(settings.scorer)
 
 

@@ -6,9 +6,10 @@ import functools
 from dataclasses import dataclass
 
 from ddpo import rewards
-from ddpo.diffusion.catalogue import DEFAULT_PAIR, OWN, PAIRS, get_pair
+from ddpo.comparison.pairs import OWN, get_pair
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import client, ids
 from ddpo.runs.estimate import has_gpu, on_zero_gpu
 
 LARGE_PAIR = "church-256-aesthetic"
@@ -27,7 +28,7 @@ class Choice:
 def choose() -> Choice:
     """The pair to begin with, decided once a process.
 
-    Without a GPU, or with the weights in the cache, it takes no time; else the Hub has hub.SECONDS_TO_PROBE to answer.
+    Without a GPU, or with the weights in the cache, it takes no time; else the Hub has a second to answer.
     """
     large, small = PAIRS[LARGE_PAIR], PAIRS[DEFAULT_PAIR]
     instead = f"Begins with {small.title}: "
@@ -37,7 +38,7 @@ def choose() -> Choice:
         return Choice(large.name, f"Begins with {large.title}: there is a GPU, and the weights are in the cache.")
     lacking = " and ".join(large.missing)
     are = "are" if len(large.missing) > 1 else "is"
-    if all(downloads.answers(downloads.need(source)) for source in large.missing):
+    if all(client.answers(ids.need(source)) for source in large.missing):
         return Choice(large.name, f"Begins with {large.title}: there is a GPU, and the Hub has {lacking} to download.")
     return Choice(
         small.name,
@@ -67,4 +68,4 @@ def scorer(pair: str) -> str:
 
 @functools.cache
 def _answers(repository: str) -> bool:
-    return downloads.answers(downloads.need(repository))
+    return client.answers(ids.need(repository))

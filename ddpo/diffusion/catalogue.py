@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from ddpo.errors import UserError
-from ddpo.hub import downloads
-from ddpo.runs.estimate import read_network
-from ddpo.runs.store import Run, RunSpec, list_runs, moment, open_run, runs_root
+from ddpo.hub import downloads, ids
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
@@ -39,9 +36,7 @@ class Pair:
     @property
     def missing(self) -> list[str]:
         """Ids of its models whose files are not on this machine. Asks no network."""
-        models = {
-            source: downloads.parse(source) for source in (self.base, self.tuned) if not downloads.is_folder(source)
-        }
+        models = {source: ids.parse(source) for source in (self.base, self.tuned) if not ids.is_folder(source)}
         return [source for source, model in models.items() if model is not None and not downloads.is_cached(model)]
 
 
@@ -111,43 +106,6 @@ PAIRS: dict[str, Pair] = {
 }
 ALIASES = {"church-256": "church-256-aesthetic", "celebahq-256": "celebahq-256-aesthetic"}
 DEFAULT_PAIR = "church-64"  # comes with the app, so it can always be had; `defaults.choose` may prefer church-256
-RUN = "run:"  # before the id of a run, makes the name of a pair
-OWN = "own"  # names the two models that a visitor gives
-_OWN = Pair(OWN, "Two models of your own", "Any two unconditional models of pictures of one size.", "", "", "", 0)
-
-
-def get_pair(name: str) -> Pair:
-    """The pair of that name.
-
-    Args:
-        name: of an entry of PAIRS or ALIASES; "run:<id>" is the base and the result of a finetuning run; "own" is a
-            pair without models, for whoever gives both.
-
-    Raises:
-        UserError: there is no such pair, or the run has no result yet.
-    """
-    if name == OWN:
-        return _OWN
-    if name.startswith(RUN):
-        run = open_run(runs_root(), name.removeprefix(RUN))
-        run.need_result()
-        return _run_pair(run)
-    name = ALIASES.get(name, name)
-    if name not in PAIRS:
-        raise UserError(
-            f"There is no model pair called {name!r}; choose one of: {', '.join((*PAIRS, OWN))}, or run:<id> of a run."
-        )
-    return PAIRS[name]
-
-
-def run_pairs() -> list[Pair]:
-    """The finetuning runs that have a result, the newest first."""
-    return [_run_pair(run) for run in list_runs(runs_root()) if run.has_result()]
-
-
-def all_pairs() -> list[Pair]:
-    """Everything that can be compared by name."""
-    return [*PAIRS.values(), *run_pairs()]
 
 
 def bases() -> dict[str, str]:
@@ -156,40 +114,16 @@ def bases() -> dict[str, str]:
     return {base_title(pair): pair.name for pair in PAIRS.values() if first[pair.base] is pair}
 
 
-def base_of(spec: RunSpec) -> str:
-    """Where the base of a run is now, as this repository may have moved since."""
-    return PAIRS[spec.pair].base if spec.pair in PAIRS else spec.base
+def current_base(pair: str | None, base: str) -> str:
+    """Where the base of a run is now, as this repository may have moved since.
+
+    Args:
+        pair: name of the pair that it was the base of, if any.
+        base: where it was.
+    """
+    return PAIRS[pair].base if pair in PAIRS else base
 
 
 def base_title(pair: Pair) -> str:
     """What to call the base of a pair."""
     return pair.title if pair.base.startswith(str(ASSETS)) else pair.base
-
-
-def _run_pair(run: Run) -> Pair:
-    spec = run.spec
-    base = spec.pair or downloads.short_name(spec.base)
-    return Pair(
-        name=RUN + run.id,
-        title=f"Run of {moment(run.created)}, {spec.reward}",
-        description=f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it.",
-        base=base_of(spec),
-        tuned=str(run.result),
-        reward=spec.reward,
-        sample_size=_sample_size(run.result),
-        cost=_run_cost(spec.pair),
-    )
-
-
-def _run_cost(pair: str | None) -> Cost | None:
-    """That of the pair whose base was finetuned, as the network is the same."""
-    cost = PAIRS[pair].cost if pair in PAIRS else None
-    return replace(cost, download_megabytes=0) if cost else None
-
-
-def _sample_size(model: Path) -> int:
-    """Pixels a side of what a model folder draws; 0 where that cannot be read."""
-    try:
-        return read_network(str(model)).sample_size
-    except UserError:
-        return 0

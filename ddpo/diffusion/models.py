@@ -18,7 +18,7 @@ from ddpo.diffusion import schedulers
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.step import NoiseSchedule
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import downloads, ids
 from ddpo.hub.downloads import Progress
 
 LARGEST_SIDE = 1024  # pixels
@@ -73,11 +73,11 @@ def fetch(source: str, progress: Progress | None = None) -> Path:
     Returns:
         The folder, once it has been seen that it can be loaded.
     """
-    folder = downloads.as_path(source)
+    folder = ids.as_path(source)
     if source and folder.is_dir():
         _check_model(folder, source)
         return folder
-    return downloads.download(downloads.need(source), lambda folder: _check_model(folder, source), progress)
+    return downloads.download(ids.need(source), lambda folder: _check_model(folder, source), progress)
 
 
 def _load_unet(folder: Path, source: str) -> UNet2DModel:
@@ -98,7 +98,7 @@ def _remedy(folder: Path, source: str) -> str:
     what = "the files are damaged or incomplete"
     if not any(folder.rglob("*.safetensors")):
         what += ", or hold code, which is never run"
-    if downloads.as_path(source).is_dir():
+    if ids.as_path(source).is_dir():
         return what
     return f"{what}; if the Hub's are whole, `hf cache rm model/{source.partition('@')[0]}` has them downloaded anew"
 
@@ -236,7 +236,7 @@ class ModelCache:
 def _last_change(source: str) -> int:
     """When the newest file of a folder was written, as a run that goes on writes its result again; 0 for a Hub id."""
     try:
-        folder = downloads.as_path(source)
+        folder = ids.as_path(source)
         files = [path for part in ("", "unet", "scheduler") for path in (folder / part).glob("*")]
         return max((path.stat().st_mtime_ns for path in files), default=0)
     except OSError:  # it is being written at this moment

@@ -13,9 +13,10 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.common.statistics import PairedStatistics, describe
+from ddpo.common.words import epochs_in_words, in_words
 from ddpo.diffusion.catalogue import ASSETS
-from ddpo.hub import downloads
-from ddpo.runs.store import Run, epochs_in_words, in_words
+from ddpo.hub import downloads, ids
+from ddpo.runs.store import Run
 from ddpo.training.config import settings
 
 BEFORE, AFTER, CURVE = "grids/before.png", "grids/after.png", "reward.png"  # files beside the card
@@ -108,9 +109,9 @@ def write_card(
     )
 
 
-def hub_base(run: Run) -> downloads.HubModel | None:
+def hub_base(run: Run) -> ids.HubModel | None:
     """The base of a run where it is one on the Hub."""
-    return None if downloads.as_path(run.spec.base).is_dir() else downloads.parse(run.spec.base)
+    return None if ids.as_path(run.spec.base).is_dir() else ids.parse(run.spec.base)
 
 
 def base_licence(run: Run) -> str | None:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from ddpo import rewards
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
-from ddpo.hub import downloads, troubles
+from ddpo.hub import client, ids, troubles
 from ddpo.runs.store import RunSpec
 
 IMAGE = "python:3.12"  # with pip and git; the wheels of torch bring CUDA's libraries with them
@@ -129,7 +129,7 @@ def submit(plan: JobPlan, token: str | None = None) -> StartedJob:
 
     from ddpo.publish.push import make_repository
 
-    token = downloads.need_token(token, "start a job")
+    token = client.need_token(token, "start a job")
     api = HfApi(token=token)
     try:
         _check_code(api, plan.code)
@@ -153,7 +153,7 @@ def _source(spec: RunSpec) -> str:
     """The option that says what is finetuned."""
     if spec.pair in PAIRS:
         return f"--pair={spec.pair}"
-    if spec.pair is not None or downloads.as_path(spec.base).exists() or downloads.parse(spec.base) is None:
+    if spec.pair is not None or ids.as_path(spec.base).exists() or ids.parse(spec.base) is None:
         what = spec.pair or repr(spec.base)
         raise UserError(f"{what} lies on this machine, where no job reaches it; push it and give its id as --base.")
     return f"--base={spec.base}"
@@ -168,7 +168,7 @@ def _packages(spec: RunSpec) -> list[str]:
 
 def _fetch(code: str) -> str:
     """The shell command that puts this program into the folder `code`."""
-    space = downloads.parse(code)
+    space = ids.parse(code)
     if space is not None:
         revision = ["--revision", space.revision] if space.revision else []
         download = ["hf", "download", space.id, "--repo-type", "space", *revision, "--local-dir", "code", "--quiet"]
@@ -194,7 +194,7 @@ def _launcher(flavor: str) -> str:
 
 
 def _check_code(api: Any, code: str) -> None:
-    space = downloads.parse(code)
+    space = ids.parse(code)
     if space and not api.file_exists(space.id, "train_space.py", repo_type="space", revision=space.revision):
         raise UserError(f"There is no Space {code!r} that you may see and that holds train_space.py; check --code.")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ddpo.common.statistics import PairedStatistics
 from ddpo.errors import UserError
-from ddpo.hub import downloads, troubles
+from ddpo.hub import client, ids, troubles
 from ddpo.publish.card import AFTER, BEFORE, CURVE, base_licence, hub_base, write_card
 from ddpo.publish.curve import draw_curve
 from ddpo.runs.store import Run
@@ -74,7 +74,7 @@ def plan_push(run: Run, repo_id: str, statistics: PairedStatistics | None = None
 
 def check_name(repo_id: str) -> None:
     """Raises UserError for what can be neither "owner/name" nor "name"."""
-    if downloads.parse(repo_id if "/" in repo_id else f"owner/{repo_id}") is None or "@" in repo_id:
+    if ids.parse(repo_id if "/" in repo_id else f"owner/{repo_id}") is None or "@" in repo_id:
         raise UserError(
             f"{repo_id!r} cannot be the name of a repository; give owner/name, of letters, digits, '-', '_' and '.'."
         )
@@ -106,7 +106,7 @@ def push(
     from huggingface_hub import HfApi
 
     plan_push(run, repo_id, statistics)  # before anything is sent
-    api = HfApi(token=downloads.need_token(token, "push"))
+    api = HfApi(token=client.need_token(token, "push"))
     full_id = make_repository(api, repo_id, private)
     plan = plan_push(run, full_id, statistics)
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ddpo.common.files import replacing, sha256, storage_error
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import client, downloads
 from ddpo.hub.troubles import Trouble, cache_error, find_trouble, http_status, status_sentence
 
 LARGEST_FROM_URL = 16 << 20  # bytes; what comes from a plain address is a few kB, and is held in memory
@@ -117,7 +117,7 @@ def fetch(file: WeightsFile, progress: downloads.Progress | None = None) -> Path
 def _from_hub(file: WeightsFile, progress: downloads.Progress) -> Path:
     from huggingface_hub import hf_hub_download
 
-    downloads.limit_waiting()
+    client.limit_waiting()
     if cached(file) is None and not is_offline():
         _ask_for(file)
     try:
@@ -135,7 +135,7 @@ def _ask_for(file: WeightsFile) -> None:
 
     try:
         get_hf_file_metadata(
-            hf_hub_url(file.repo, file.filename, revision=file.revision), timeout=downloads.SECONDS_TO_ANSWER
+            hf_hub_url(file.repo, file.filename, revision=file.revision), timeout=client.SECONDS_TO_ANSWER
         )
     except TransportError as error:
         raise UserError(_unreachable(file, "the Hugging Face Hub")) from error

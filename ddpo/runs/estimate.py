@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddpo.hub import downloads
+from ddpo.hub import ids
 from ddpo.training.config import TrainConfig
 from ddpo.errors import UserError
 
@@ -104,9 +104,9 @@ def read_network(source: str) -> Network:
     Raises:
         UserError: it is neither a folder with a UNet2DModel nor an id.
     """
-    folder = downloads.as_path(source)
+    folder = ids.as_path(source)
     if not folder.is_dir():
-        downloads.need(source)
+        ids.need(source)
         return DDPM_256
     path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
     if path is None:

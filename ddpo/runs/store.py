@@ -27,6 +27,7 @@ from ddpo.training.config import config_from_dict
 from ddpo.errors import UserError
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
+from ddpo.common.words import in_words
 
 __all__ = [
     "STATES", "TIME_WAS_UP", "Busy", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run",
@@ -209,28 +210,10 @@ def _see_it_start(run: Run, process: subprocess.Popen[bytes], started: str) -> N
         )
 
 
-def in_words(seconds: float) -> str:
-    """A duration for reading: "less than a minute", "12 minutes", "2 hours 5 minutes"."""
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return "less than a minute"
-    hours, minutes = divmod(minutes, 60)
-    parts = [(hours, "hour"), (minutes, "minute")]
-    return " ".join(f"{number} {unit}{'s' if number > 1 else ''}" for number, unit in parts if number)
 
 
-def epochs_in_words(count: int) -> str:
-    """A number of epochs for reading."""
-    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
-def moment(text: str) -> str:
-    """An ISO date for reading."""
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return f"{when.day} {when:%b %H:%M} UTC"
 
 
 def _busy(root: Path, holder: dict[str, Any]) -> Busy:

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from ddpo import rewards
-from ddpo.diffusion.catalogue import base_of
+from ddpo.diffusion.catalogue import current_base
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.errors import UserError
 from ddpo.common.statistics import PairedStatistics, paired_statistics
@@ -158,7 +158,7 @@ class _Worker:
             state = "running" if sliced and run.stored_status().get("state") == "running" else "starting"
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
         self.compute = choose_compute(device=processes.device)
-        self.model = load_model(base_of(run.spec), self.compute)
+        self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
         self.trainer = Trainer(
             self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,

@@ -38,8 +38,11 @@ class Part:
         trajectory = Trajectory.from_dict(state, device)
         advantage = state["advantage"]
         weights = state.get("regression_weights", advantage)
-        on_device = [None if tensor is None else tensor.to(device) for tensor in (advantage, weights)]
-        return cls(trajectory, state["first_sample"], *on_device)
+        return cls(trajectory, state["first_sample"], _on(device, advantage), _on(device, weights))
+
+
+def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)
 
 
 @dataclass

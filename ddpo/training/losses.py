@@ -44,7 +44,8 @@ class LossFigures:
         """The mean over all processes, but for the deviation."""
         figures = torch.tensor([self.loss, self.kl, self.kl_count, self.clip_fraction], dtype=torch.float64)
         processes.average([figures])
-        return LossFigures(*figures.tolist(), self.ratio_deviation)
+        loss, kl, kl_count, clip_fraction = figures.tolist()
+        return LossFigures(loss, kl, kl_count, clip_fraction, self.ratio_deviation)
 
 
 class Losses:
@@ -83,7 +84,7 @@ class Losses:
             else:
                 loss, found = self._policy_gradient(part, index, reward_weight)
                 loss = loss / count
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             figures = figures + found + LossFigures(loss=float(loss.detach()))
         return figures
 

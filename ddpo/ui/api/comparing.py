@@ -19,9 +19,10 @@ from gradio_client.utils import python_type_to_json_schema
 from ddpo import rewards
 from ddpo.comparison import files, first_choice
 from ddpo.comparison.compare import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonResult
+from ddpo.comparison.pairs import all_pairs
 from ddpo.diffusion import schedulers
-from ddpo.diffusion.catalogue import Pair, all_pairs
-from ddpo.hub import downloads
+from ddpo.diffusion.catalogue import Pair
+from ddpo.hub import ids
 from ddpo.ui.shared import running
 from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
@@ -193,8 +194,8 @@ def _pair_facts(pair: Pair) -> dict[str, Any]:
         "name": pair.name,
         "title": pair.title,
         "description": pair.description,
-        "base": downloads.short_name(pair.base),
-        "tuned": downloads.short_name(pair.tuned),
+        "base": ids.short_name(pair.base),
+        "tuned": ids.short_name(pair.tuned),
         "reward": pair.reward,
         "sample_size": pair.sample_size,
         "on_this_machine": not pair.missing,

@@ -9,13 +9,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ddpo import rewards
-from ddpo.common.statistics import signed
+from ddpo.common.words import signed
 from ddpo.comparison import first_choice
 from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.comparison.pairs import get_pair
 from ddpo.diffusion import schedulers
-from ddpo.diffusion.catalogue import Pair, get_pair
+from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import client, ids
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,7 +74,7 @@ def _to_download(pair: Pair) -> str:
     if not missing:
         return ""
     names = " and ".join(missing)
-    if all(downloads.answers(downloads.need(source)) for source in missing):
+    if all(client.answers(ids.need(source)) for source in missing):
         return f"{names} will be downloaded first."
     return f"{names}: not on this machine, and not to be had from the Hugging Face Hub now."
 

@@ -17,7 +17,7 @@ from ddpo import rewards
 from ddpo.comparison.compare import ComparisonResult, ComparisonSettings, Progress, compare, download, score_picture
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import ids
 from ddpo.rewards import weights
 from ddpo.runs.estimate import gpu_seconds, on_zero_gpu, read_network
 from ddpo.ui.space import zero_gpu
@@ -53,12 +53,7 @@ def make_settings(**values: Any) -> ComparisonSettings:
         UserError: a value is not acceptable, or a folder is given on a Space.
     """
     for source in (values.get("base"), values.get("tuned")):
-        if (
-            on_space()
-            and isinstance(source, str)
-            and source
-            and (downloads.is_folder(source) or not downloads.parse(source))
-        ):
+        if on_space() and isinstance(source, str) and source and (ids.is_folder(source) or not ids.parse(source)):
             raise UserError(
                 "Folders work only where you run the app yourself, not on a Space; here, give ids of models on the Hub."
             )

@@ -14,10 +14,11 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
-from ddpo.diffusion.catalogue import PAIRS, get_pair
+from ddpo.comparison.pairs import get_pair
+from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.errors import UserError
-from ddpo.hub import downloads
+from ddpo.hub import ids
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.estimate import on_zero_gpu, read_network
 from ddpo.runs.store import (
@@ -129,10 +130,10 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         return RunSpec(pair, get_pair(pair).base, reward, recipe, config)
     if not isinstance(base, str) or "\0" in base:
         raise UserError(f"The base model must be given as text, and {base!r} is not.")
-    if on_space() and (downloads.as_path(base).exists() or downloads.parse(base) is None):
+    if on_space() and (ids.as_path(base).exists() or ids.parse(base) is None):
         raise UserError("Folders of your own work only where you run the app yourself; here, give the id of a model.")
     read_network(base)
-    return RunSpec(None, downloads.absolute(base), reward, recipe, config)
+    return RunSpec(None, ids.absolute(base), reward, recipe, config)
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
@@ -287,7 +288,7 @@ def write_archive(run: Run, folder: Path) -> Path:
 def base_title(spec: RunSpec) -> str:
     """The name of the base for the page."""
     if spec.pair is None:
-        return downloads.short_name(spec.base)
+        return ids.short_name(spec.base)
     return pair_base_title(PAIRS[spec.pair]) if spec.pair in PAIRS else spec.pair
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ddpo import rewards
+from ddpo.common.words import epochs_in_words, moment
 from ddpo.runs.estimate import Estimate
-from ddpo.runs.store import Run, RunStatus, epochs_in_words, moment
+from ddpo.runs.store import Run, RunStatus
 from ddpo.training.config import RECIPES, TrainConfig
 from ddpo.ui.compare.views import duration
 from ddpo.ui.train import motion
