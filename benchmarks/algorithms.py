@@ -15,9 +15,9 @@ from pathlib import Path
 import ddpo
 from benchmarks.machine import describe_machine
 from benchmarks.quick import ROOT, SEEDS, compare, draw, train
-from ddpo.comparison.pairs import get_pair
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.diffusion.precision import choose_compute
+from ddpo.runs.pairs import get_pair
 
 RESULTS = ROOT / "benchmarks" / "results" / "algorithms.json"
 REWARD, EPOCHS = "photographic", 12

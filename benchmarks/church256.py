@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe_machine
-from ddpo.comparison.pairs import get_pair
+from ddpo.runs.pairs import get_pair
 
 RESULTS = Path(__file__).resolve().parent / "results" / "church256.json"
 PAIR = "church-256-aesthetic"

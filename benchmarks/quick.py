@@ -26,12 +26,12 @@ import ddpo
 from benchmarks.machine import describe_machine
 from ddpo import rewards
 from ddpo.common.statistics import paired_statistics
-from ddpo.comparison.pairs import get_pair
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.sampling import sample_pictures
+from ddpo.runs.pairs import get_pair
 from ddpo.runs.store import list_runs
 from ddpo.training.diversity import diversity_kept
 

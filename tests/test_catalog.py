@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ddpo import rewards
-from ddpo.comparison.pairs import all_pairs, get_pair, run_pairs
 from ddpo.diffusion.catalogue import PAIRS, bases
 from ddpo.errors import UserError
 from ddpo.hub import ids
+from ddpo.runs.pairs import all_pairs, get_pair, run_pairs
 from tests.run_folders import make_run
 from tests.serving import ROOT
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from benchmarks import church256, gpu_church256
-from ddpo.comparison.pairs import get_pair
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import Compute
+from ddpo.runs.pairs import get_pair
 from tests.hub_server import use
 
 SMALL: dict[str, Any] = {"channels": (8, 8, 16, 16, 32, 32), "size": 64, "groups": 8}

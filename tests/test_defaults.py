@@ -10,10 +10,10 @@ import pytest
 
 from ddpo.comparison import first_choice
 from ddpo.comparison.compare import ComparisonSettings
-from ddpo.comparison.pairs import OWN
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.hub import client
 from ddpo.rewards import weights
+from ddpo.runs.pairs import OWN
 from tests.hub_server import HubServer, serving, use
 from tests.test_catalog import put_in_cache
 

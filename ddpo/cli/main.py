@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,14 +21,14 @@ from ddpo import rewards
 from ddpo.cli import job_options
 from ddpo.cli.progress import Reporter
 from ddpo.common.words import epochs_in_words, in_words
-from ddpo.comparison.pairs import get_pair
-from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
+from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
-from ddpo.hub import client, ids
+from ddpo.hub import client
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.estimate import read_network
-from ddpo.runs.store import Busy, Run, RunSpec, check_idle, create_run, list_runs, open_run, runs_root
-from ddpo.training.config import RECIPES, Setting, make_config, settings
+from ddpo.runs.specs import make_spec
+from ddpo.runs.store import Busy, Run, check_idle, create_run, list_runs, open_run, runs_root
+from ddpo.training.config import RECIPES, Setting, settings
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -149,19 +149,13 @@ def _seconds(text: str) -> float:
 
 def _start(options: argparse.Namespace) -> int:
     given = {s.name: getattr(options, s.name) for s in settings() if getattr(options, s.name) is not None}
-    config = make_config(given, options.recipe)
-    pair = get_pair(options.pair or DEFAULT_PAIR) if options.base is None else None
-    base = options.base if pair is None else pair.base
-    reward = options.reward or (pair.reward if pair else "photographic")
-    rewards.get(reward, own_functions=True)
-    spec = RunSpec(pair.name if pair else None, base, reward, options.recipe, config)
+    spec = make_spec(options.pair, options.base, options.reward, options.recipe, given)
     if options.on:
         job_options.start(options, spec, given)
         return DONE
     if options.code or options.dry_run:
         raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
-    read_network(base)
-    spec = replace(spec, base=ids.absolute(base))
+    read_network(options.base or spec.base)
     check_idle(_root(options))  # before a run is made that could not be trained
     return _train(options, lambda: create_run(_root(options), spec))
 

@@ -1,1 +1,4 @@
-"""common"""
+"""Files, locks, paired statistics, words for people, and facts about this machine: what every room needs.
+
+It imports nothing of ours but `ddpo.errors`.
+"""

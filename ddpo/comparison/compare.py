@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ddpo import rewards
 from ddpo.common.statistics import PairedStatistics, describe, paired_statistics
 from ddpo.comparison import first_choice
-from ddpo.comparison.pairs import OWN, get_pair
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.hub import downloads, ids
 from ddpo.rewards import weights
+from ddpo.runs.pairs import OWN, get_pair
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -2,6 +2,7 @@
 
 Importing this package is quick: a reward's own file, and torch, are imported when it is loaded.
 To add a reward, write one file with `load(compute) -> Reward` and add one entry to `REWARDS`.
+It imports `common`, `hub` and of `diffusion` the pictures and the precision.
 """
 
 from __future__ import annotations

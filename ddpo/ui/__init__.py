@@ -1,1 +1,4 @@
-"""The page and its endpoints. They lay out components and format results; the engine does the rest."""
+"""The page and its endpoints: they lay out components and format results, the engine does the rest.
+
+It may import every other room; none imports it. No torch here.
+"""

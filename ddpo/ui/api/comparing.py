@@ -19,10 +19,10 @@ from gradio_client.utils import python_type_to_json_schema
 from ddpo import rewards
 from ddpo.comparison import files, first_choice
 from ddpo.comparison.compare import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonResult
-from ddpo.comparison.pairs import all_pairs
 from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import Pair
 from ddpo.hub import ids
+from ddpo.runs.pairs import all_pairs
 from ddpo.ui.shared import running
 from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences

@@ -20,8 +20,8 @@ from ddpo.comparison.compare import (
     ComparisonSettings,
     Progress,
 )
-from ddpo.comparison.pairs import OWN, all_pairs, get_pair
 from ddpo.diffusion import schedulers
+from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import views
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider

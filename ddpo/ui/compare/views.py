@@ -12,11 +12,11 @@ from ddpo import rewards
 from ddpo.common.words import signed
 from ddpo.comparison import first_choice
 from ddpo.comparison.compare import ComparisonResult, Progress
-from ddpo.comparison.pairs import get_pair
 from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
 from ddpo.hub import client, ids
+from ddpo.runs.pairs import get_pair
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,13 +14,13 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
-from ddpo.comparison.pairs import get_pair
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.estimate import on_zero_gpu, read_network
+from ddpo.runs.pairs import get_pair
 from ddpo.runs.store import (
     Run,
     RunSpec,

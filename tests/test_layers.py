@@ -1,0 +1,76 @@
+"""The rooms of the package: what each may import, written once."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1] / "ddpo"
+
+# Each may import itself and what stands above it here. `ddpo/__init__.py` is the public face, and imports lazily.
+LAYERS = (
+    "errors", "_torchvision_guard", "common", "hub", "diffusion", "rewards", "training", "runs", "comparison",
+    "public", "publish", "cli", "church64", "ui",
+)  # fmt: skip
+UI_LAYERS = ("shared", "space", "compare", "train", "score", "api", "page")
+TORCH_ALONE = ("diffusion/step.py", "training/objective.py")
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of ours that a file imports anywhere in it, those of functions and annotations included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def modules() -> list[tuple[Path, list[str]]]:
+    return [(path, list(path.relative_to(ROOT).with_suffix("").parts)) for path in sorted(ROOT.rglob("*.py"))]
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {parts[0] for _, parts in modules()} - {"__init__"}
+    assert rooms == set(LAYERS)
+    inner = {parts[1] for _, parts in modules() if parts[0] == "ui" and len(parts) > 1} - {"__init__"}
+    assert inner == set(UI_LAYERS)
+
+
+def test_imports_go_one_way_only() -> None:
+    wrong = []
+    for path, parts in modules():
+        for name in imports(path):
+            room = name.split(".")[1] if name.startswith("ddpo.") else None
+            if room in LAYERS and parts[0] in LAYERS and LAYERS.index(room) > LAYERS.index(parts[0]):
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+            if parts[0] == "ui" and len(parts) > 1 and name.startswith("ddpo.ui."):
+                inner = name.split(".")[2]
+                if parts[1] in UI_LAYERS and UI_LAYERS.index(inner) > UI_LAYERS.index(parts[1]):
+                    wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_imports_how_church_64_was_made() -> None:
+    outside = [path for path, parts in modules() if parts[0] != "church64"]
+    assert not [path for path in outside if any(name.startswith("ddpo.church64") for name in imports(path))]
+
+
+def test_the_mathematics_needs_torch_alone() -> None:
+    for name in TORCH_ALONE:
+        ours = {found for found in imports(ROOT / name) if found.startswith("ddpo.")}
+        others = {found.partition(".")[0] for found in imports(ROOT / name)} - {"ddpo", "torch"}
+        assert not ours and others <= {"__future__", "dataclasses", "math", "typing"}, name
+
+
+def test_no_tensors_on_the_page() -> None:
+    for path, parts in modules():
+        if parts[0] == "ui":
+            assert not any(found.partition(".")[0] == "torch" for found in imports(path)), path
+
+
+def test_every_room_says_what_lives_there_and_what_it_may_import() -> None:
+    for init in ROOT.rglob("*/__init__.py"):
+        text = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
+        assert text and "import" in text, init
