@@ -133,13 +133,14 @@ class Clock:
 
 def compare_both() -> dict[str, Any]:
     """Draw and score SAMPLES pictures with each model through the engine that the app uses."""
-    from ddpo.comparison.compare import ComparisonResult, ComparisonSettings, compare
+    from ddpo.comparison.compare import ComparisonResult, compare
+    from ddpo.comparison.settings import ComparisonSettings
 
     *_, result = compare(ComparisonSettings(pair=PAIR, scheduler="ddim", steps=STEPS, samples=SAMPLES))
     assert isinstance(result, ComparisonResult)
     evaluations = 2 * SAMPLES * STEPS
     return {
-        "samples": SAMPLES, "steps": STEPS, "scheduler": "ddim", "scorer": result.settings.scorer,
+        "samples": SAMPLES, "steps": STEPS, "scheduler": "ddim", "scorer": result.comparison.scorer.name,
         "base_scores": result.base_scores, "tuned_scores": result.tuned_scores,
         "seconds": round(result.seconds, 1), "seconds_per_evaluation": round(result.seconds / evaluations, 3),
     }  # fmt: skip

@@ -32,14 +32,15 @@ def sampling(model: DiffusionModel, compute: Compute, scheduler: str, steps: int
     import torch
 
     from ddpo.diffusion.sampling import sample
+    from ddpo.diffusion.schedulers import get_scheduler
 
     seeds = list(range(batch))
-    warm_up = sample(model, seeds, scheduler, steps, compute)
+    warm_up = sample(model, seeds, get_scheduler(scheduler), steps, compute)
     next(warm_up)
     warm_up.close()
     forget_peak()
     started = time.perf_counter()
-    for state in sample(model, seeds, scheduler, steps, compute):
+    for state in sample(model, seeds, get_scheduler(scheduler), steps, compute):
         last = state
     last.x_t.sum().item()  # waits for the GPU
     seconds = (time.perf_counter() - started) / batch

@@ -14,7 +14,8 @@ from ddpo import _torchvision_guard as _torchvision_guard
 from ddpo.errors import UserError
 
 if TYPE_CHECKING:
-    from ddpo.comparison.compare import ComparisonResult, ComparisonSettings, Progress
+    from ddpo.comparison.compare import ComparisonResult, Progress
+    from ddpo.comparison.settings import ComparisonSettings
     from ddpo.diffusion.models import DiffusionModel
     from ddpo.public import compare, get_pair, load_model, score, train
     from ddpo.runs.folder import Run

@@ -12,7 +12,8 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from ddpo.comparison.compare import MAX_SEED, ComparisonResult, ComparisonSettings, Progress, compare, score_picture
+from ddpo.comparison.compare import ComparisonResult, Progress, compare, score_picture
+from ddpo.comparison.settings import MAX_SEED, ComparisonSettings, resolve
 from ddpo.diffusion.models import save_model
 from ddpo.errors import UserError
 from tests.conftest import make_unet
@@ -106,8 +107,8 @@ def test_the_json_tells_everything_but_where_the_models_lie(tiny_folder: Path) -
 
 
 def test_the_pairs_own_models_are_named_by_none() -> None:
-    settings = ComparisonSettings(steps=1, samples=1).resolved()
-    assert settings.base is not None and Path(settings.base).is_dir()
+    settings = ComparisonSettings(steps=1, samples=1)
+    assert Path(resolve(settings).base).is_dir()
     *_, result = compare(settings)
     assert isinstance(result, ComparisonResult)
     assert result.to_dict()["settings"]["base"] is None and "/" not in json.dumps(result.to_dict()["settings"])
@@ -163,8 +164,8 @@ def test_two_models_of_ones_own_are_named_and_belong_to_no_pair(tiny_folder: Pat
         _, result = run(tiny_settings(tiny_folder, other_folder, pair=pair))
         settings = result.to_dict()["settings"]
         assert (settings["pair"], settings["base"], settings["tuned"]) == ("own", tiny_folder.name, other_folder.name)
-        assert result.settings.models == f"{tiny_folder.name} against {other_folder.name}"
-    mixed = ComparisonSettings(pair="church-64", tuned=str(other_folder)).resolved()
+        assert result.comparison.models == f"{tiny_folder.name} against {other_folder.name}"
+    mixed = resolve(ComparisonSettings(pair="church-64", tuned=str(other_folder)))
     assert mixed.models == f"church-64 (bundled) with {other_folder.name} as its finetuned model"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ddpo.comparison import first_choice
-from ddpo.comparison.compare import ComparisonSettings
+from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.hub import client
 from ddpo.rewards import weights
@@ -115,8 +115,8 @@ def test_a_pair_is_scored_by_what_it_was_finetuned_on_where_that_is_at_hand(
     for file in weights.CLIP_L_14, weights.LAION_V2:
         server.add(file.repo, tiny_folder)
     assert scorer(LARGE.name) == scorer(OWN) == "laion-v2"
-    assert ComparisonSettings(pair=LARGE.name).resolved().scorer == "laion-v2"
-    assert ComparisonSettings(pair=LARGE.name, scorer="colourfulness").resolved().scorer == "colourfulness"
+    assert resolve(ComparisonSettings(pair=LARGE.name)).scorer.name == "laion-v2"
+    assert resolve(ComparisonSettings(pair=LARGE.name, scorer="colourfulness")).scorer.name == "colourfulness"
     monkeypatch.setattr(first_choice, "has_gpu", lambda: False)
     assert scorer(LARGE.name) == "photographic"
     for file in weights.CLIP_L_14, weights.LAION_V2:

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from ddpo.common.statistics import paired_statistics
-from ddpo.comparison.compare import ComparisonResult, ComparisonSettings
+from ddpo.comparison.compare import ComparisonResult
 from ddpo.comparison.files import csv_text, write_csv, write_pngs, write_zip
+from ddpo.comparison.settings import ComparisonSettings, resolve
 
 BASE, TUNED = [4.25, 5.5], [5.0, 5.25]
 
@@ -22,8 +23,7 @@ BASE, TUNED = [4.25, 5.5], [5.0, 5.25]
 def result() -> ComparisonResult:
     settings = ComparisonSettings(scheduler="dpm-solver++", steps=7, samples=2, seed=41, tuned="/home/me/secret/mine")
     return ComparisonResult(
-        settings=settings.resolved(),
-        seeds=[41, 42],
+        comparison=resolve(settings),
         base_images=[Image.new("RGB", (64, 64), colour) for colour in ("red", "green")],
         tuned_images=[Image.new("RGB", (64, 64), colour) for colour in ("blue", "white")],
         base_scores=BASE,

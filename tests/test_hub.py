@@ -21,7 +21,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from ddpo import rewards
-from ddpo.comparison.compare import ComparisonSettings, Progress, compare, download
+from ddpo.comparison.compare import Progress, compare, download
+from ddpo.comparison.settings import ComparisonSettings
 from ddpo.diffusion.models import ModelCache, load_model, save_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError

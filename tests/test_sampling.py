@@ -12,7 +12,7 @@ from diffusers import DDIMPipeline, DDIMScheduler
 from ddpo.diffusion.models import DiffusionModel
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import sample, sample_pictures
-from ddpo.diffusion.schedulers import SCHEDULERS, create_scheduler
+from ddpo.diffusion.schedulers import SCHEDULERS, create_scheduler, get_scheduler
 from ddpo.errors import UserError
 
 
@@ -47,14 +47,14 @@ def test_every_scheduler_takes_its_fewest_steps(tiny_model: DiffusionModel, comp
 def test_bad_numbers_of_steps_are_refused_in_a_sentence(tiny_model: DiffusionModel, scheduler: str) -> None:
     for steps in (0, -3, 10_000, 2.5):
         with pytest.raises(UserError, match="steps"):
-            create_scheduler(scheduler, tiny_model.scheduler_config, steps)  # type: ignore[arg-type]
+            create_scheduler(get_scheduler(scheduler), tiny_model.scheduler_config, steps)  # type: ignore[arg-type]
 
 
 def test_the_models_own_noise_schedule_is_honoured_whichever_scheduler_is_picked(tiny_model: DiffusionModel) -> None:
     own = {"beta_end": 0.015, "num_train_timesteps": 500, "prediction_type": "v_prediction"}
     where_known = {"clip_sample": False, "variance_type": "fixed_large"}
     for name in SCHEDULERS:
-        scheduler = create_scheduler(name, {**tiny_model.scheduler_config, **own, **where_known}, 10)
+        scheduler = create_scheduler(get_scheduler(name), {**tiny_model.scheduler_config, **own, **where_known}, 10)
         assert {key: scheduler.config[key] for key in own} == own
         known = {key for key in where_known if key in inspect.signature(type(scheduler)).parameters}
         assert {key: scheduler.config[key] for key in known} == {key: where_known[key] for key in known}
@@ -66,7 +66,7 @@ def test_variance_type_and_clipping_change_what_ddpm_draws(tiny_model: Diffusion
     drawn = []
     for changes in ({}, {"variance_type": "fixed_large"}, {"clip_sample": False}):
         model = replace(tiny_model, scheduler_config={**tiny_model.scheduler_config, **changes})
-        *_, last = sample(model, [0], "ddpm", 10, compute)
+        *_, last = sample(model, [0], get_scheduler("ddpm"), 10, compute)
         drawn.append(last.x_t)
     assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
 
@@ -74,15 +74,15 @@ def test_variance_type_and_clipping_change_what_ddpm_draws(tiny_model: Diffusion
 def test_betas_that_a_config_does_not_name_are_ddpms(tiny_model: DiffusionModel) -> None:
     config = {key: value for key, value in tiny_model.scheduler_config.items() if "beta" not in key}
     for name in SCHEDULERS:
-        scheduler = create_scheduler(name, config, 10)
+        scheduler = create_scheduler(get_scheduler(name), config, 10)
         assert (scheduler.config.beta_start, scheduler.config.beta_end) == (1e-4, 0.02)
 
 
 def test_sampling_reports_every_step_and_can_be_stopped_between_two(
     tiny_model: DiffusionModel, compute: Compute
 ) -> None:
-    run = sample(tiny_model, [0, 1], "ddim", 5, compute)
+    run = sample(tiny_model, [0, 1], get_scheduler("ddim"), 5, compute)
     first = next(run)
     assert (first.step, first.total) == (1, 5) and first.x_0.abs().max() <= 1
     run.close()
-    assert [state.step for state in sample(tiny_model, [0], "ddim", 5, compute)] == [1, 2, 3, 4, 5]
+    assert [state.step for state in sample(tiny_model, [0], get_scheduler("ddim"), 5, compute)] == [1, 2, 3, 4, 5]

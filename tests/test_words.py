@@ -105,7 +105,7 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Likeness to “a sunny day” rather than “a grey day”" in cards["a sunny day", "a grey day"]
     *_, last = tab._on_compare(*values(unlike="a grey day").values())
     assert "prompt:a sunny day|a grey day" in last[2]
-    assert last[-1].settings.scorer == "prompt:a sunny day|a grey day"
+    assert last[-1].comparison.scorer.name == "prompt:a sunny day|a grey day"
 
 
 def test_models_typed_for_another_pair_do_not_count() -> None:

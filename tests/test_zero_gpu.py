@@ -14,7 +14,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from ddpo.comparison.compare import ComparisonSettings
+from ddpo.comparison.settings import ComparisonSettings
 from ddpo.runs.store import list_runs
 from ddpo.ui.shared.running import comparison_seconds
 from tests.lending import START, Lender, lending, variables

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from ddpo.common.words import in_words
-from ddpo.errors import UserError
+from ddpo.errors import UserError, under_way
 from ddpo.hub import client
 from ddpo.publish import jobs
 from ddpo.runs.store import RunSpec
@@ -34,12 +34,13 @@ def start(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) 
     """Start a job that carries the same start command out, or show it.
 
     Args:
-        options: of the start command; `before_training` becomes False once all of them are found to be right.
+        options: of the start command.
         spec: what is trained on what.
         given: the settings that differ from the recipe's, as they are written.
 
     Raises:
-        UserError: the options do not fit together or to a job, or the Hub refuses the job.
+        UserError: the options do not fit together or to a job.
+        Failed: the Hub refuses the job.
     """
     from ddpo.publish.push import check_name
 
@@ -59,8 +60,8 @@ def start(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) 
         print(plan)
         return
     client.need_token(None, "start a job")
-    options.before_training = False
-    job = jobs.submit(plan)
+    with under_way():
+        job = jobs.submit(plan)
     cost = "" if job.dollars is None else f", ${job.dollars:.2f} at the most"
     print(f"Job {job.id} on {plan.flavor}: {job.url}")
     print(f"It trains for {in_words(budget)} and takes {in_words(plan.timeout)} in all at the longest{cost}.")

@@ -22,12 +22,12 @@ from ddpo.cli import job_options
 from ddpo.cli.progress import Reporter
 from ddpo.common.words import epochs_in_words, in_words
 from ddpo.diffusion.catalogue import PAIRS
-from ddpo.errors import UserError
+from ddpo.errors import Busy, Failed, UserError, under_way
 from ddpo.hub import client
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.estimate import read_network
 from ddpo.runs.specs import make_spec
-from ddpo.runs.store import Busy, Run, check_idle, create_run, list_runs, open_run, runs_root
+from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run, runs_root
 from ddpo.training.config import RECIPES, Setting, settings
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         return command(options)
     except Busy as error:
         return _fail(str(error), BUSY)
+    except Failed as error:
+        return _fail(str(error), FAILED)
     except UserError as error:
-        return _fail(str(error), WRONG_USAGE if options.before_training else FAILED)
+        return _fail(str(error), WRONG_USAGE)
     except KeyboardInterrupt:
         return _fail("Stopped at once; what was saved last is whole.", FAILED)
     except BrokenPipeError:  # the reader of a pipe has gone
@@ -76,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The commands and their options; those of `start` are made from the settings themselves."""
     parser = _Parser(prog="train_space.py", description="Finetune a diffusion model with DDPO.")
     parser.add_argument("--root", type=Path, default=None, help="folder of the runs (default: $DDPO_RUNS, or ./runs)")
-    parser.set_defaults(before_training=True, in_job=False)
+    parser.set_defaults(in_job=False)
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -194,10 +196,17 @@ def _train(options: argparse.Namespace, get_run: Callable[[], Run]) -> int:
     sys.path.insert(0, str(Path.cwd()))  # where a module:function of the user's own lies
     processes = Processes(accelerator)
     run, reporter = _begin(options, get_run, processes, accelerator if options.log_with else None)
-    options.before_training = False
-    if reporter is None:
+    with under_way():
+        if reporter is not None:
+            return _carry_out(options, run, reporter, accelerator)
         carry_out(run, options.time_budget, accelerator)
-        return DONE
+    return DONE
+
+
+def _carry_out(options: argparse.Namespace, run: Run, reporter: Reporter, accelerator: Accelerator | None) -> int:
+    """Train on the main process, tell of it, and publish the result where that was asked for."""
+    from ddpo.runs.worker import carry_out
+
     epochs = epochs_in_words(run.spec.config.epochs)
     print(f"Run {run.id}: {run.spec.reward} on {run.spec.pair or run.spec.base}, {epochs}")
     try:

@@ -5,112 +5,32 @@ The app, its endpoints and scripts all come through `compare`. Nothing heavy is 
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ddpo import rewards
 from ddpo.common.statistics import PairedStatistics, describe, paired_statistics
-from ddpo.comparison import first_choice
-from ddpo.diffusion import schedulers
+from ddpo.comparison.settings import Comparison, ComparisonSettings, resolve
 from ddpo.errors import UserError
 from ddpo.hub import downloads, ids
-from ddpo.rewards import weights
-from ddpo.runs.pairs import OWN, get_pair
+from ddpo.rewards import RewardSpec, weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
     from ddpo.diffusion.models import DiffusionModel
-    from ddpo.diffusion.precision import Compute, PrecisionName
+    from ddpo.diffusion.precision import Compute
     from ddpo.diffusion.sampling import DenoisingState
 
-MAX_SAMPLES = 16
-DEFAULT_SAMPLES = 8  # of church-64; with four, the interval of a gain of 1.3 standard deviations may hold zero
-MAX_SEED = 2**32 - 1
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
 LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ComparisonSettings:
-    """What to compare and how.
-
-    Raises:
-        UserError: a value is outside its range, or a name is not known.
-    """
-
-    pair: str = field(
-        default_factory=lambda: first_choice.choose().pair
-    )  # its name; "own": base and tuned are both given
-    scheduler: str = "ddim"
-    steps: int | None = None  # denoising steps; None is the scheduler's default
-    eta: float = 0.0  # DDIM's share of noise, in [0, 1]
-    samples: int = DEFAULT_SAMPLES  # pictures of each model, 1 .. MAX_SAMPLES, from seeds seed, seed + 1, ...
-    seed: int = 0  # first seed, 0 .. MAX_SEED
-    scorer: str = ""  # its name; "": `defaults.scorer` of the pair
-    base: str | None = None  # folder or Hub id of a model that replaces the pair's base
-    tuned: str | None = None  # folder or Hub id of a model that replaces the pair's finetuned one
-    precision: PrecisionName | None = None  # None: DDPO_PRECISION, else what the hardware is quick at
-
-    def __post_init__(self) -> None:
-        for what, name in (("pair", self.pair), ("scheduler", self.scheduler), ("scorer", self.scorer)):
-            _check_text(f"The {what}", name)
-        for what, source in (("base", self.base), ("finetuned", self.tuned)):
-            if source is not None:
-                _check_text(f"The folder or id of the {what} model", source)
-        get_pair(self.pair)
-        if self.pair == OWN and not (self.base and self.tuned):
-            raise UserError("Give both models, the base and the finetuned one, each as a folder or an id on the Hub.")
-        if self.scorer:
-            rewards.get(self.scorer)
-        spec = schedulers.get_scheduler(self.scheduler)
-        if self.steps is not None:
-            _check_number("The number of steps", self.steps)
-            schedulers.check_steps(spec, self.steps)
-        _check_number("eta", self.eta)
-        schedulers.check_eta(spec, self.eta)
-        _check_whole("The number of samples", self.samples, 1, MAX_SAMPLES)
-        _check_whole("The seed", self.seed, 0, MAX_SEED)
-
-    def resolved(self) -> ComparisonSettings:
-        """The same with every default filled in."""
-        pair = get_pair(self.pair)
-        if self.base not in (None, "", pair.base) and self.tuned not in (None, "", pair.tuned):
-            pair = get_pair(OWN)
-        spec = schedulers.get_scheduler(self.scheduler)
-        return replace(
-            self,
-            pair=pair.name,
-            steps=spec.default_steps if self.steps is None else self.steps,
-            eta=self.eta if spec.takes_eta else 0.0,
-            scorer=self.scorer or first_choice.scorer(pair.name),
-            base=self.base or pair.base,
-            tuned=self.tuned or pair.tuned,
-        )
-
-    @property
-    def models(self) -> str:
-        """What is compared, for people: the title of the pair, with the names of models that are not its own."""
-        base, tuned = (ids.short_name(source) if source else None for source in (self.base, self.tuned))
-        if self.pair == OWN:
-            return f"{base} against {tuned}"
-        pair = get_pair(self.pair)
-        other = [f"{base} as its base"] if base and self.base != pair.base else []
-        other += [f"{tuned} as its finetuned model"] if tuned and self.tuned != pair.tuned else []
-        return " with ".join([pair.title, *other])
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds of the pictures; they wrap around after MAX_SEED."""
-        return [(self.seed + i) % (MAX_SEED + 1) for i in range(self.samples)]
 
 
 @dataclass(frozen=True)
@@ -128,8 +48,7 @@ class Progress:
 class ComparisonResult:
     """Pictures, scores and statistics, all in the order of `seeds`."""
 
-    settings: ComparisonSettings
-    seeds: list[int]
+    comparison: Comparison
     base_images: list[Image]
     tuned_images: list[Image]
     base_scores: list[float]
@@ -139,6 +58,11 @@ class ComparisonResult:
     compute: str  # device and dtype
 
     @property
+    def seeds(self) -> list[int]:
+        """One for each picture of either model."""
+        return self.comparison.seeds
+
+    @property
     def seconds_per_image(self) -> float:
         """Of either model."""
         return self.seconds / (2 * len(self.seeds))
@@ -146,19 +70,14 @@ class ComparisonResult:
     @property
     def sentence(self) -> str:
         """How much better the finetuned model is and how sure we are."""
-        spec = rewards.get(self.settings.scorer)
+        spec = self.comparison.scorer
         return describe(self.statistics, spec.name, spec.unit, spec.decimals)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, ready for JSON."""
-        settings = asdict(self.settings)
-        pair = get_pair(self.settings.pair)
-        for name, own in (("base", pair.base), ("tuned", pair.tuned)):
-            # Where a model lies on this machine concerns nobody: None is the pair's own, else the id or folder's name.
-            settings[name] = None if settings[name] == own else ids.short_name(settings[name])
         return {
-            "settings": settings,
-            "scorer": self.settings.scorer,
+            "settings": self.comparison.to_dict(),
+            "scorer": self.comparison.scorer.name,
             "seeds": self.seeds,
             "base_scores": self.base_scores,
             "tuned_scores": self.tuned_scores,
@@ -179,25 +98,25 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     """
     from ddpo.diffusion.precision import choose_compute
 
-    settings = settings.resolved()
+    comparison = resolve(settings)
     yield Progress("Loading the models", 0, 0)
-    compute = choose_compute(settings.precision)
-    base, tuned = yield from _load_pair(settings, compute)
+    compute = choose_compute(comparison.precision)
+    base, tuned = yield from _load_pair(comparison, compute)
     yield Progress("Loading the scorer", 0, 0)
-    if rewards.get(settings.scorer).obstacle() is None:
-        yield from _download_scorer(settings.scorer)
-    reward = rewards.load(settings.scorer, compute)  # before anything is drawn, as its weights may be out of reach
+    if comparison.scorer.obstacle() is None:
+        yield from _download_scorer(comparison.scorer)
+    reward = rewards.build(comparison.scorer, compute)  # before anything is drawn: its weights may be out of reach
     started = time.perf_counter()
     next_preview = started
     final: tuple[DenoisingState, DenoisingState] | None = None
-    for final in _denoise_both(base, tuned, settings, compute):
+    for final in _denoise_both(base, tuned, comparison, compute):
         preview_is_due = time.perf_counter() >= next_preview
         if preview_is_due:
             next_preview = time.perf_counter() + PREVIEW_INTERVAL
         yield _progress(final, started, preview_is_due)
     assert final is not None  # every scheduler takes at least one step
     yield Progress("Scoring", 2 * final[0].total, 2 * final[0].total, 0.0)
-    yield _finish(settings, final, reward, compute, started)
+    yield _finish(comparison, final, reward, compute, started)
 
 
 def score_picture(picture: Image, scorer: str) -> float:
@@ -216,27 +135,11 @@ def score_picture(picture: Image, scorer: str) -> float:
     return float(reward(from_uint8(pixels))[0])
 
 
-def _check_text(what: str, value: str) -> None:
-    if not isinstance(value, str) or "\0" in value:
-        raise UserError(f"{what} must be given as text, and {value!r} is not.")
-
-
-def _check_number(what: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{what} must be a finite number, and {value!r} is not one.")
-
-
-def _check_whole(what: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UserError(f"{what} must be a whole number from {low} to {high}, and {value!r} is not one.")
-
-
 def _load_pair(
-    settings: ComparisonSettings, compute: Compute
+    comparison: Comparison, compute: Compute
 ) -> Generator[Progress, None, tuple[DiffusionModel, DiffusionModel]]:
-    assert settings.base is not None and settings.tuned is not None
-    base = yield from _load(settings.base, compute)
-    tuned = yield from _load(settings.tuned, compute)
+    base = yield from _load(comparison.base, compute)
+    tuned = yield from _load(comparison.tuned, compute)
     if base.picture_shape != tuned.picture_shape:
         shapes = " and ".join("{1} x {2}".format(*model.picture_shape) for model in (base, tuned))
         raise UserError(f"The two models draw pictures of different sizes ({shapes}), so they cannot be compared.")
@@ -258,15 +161,14 @@ def download(settings: ComparisonSettings) -> Iterator[Progress]:
     """
     from ddpo.diffusion.models import fetch
 
-    settings = settings.resolved()
-    for source in (settings.base, settings.tuned):
-        assert source is not None
+    comparison = resolve(settings)
+    for source in (comparison.base, comparison.tuned):
         yield from _watched(ids.short_name(source), partial(fetch, source))
-    yield from _download_scorer(settings.scorer)
+    yield from _download_scorer(comparison.scorer)
 
 
-def _download_scorer(name: str) -> Iterator[Progress]:
-    for file in rewards.get(name).files:
+def _download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
+    for file in scorer.files:
         if weights.cached(file) is None:
             yield from _watched(file.filename, partial(weights.fetch, file))
 
@@ -300,14 +202,13 @@ def _watched(what: str, work: Callable[[downloads.Progress], T]) -> Generator[Pr
 
 
 def _denoise_both(
-    base: DiffusionModel, tuned: DiffusionModel, settings: ComparisonSettings, compute: Compute
+    base: DiffusionModel, tuned: DiffusionModel, comparison: Comparison, compute: Compute
 ) -> Iterator[tuple[DenoisingState, DenoisingState]]:
     """Both models in step, so that the previews show the same moment of both."""
     from ddpo.diffusion.sampling import sample
 
-    assert settings.steps is not None
     runs = [
-        sample(model, settings.seeds, settings.scheduler, settings.steps, compute, settings.eta)
+        sample(model, comparison.seeds, comparison.scheduler, comparison.steps, compute, comparison.eta)
         for model in (base, tuned)
     ]
     yield from zip(*runs, strict=True)
@@ -321,7 +222,7 @@ def _progress(states: tuple[DenoisingState, DenoisingState], started: float, wit
 
 
 def _finish(
-    settings: ComparisonSettings,
+    comparison: Comparison,
     states: tuple[DenoisingState, DenoisingState],
     reward: rewards.Reward,
     compute: Compute,
@@ -330,8 +231,7 @@ def _finish(
     base, tuned = (_pictures(state.x_t) for state in states)
     base_scores, tuned_scores = (_scores(state.x_t, reward) for state in states)
     return ComparisonResult(
-        settings=settings,
-        seeds=settings.seeds,
+        comparison=comparison,
         base_images=base,
         tuned_images=tuned,
         base_scores=base_scores,

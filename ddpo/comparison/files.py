@@ -21,8 +21,8 @@ ROLES = ("base", "tuned")
 
 def base_name(result: ComparisonResult) -> str:
     """What the files of a comparison are called, without extension: pair, scheduler, steps and first seed."""
-    s = result.settings
-    return f"{s.pair.replace(':', '-')}-{s.scheduler.replace('+', 'p')}-{s.steps}-seed-{s.seed}"
+    c = result.comparison
+    return f"{c.pair.name.replace(':', '-')}-{c.scheduler.name.replace('+', 'p')}-{c.steps}-seed-{c.seed}"
 
 
 def png_bytes(image: Image, result: ComparisonResult, role: str, index: int) -> bytes:
@@ -42,8 +42,8 @@ def png_bytes(image: Image, result: ComparisonResult, role: str, index: int) -> 
         "model": role,
         "seed": str(result.seeds[index]),
         "score": repr(scores[index]),
-        "scorer": result.settings.scorer,
-        "settings": json.dumps(result.to_dict()["settings"]),
+        "scorer": result.comparison.scorer.name,
+        "settings": json.dumps(result.comparison.to_dict()),
     }
     info = PngInfo()
     for key, value in facts.items():
@@ -68,7 +68,7 @@ def csv_text(result: ComparisonResult) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["seed", "base_score", "tuned_score", "difference", "scorer"])
     for seed, base, tuned in zip(result.seeds, result.base_scores, result.tuned_scores, strict=True):
-        writer.writerow([seed, repr(base), repr(tuned), repr(tuned - base), result.settings.scorer])
+        writer.writerow([seed, repr(base), repr(tuned), repr(tuned - base), result.comparison.scorer.name])
     return buffer.getvalue()
 
 

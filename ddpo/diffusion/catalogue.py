@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ddpo.hub import downloads, ids
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+_ROOM = Path(__file__).resolve().parents[1]
+# Beside the package in a checkout and on a Space, within it where it was installed.
+ASSETS = _ROOM / "assets" if (_ROOM / "assets").is_dir() else _ROOM.parent / "assets"
 
 
 @dataclass(frozen=True)

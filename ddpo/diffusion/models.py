@@ -187,7 +187,7 @@ def _check_schedule(config: dict[str, Any], source: str) -> None:
         noise = DDPMScheduler.from_config(config)
         own, alphas = noise.config, noise.alphas_cumprod
         for scheduler in schedulers.SCHEDULERS.values():
-            schedulers.create_scheduler(scheduler.name, config, scheduler.min_steps)
+            schedulers.create_scheduler(scheduler, config, scheduler.min_steps)
         sound = len(alphas) == own.num_train_timesteps and bool(((alphas >= 0) & (alphas <= 1)).all())
         sound &= own.prediction_type in ("epsilon", "sample", "v_prediction")
         sound &= not own.clip_sample or own.clip_sample_range > 0

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ddpo.diffusion.models import DiffusionModel
 from ddpo.diffusion.precision import Compute
-from ddpo.diffusion.schedulers import create_scheduler, get_scheduler
+from ddpo.diffusion.schedulers import SchedulerSpec, create_scheduler, get_scheduler
 from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, predict_x_0
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (x_t, t) -> the network's prediction, (B, C, H, W) float32
@@ -43,7 +43,12 @@ def draw_noise(rngs: Sequence[torch.Generator], shape: tuple[int, ...], device: 
 
 @torch.no_grad()
 def sample(
-    model: DiffusionModel, seeds: Sequence[int], scheduler: str, steps: int, compute: Compute, eta: float = 0.0
+    model: DiffusionModel,
+    seeds: Sequence[int],
+    scheduler: SchedulerSpec,
+    steps: int,
+    compute: Compute,
+    eta: float = 0.0,
 ) -> Generator[DenoisingState]:
     """Denoise one picture a seed, yielding after every evaluation of the network.
 
@@ -52,13 +57,13 @@ def sample(
     Args:
         model: the model to sample from.
         seeds: one a picture.
-        scheduler: a key of `schedulers.SCHEDULERS`.
+        scheduler: which one.
         steps: denoising steps; some schedulers evaluate the network more often than that.
         compute: device and dtype of the network.
         eta: DDIM's share of noise in [0, 1]; ignored by the others.
 
     Raises:
-        UserError: unknown scheduler or a number of steps that it cannot take.
+        UserError: the scheduler cannot take that number of steps.
     """
     rngs = generators(seeds)
     noise_scheduler = create_scheduler(scheduler, model.scheduler_config, steps)
@@ -83,10 +88,14 @@ def sample_pictures(
     eta: float = 0.0,
     batch_size: int = 32,
 ) -> Tensor:
-    """The finished pictures of `sample` for any number of seeds: (N, C, H, W) float32 in [-1, 1], on the CPU."""
-    finished = []
+    """The finished pictures of `sample` for any number of seeds, with a scheduler by its name.
+
+    Returns:
+        (N, C, H, W) float32 in [-1, 1], on the CPU.
+    """
+    spec, finished = get_scheduler(scheduler), []
     for first in range(0, len(seeds), batch_size):
-        for state in sample(model, seeds[first : first + batch_size], scheduler, steps, compute, eta):
+        for state in sample(model, seeds[first : first + batch_size], spec, steps, compute, eta):
             last = state.x_t
         finished.append(last.clamp(-1, 1).cpu())
     return torch.cat(finished)
@@ -122,8 +131,7 @@ def policy_of(denoise: Denoise, schedule: NoiseSchedule) -> Policy:
     return step
 
 
-def _step_options(scheduler: str, eta: float, rngs: list[torch.Generator]) -> dict[str, object]:
-    spec = get_scheduler(scheduler)
+def _step_options(spec: SchedulerSpec, eta: float, rngs: list[torch.Generator]) -> dict[str, object]:
     if spec.takes_eta:
         return {"eta": eta, "generator": rngs}
     return {"generator": rngs} if spec.stochastic else {}

@@ -94,22 +94,21 @@ def check_eta(spec: SchedulerSpec, eta: float) -> float:
     return float(eta)
 
 
-def create_scheduler(name: str, model_config: Mapping[str, Any], steps: int) -> Any:
+def create_scheduler(spec: SchedulerSpec, model_config: Mapping[str, Any], steps: int) -> Any:
     """A diffusers scheduler with the model's own noise schedule, set to a number of steps.
 
     Args:
-        name: a key of SCHEDULERS.
+        spec: which one.
         model_config: the scheduler config that came with the model. Betas, timesteps and prediction type are taken from
             it whichever scheduler is picked, variance type and clip_sample by those that have them (DDPM; clip_sample
             also DDIM and Heun). Betas that it does not name are DDPM's.
         steps: denoising steps.
 
     Raises:
-        UserError: unknown scheduler, or a number of steps that it cannot take.
+        UserError: it cannot take that number of steps.
     """
     import diffusers
 
-    spec = get_scheduler(name)
     schedule = diffusers.DDPMScheduler.from_config(dict(model_config)).config
     config = {**{key: schedule[key] for key in NOISE_SCHEDULE}, **model_config}
     scheduler = getattr(diffusers, spec.class_name).from_config(config, **spec.options)

@@ -281,7 +281,11 @@ def load(name: str, compute: Compute, own_functions: bool = False) -> Reward:
     Raises:
         UserError: as in `get`; or a package is missing, or the weights cannot be had.
     """
-    spec = get(name, own_functions)
+    return build(get(name, own_functions), compute)
+
+
+def build(spec: RewardSpec, compute: Compute) -> Reward:
+    """Build the scorer of a reward that has been looked up; errors as in `load`."""
     obstacle = spec.obstacle()
     if obstacle is not None:
         raise UserError(f"{obstacle.removesuffix('.')}; see to that, or choose another scorer.")

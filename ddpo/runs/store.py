@@ -24,13 +24,13 @@ from typing import Any
 
 from ddpo.common import locks
 from ddpo.training.config import config_from_dict
-from ddpo.errors import UserError
+from ddpo.errors import Busy, UserError
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
 from ddpo.common.words import in_words
 
 __all__ = [
-    "STATES", "TIME_WAS_UP", "Busy", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run",
+    "STATES", "TIME_WAS_UP", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run",
     "in_words", "list_runs", "open_run", "runs_root", "start_process", "training_lock",
 ]  # fmt: skip
 
@@ -38,10 +38,6 @@ TRAIN_SPACE = Path(__file__).resolve().parents[2] / "train_space.py"
 PACKAGES = ("torch", "diffusers", "accelerate", "peft", "open_clip_torch", "numpy", "pillow")
 TIME_WAS_UP = "The time was up; resume it to go on."
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
-
-
-class Busy(UserError):  # noqa: N818, it is no error but a state
-    """Another process trains."""
 
 
 def runs_root() -> Path:

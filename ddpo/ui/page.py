@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from ddpo.comparison.compare import ComparisonSettings
+from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.ui import score
 from ddpo.ui.api import comparing, training
 from ddpo.ui.compare import tab as compare_page
@@ -55,8 +55,8 @@ def build_demo() -> gr.Blocks:
             sign_in.connect(demo)
         demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
     demo.queue(default_concurrency_limit=4)
-    first = ComparisonSettings().resolved()
-    zero_gpu.preload(str(first.base), str(first.tuned))
+    first = resolve(ComparisonSettings())
+    zero_gpu.preload(first.base, first.tuned)
     return demo
 
 
@@ -74,6 +74,11 @@ def serve(demo: gr.Blocks) -> None:
         mcp_server=_offers_tools(),
         app_kwargs=sign_in.app_options(),
     )
+
+
+def main() -> None:
+    """The console script: make the page and serve it."""
+    serve(build_demo())
 
 
 def _offers_tools() -> bool:

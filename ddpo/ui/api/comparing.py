@@ -18,7 +18,8 @@ from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import rewards
 from ddpo.comparison import files, first_choice
-from ddpo.comparison.compare import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonResult
+from ddpo.comparison.compare import ComparisonResult
+from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED
 from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import Pair
 from ddpo.hub import ids

@@ -12,14 +12,8 @@ from typing import Any
 import gradio as gr
 
 from ddpo.comparison import files, first_choice
-from ddpo.comparison.compare import (
-    DEFAULT_SAMPLES,
-    MAX_SAMPLES,
-    MAX_SEED,
-    ComparisonResult,
-    ComparisonSettings,
-    Progress,
-)
+from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
 from ddpo.diffusion import schedulers
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import views

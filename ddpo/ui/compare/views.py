@@ -12,7 +12,6 @@ from ddpo import rewards
 from ddpo.common.words import signed
 from ddpo.comparison import first_choice
 from ddpo.comparison.compare import ComparisonResult, Progress
-from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
 from ddpo.hub import client, ids
@@ -116,7 +115,7 @@ def duration(seconds: float) -> str:
 
 def summary_card(result: ComparisonResult) -> str:
     """The sentence and the key figures, always with the name of the scorer."""
-    s, spec = result.statistics, rewards.get(result.settings.scorer)
+    s, spec = result.statistics, result.comparison.scorer
     interval = "one pair has no interval"
     if s.interval_low is not None and s.interval_high is not None:
         interval = f"95% {signed(s.interval_low, spec.decimals)} to {signed(s.interval_high, spec.decimals)}"
@@ -148,12 +147,10 @@ def _verdict(result: ComparisonResult) -> str:
 
 
 def _how(result: ComparisonResult) -> str:
-    s = result.settings
-    spec = schedulers.get_scheduler(s.scheduler)
-    eta = f", eta {s.eta:g}" if spec.takes_eta else ""
-    scorer = rewards.get(s.scorer)
-    steps = f"{s.steps} step{'' if s.steps == 1 else 's'}"
-    return f"{s.models} · {spec.title}, {steps}{eta} · scored by {scorer.title} ({scorer.name})"
+    c = result.comparison
+    eta = f", eta {c.eta:g}" if c.scheduler.takes_eta else ""
+    steps = f"{c.steps} step{'' if c.steps == 1 else 's'}"
+    return f"{c.models} · {c.scheduler.title}, {steps}{eta} · scored by {c.scorer.title} ({c.scorer.name})"
 
 
 def amount(score: float, spec: RewardSpec) -> str:
@@ -181,7 +178,7 @@ def preview_panels(previews: tuple[list[Image], list[Image]], seeds: Sequence[in
 
 def result_panels(result: ComparisonResult, chosen: int) -> str:
     """Both galleries, seed by seed in the same places; the chosen seed is marked in both."""
-    spec = rewards.get(result.settings.scorer)
+    spec = result.comparison.scorer
     rows = list(zip(result.seeds, result.base_scores, result.tuned_scores, strict=True))
     base = [
         _figure("Base", image, i, seed, amount(score, spec), "", i == chosen)
@@ -224,7 +221,7 @@ def _both(panels: Sequence[str], count: int, state: str) -> str:
 
 def chosen_line(result: ComparisonResult, index: int) -> str:
     """Which seed the slider shows, and its two scores."""
-    spec = rewards.get(result.settings.scorer)
+    spec = result.comparison.scorer
     before, after = result.base_scores[index], result.tuned_scores[index]
     most = len(result.seeds) > 1 and index == best_index(result) and after > before
     return (

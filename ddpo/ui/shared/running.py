@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ddpo import rewards
-from ddpo.comparison.compare import ComparisonResult, ComparisonSettings, Progress, compare, download, score_picture
-from ddpo.diffusion import schedulers
+from ddpo.comparison.compare import ComparisonResult, Progress, compare, download, score_picture
+from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.rewards import weights
+from ddpo.rewards import RewardSpec, weights
 from ddpo.runs.estimate import gpu_seconds, on_zero_gpu, read_network
 from ddpo.ui.space import zero_gpu
 
@@ -91,12 +91,11 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
 
 def comparison_seconds(settings: ComparisonSettings) -> float:
     """How long a comparison keeps a lent GPU busy, in seconds."""
-    settings = settings.resolved()
-    assert settings.steps is not None and settings.base is not None and settings.tuned is not None
-    evaluations = settings.steps * schedulers.get_scheduler(settings.scheduler).evaluations
-    networks = [read_network(source) for source in (settings.base, settings.tuned)]
-    drawing = sum(gpu_seconds(network, evaluations, settings.samples) for network in networks)
-    return drawing + _loading_seconds(settings.scorer)
+    comparison = resolve(settings)
+    evaluations = comparison.steps * comparison.scheduler.evaluations
+    networks = [read_network(source) for source in (comparison.base, comparison.tuned)]
+    drawing = sum(gpu_seconds(network, evaluations, comparison.samples) for network in networks)
+    return drawing + _loading_seconds(comparison.scorer)
 
 
 @zero_gpu.lent(comparison_seconds)
@@ -120,12 +119,14 @@ def score(picture: Image, scorer: str) -> float:
     return _score(picture, scorer)
 
 
-def _loading_seconds(scorer: str) -> float:
+def _loading_seconds(scorer: RewardSpec) -> float:
     """How long a scorer's weights take to be read and checked, which happens where the GPU is."""
-    return sum(file.megabytes for file in rewards.get(scorer).files) / MEGABYTES_READ
+    return sum(file.megabytes for file in scorer.files) / MEGABYTES_READ
 
 
-@zero_gpu.lent(lambda picture, scorer: picture.width * picture.height / PIXELS_SCORED + _loading_seconds(scorer))
+@zero_gpu.lent(
+    lambda picture, scorer: picture.width * picture.height / PIXELS_SCORED + _loading_seconds(rewards.get(scorer))
+)
 def _score(picture: Image, scorer: str) -> float:
     return score_picture(picture, scorer)
 

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
-from ddpo.errors import UserError
-from ddpo.runs.store import TIME_WAS_UP, Busy, Run, check_idle, open_run, training_lock
+from ddpo.errors import Busy, UserError
+from ddpo.runs.store import TIME_WAS_UP, Run, check_idle, open_run, training_lock
 from ddpo.ui.space import zero_gpu
 from ddpo.ui.space.zero_gpu import NoGpu
 
