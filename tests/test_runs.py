@@ -354,7 +354,7 @@ def test_a_started_process_is_on_its_own_and_stops_on_request(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "train.py").write_text(TRAIN)
-    monkeypatch.setattr(store, "TRAIN_SPACE", tmp_path / "train.py")
+    monkeypatch.setattr(store, "TRAINER", (sys.executable, str(tmp_path / "train.py")))
     monkeypatch.setenv("REPOSITORY", str(REPOSITORY))
     run.request_stop()  # of an earlier time
     pid = store.start_process(run, time_budget=90)
@@ -373,7 +373,7 @@ def test_a_started_process_is_on_its_own_and_stops_on_request(
 
 def test_a_process_that_cannot_begin_is_told_of(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "train.py").write_text("raise SystemExit('no luck')")
-    monkeypatch.setattr(store, "TRAIN_SPACE", tmp_path / "train.py")
+    monkeypatch.setattr(store, "TRAINER", (sys.executable, str(tmp_path / "train.py")))
     store.start_process(run)
     wait_for(lambda: run.status().state == "failed")
     assert "ended with code 1 before it began" in str(run.status().error)

@@ -34,7 +34,8 @@ __all__ = [
     "in_words", "list_runs", "open_run", "runs_root", "start_process", "training_lock",
 ]  # fmt: skip
 
-TRAIN_SPACE = Path(__file__).resolve().parents[2] / "train_space.py"
+TRAINER = (sys.executable, "-m", "ddpo.cli")  # train_space.py, wherever the package is installed
+PACKAGE_PARENT = Path(__file__).resolve().parents[2]  # where that finds the package
 PACKAGES = ("torch", "diffusers", "accelerate", "peft", "open_clip_torch", "numpy", "pillow")
 TIME_WAS_UP = "The time was up; resume it to go on."
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -178,20 +179,24 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
     run.clear_stop()
     started = datetime.now(UTC).isoformat()  # also tells this start from any other
     run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)
-    command = [sys.executable, str(TRAIN_SPACE), "resume", run.id, "--root", str(run.root.resolve())]
+    command = [*TRAINER, "resume", run.id, "--root", str(run.root.resolve())]
     if time_budget is not None:
         command += ["--time-budget", f"{time_budget:g}"]
     try:
         with (run.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()},
             )  # fmt: skip
     except OSError as error:
         run.write_status(state="failed", error="The process that trains could not be started.")
         raise storage_error(error, run.folder, "The log of the run") from error
     threading.Thread(target=_see_it_start, args=(run, process, started), daemon=True).start()
     return process.pid
+
+
+def _python_path() -> str:
+    return os.pathsep.join(filter(None, [str(PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
 
 
 def _see_it_start(run: Run, process: subprocess.Popen[bytes], started: str) -> None:
