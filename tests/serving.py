@@ -48,7 +48,7 @@ def get(url: str) -> str:
 
 @contextmanager
 def running_app(
-    log_file: Path, command: Sequence[str] = (sys.executable, "app.py"), cwd: Path = ROOT, **variables: str
+    log_file: Path, command: Sequence[str] = (sys.executable, "app.py"), *, folder: str = str(ROOT), **variables: str
 ) -> Iterator[RunningApp]:
     """Serve the app for the time of a with block."""
     with socket.socket() as probe:
@@ -61,7 +61,7 @@ def running_app(
     started = time.monotonic()
     with log_file.open("w") as log:
         process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         url = f"http://127.0.0.1:{port}"

@@ -57,7 +57,7 @@ def test_the_installed_trainer_trains_in_an_empty_folder(installed: Path, tmp_pa
 
 
 def test_the_installed_app_serves_the_page_compares_and_trains(installed: Path, tmp_path: Path) -> None:
-    with running_app(tmp_path / "log.txt", (str(installed / "ddpo-studio"),), cwd=tmp_path) as app:
+    with running_app(tmp_path / "log.txt", (str(installed / "ddpo-studio"),), folder=str(tmp_path)) as app:
         client = Client(app.url, verbose=False, download_files=str(tmp_path / "downloads"))
         _, _, result = client.predict(steps=2, samples=1, api_name="/compare")
         assert result["settings"]["pair"] == "church-64"
