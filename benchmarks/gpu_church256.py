@@ -55,7 +55,7 @@ def epoch(model: DiffusionModel, compute: Compute, **changes: Any) -> dict[str, 
     import torch
 
     from ddpo import rewards
-    from ddpo.training.config import get_recipe
+    from ddpo.training.recipes import get_recipe
     from ddpo.training.trainer import Trainer
 
     config = replace(get_recipe("short").config, epochs=1, **changes)

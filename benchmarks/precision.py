@@ -22,8 +22,8 @@ import ddpo
 from benchmarks.church256 import build_ddpm_256
 from benchmarks.machine import describe_machine
 from ddpo.church64.pretrain import build_unet
+from ddpo.diffusion.network import CHURCH_64, DDPM_256, Network
 from ddpo.diffusion.precision import PrecisionName, choose_compute
-from ddpo.runs.estimate import CHURCH_64, DDPM_256, Network
 
 RESULTS = Path(__file__).resolve().parent / "results" / "precision.json"
 CPU = "cpu"  # also where there is a GPU

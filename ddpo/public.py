@@ -111,7 +111,7 @@ def train(
         UserError: a setting is not acceptable, the model or the reward cannot be had, or training failed.
         Busy: another run trains in that folder.
     """
-    from ddpo.runs.estimate import read_network
+    from ddpo.diffusion.network import read_network
     from ddpo.runs.specs import make_spec
     from ddpo.runs.store import check_idle, create_run, runs_root
     from ddpo.runs.worker import carry_out

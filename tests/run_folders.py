@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from ddpo.runs.store import Run, RunSpec, create_run
-from ddpo.training.config import make_config
+from ddpo.training.recipes import make_config
 
 CHURCH = Path(__file__).resolve().parent.parent / "assets" / "church-64" / "base"
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ddpo.errors import UserError
-from ddpo.training.config import RECIPES, TrainConfig, config_from_dict, get_recipe, make_config, settings
+from ddpo.training.config import TrainConfig, settings
+from ddpo.training.recipes import RECIPES, config_from_dict, get_recipe, make_config
 
 
 @pytest.mark.parametrize(

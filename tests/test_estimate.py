@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from ddpo.common import machine
+from ddpo.common.machine import hourly_price
+from ddpo.diffusion.network import CHURCH_64, DDPM_256, read_network
 from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
 from ddpo.runs import estimate as estimates
-from ddpo.runs.estimate import CHURCH_64, DDPM_256, estimate, hourly_price, read_network
+from ddpo.runs.estimate import estimate
 from ddpo.runs.store import list_runs
-from ddpo.training.config import make_config
+from ddpo.training.recipes import make_config
 from tests.run_folders import CHURCH, make_run
 
 CONFIG = make_config({}, "quick")
@@ -47,13 +50,13 @@ def test_the_figures_are_those_of_the_benchmark() -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_measured_network_takes_what_was_measured(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     monkeypatch.setenv("DDPO_PRECISION", precision)
-    monkeypatch.setattr(estimates, "_cores", lambda: estimates.MEASURED_CORES)
+    monkeypatch.setattr(estimates, "cores", lambda: estimates.MEASURED_CORES)
     for network, measured in zip((CHURCH_64, DDPM_256), estimates.MEASURED_SECONDS[precision], strict=True):
         assert estimates._seconds_each(network) == pytest.approx(measured)
 
 
 def test_the_precision_is_the_one_that_the_run_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert estimates.has_fast_bfloat16() == (choose_compute("auto", "cpu").dtype == torch.bfloat16)
+    assert machine.has_fast_bfloat16() == (choose_compute("auto", "cpu").dtype == torch.bfloat16)
     monkeypatch.delenv("DDPO_PRECISION", raising=False)
     monkeypatch.setattr(estimates, "has_fast_bfloat16", lambda: True)
     quick = seconds()

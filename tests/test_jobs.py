@@ -20,7 +20,8 @@ from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.publish import jobs
 from ddpo.runs.store import Run, RunSpec
-from ddpo.training.config import make_config, settings
+from ddpo.training.config import settings
+from ddpo.training.recipes import make_config
 from tests.hub_server import HubServer, serving, use
 from tests.serving import ROOT
 

@@ -25,7 +25,8 @@ from ddpo.errors import UserError
 from ddpo.publish.curve import draw_curve
 from ddpo.publish.push import plan_push, push, write_card
 from ddpo.runs.store import Run, RunSpec, create_run
-from ddpo.training.config import get_recipe, make_config, settings
+from ddpo.training.config import settings
+from ddpo.training.recipes import get_recipe, make_config
 from tests.conftest import make_unet
 from tests.hub_server import HubServer, front_matter, serving, use
 from tests.test_pipelines import same_weights

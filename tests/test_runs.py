@@ -24,7 +24,7 @@ from ddpo.common.words import in_words
 from ddpo.errors import Busy, UserError
 from ddpo.runs import store
 from ddpo.runs.store import Run, RunSpec, create_run, current_run, list_runs, open_run, training_lock
-from ddpo.training.config import get_recipe
+from ddpo.training.recipes import get_recipe
 from tests.small_disk import fill, make_read_only, small_disk
 
 SPEC = RunSpec("church-64", "some/base", "photographic", "quick", get_recipe("quick").config)

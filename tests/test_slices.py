@@ -15,7 +15,8 @@ from ddpo.errors import UserError
 from ddpo.runs.folder import lock_path
 from ddpo.runs.store import Run, RunSpec, create_run, current_run
 from ddpo.runs.worker import carry_out
-from ddpo.training.config import TrainConfig, make_config
+from ddpo.training.config import TrainConfig
+from ddpo.training.recipes import make_config
 from ddpo.ui.space import slices
 from ddpo.ui.space.zero_gpu import NoGpu
 from tests.test_train_tab import assert_whole

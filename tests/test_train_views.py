@@ -14,8 +14,8 @@ from PIL import Image
 from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import list_runs, training_lock
-from ddpo.training.config import make_config
-from ddpo.ui.space import sign_in
+from ddpo.training.recipes import make_config
+from ddpo.ui.space import permission, sign_in
 from ddpo.ui.train import actions, motion, push, tab, views
 from ddpo.ui.train.plots import Curve, chart
 from tests.run_folders import CHURCH, draw_grid, epoch_line, make_run
@@ -149,32 +149,32 @@ def test_the_estimate_says_that_it_is_one() -> None:
 
 
 def test_who_may_train(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert actions.mode() == "on"
+    assert permission.mode() == "on"
     monkeypatch.setenv("SPACE_ID", "owner/space")
-    assert actions.mode() == "off"
+    assert permission.mode() == "off"
     monkeypatch.setenv("DDPO_TRAINING", "owner")
-    actions.check_permission(gr.OAuthProfile(OWNER))
+    permission.check_permission(gr.OAuthProfile(OWNER))
     for profile in (None, gr.OAuthProfile({**OWNER, "preferred_username": "visitor"})):
         with pytest.raises(UserError, match="Only the owner"):
-            actions.check_permission(profile)
+            permission.check_permission(profile)
     with pytest.raises(UserError, match="expired; sign in again"):  # the page has been open for a day
         tab._check(None, sign_in.SIGN_OUT.format("owner"))
     with pytest.raises(UserError, match="Only the owner"):
         tab._check(None, sign_in.SIGN_IN)
     monkeypatch.setenv("DDPO_TRAINING", "perhaps")
-    assert actions.mode() == "off"
+    assert permission.mode() == "off"
 
 
 def test_the_time_budget_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert actions.time_budget(None) is None and actions.time_budget(2) == 120
+    assert permission.time_budget(None) is None and permission.time_budget(2) == 120
     monkeypatch.setenv("DDPO_MAX_MINUTES", "5")
-    assert actions.time_budget(None) == actions.time_budget("") == 300 and actions.time_budget(0.5) == 30
+    assert permission.time_budget(None) == permission.time_budget("") == 300 and permission.time_budget(0.5) == 30
     for minutes in (6, 0, -1, float("nan"), "many", True):
         with pytest.raises(UserError, match="minutes"):
-            actions.time_budget(minutes)
+            permission.time_budget(minutes)
     monkeypatch.setenv("DDPO_MAX_MINUTES", "five")
     with pytest.raises(UserError, match="DDPO_MAX_MINUTES"):
-        actions.time_budget(1)
+        permission.time_budget(1)
 
 
 def test_the_longest_time_is_for_all_goes_of_a_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

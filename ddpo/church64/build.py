@@ -26,7 +26,8 @@ from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.pictures import tile
 from ddpo.diffusion.precision import Compute, choose_compute
 from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint
-from ddpo.training.config import TrainConfig, get_recipe
+from ddpo.training.config import TrainConfig
+from ddpo.training.recipes import get_recipe
 from ddpo.training.trainer import Trainer
 
 BUNDLE = ASSETS / "church-64"

@@ -22,13 +22,15 @@ from ddpo.cli import job_options
 from ddpo.cli.progress import Reporter
 from ddpo.common.words import epochs_in_words, in_words
 from ddpo.diffusion.catalogue import PAIRS
+from ddpo.diffusion.network import read_network
 from ddpo.errors import Busy, Failed, UserError, under_way
 from ddpo.hub import client
 from ddpo.runs.diagnosis import diagnose
-from ddpo.runs.estimate import read_network
 from ddpo.runs.specs import make_spec
 from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run, runs_root
-from ddpo.training.config import RECIPES, Setting, settings
+from ddpo.training.config import settings
+from ddpo.training.recipes import RECIPES
+from ddpo.training.setting import Setting
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -6,10 +6,10 @@ import functools
 from dataclasses import dataclass
 
 from ddpo import rewards
+from ddpo.common.machine import has_gpu, on_zero_gpu
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.errors import UserError
 from ddpo.hub import client, ids
-from ddpo.runs.estimate import has_gpu, on_zero_gpu
 from ddpo.runs.pairs import OWN, get_pair
 
 LARGE_PAIR = "church-256-aesthetic"

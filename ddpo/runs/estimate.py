@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ddpo.hub import ids
 from ddpo.training.config import TrainConfig
 from ddpo.errors import UserError
+from ddpo.common.machine import cores, has_fast_bfloat16, has_gpu
+from ddpo.diffusion.network import CHURCH_64, DDPM_256, Network
 
 if TYPE_CHECKING:
     from ddpo.runs.store import Run
@@ -36,31 +38,10 @@ GRID_EVALUATIONS = 8 * 20  # of the pictures of the fixed seeds after every epoc
 GPU_SECONDS = 0.02  # for launching one evaluation, however small its batch
 GPU_WORK = 3.5e11  # a second, as `Network.work` counts: 10 ms a picture and evaluation for DDPM_256
 
-# Dollars an hour as https://huggingface.co/docs/hub/spaces-gpus lists them; other hardware has no known price.
-HOURLY_PRICES = {
-    "cpu-basic": 0.0, "cpu-upgrade": 0.03, "t4-small": 0.40, "t4-medium": 0.60, "l4x1": 0.80, "l4x4": 3.80,
-    "a10g-small": 1.00, "a10g-large": 1.50, "a10g-largex2": 3.00, "a10g-largex4": 5.00, "a100-large": 2.50,
-    "l40sx1": 1.80, "l40sx4": 8.30, "l40sx8": 23.50,
-}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Network:
-    """What the cost of a UNet2DModel depends on."""
-
-    sample_size: int  # pixels a side
-    channels: tuple[int, ...]  # of the levels, from the finest
-    layers: int  # per level
-
-    @property
-    def work(self) -> int:
-        """Proportional to the multiplications of its convolutions: pixels times channels squared, over all levels."""
-        return self.layers * sum((self.sample_size >> level) ** 2 * c * c for level, c in enumerate(self.channels))
 
 
-CHURCH_64 = Network(64, (16, 32, 64, 160), 1)
-# google/ddpm-church-256 and its sisters; stands for models that are still to be downloaded
-DDPM_256 = Network(256, (128, 128, 256, 256, 512, 512), 2)
 
 
 @dataclass(frozen=True)
@@ -95,50 +76,14 @@ def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
     return evaluations * max(GPU_SECONDS, batch * network.work / GPU_WORK)
 
 
-def read_network(source: str) -> Network:
-    """The network of a local folder, from its configuration alone.
-
-    Args:
-        source: a folder, with the network in `unet/` or in the root. An id on the Hub counts as DDPM_256.
-
-    Raises:
-        UserError: it is neither a folder with a UNet2DModel nor an id.
-    """
-    folder = ids.as_path(source)
-    if not folder.is_dir():
-        ids.need(source)
-        return DDPM_256
-    path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
-    if path is None:
-        raise UserError(f"The folder {source!r} holds no diffusion model: unet/config.json is missing.")
-    try:
-        return _network(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{str(path)!r} does not describe a UNet2DModel; the model folder is damaged.") from error
 
 
-def has_gpu() -> bool:
-    """Whether there is an NVIDIA GPU that may be used, found out without torch."""
-    return Path("/proc/driver/nvidia/version").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
 
 
-def on_zero_gpu() -> bool:
-    """Whether this is a Space on ZeroGPU, which borrows a GPU for one call at a time."""
-    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
-def hourly_price() -> float | None:
-    """Dollars an hour of the Space's hardware; None where this is no Space or the price is not known."""
-    return HOURLY_PRICES.get(os.environ.get("SPACE_HARDWARE", "")) if os.environ.get("SPACE_ID") else None
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether the processor is quick at bfloat16, as `precision.choose_compute` asks torch; known on Linux only."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_tile" in flags
 
 
 def _epoch_seconds(config: TrainConfig, network: Network) -> float:
@@ -170,13 +115,11 @@ def _seconds_each(network: Network) -> tuple[float, float]:
         precision = "bfloat16" if has_fast_bfloat16() else "float32"
     small, large = MEASURED_SECONDS[precision]
     place = math.log(network.work / CHURCH_64.work) / math.log(DDPM_256.work / CHURCH_64.work)
-    share = MEASURED_CORES / min(_cores(), MOST_CORES)
+    share = MEASURED_CORES / min(cores(), MOST_CORES)
     evaluation, training_pass = (share * a * (b / a) ** place for a, b in zip(small, large, strict=True))
     return evaluation, training_pass
 
 
-def _cores() -> int:
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | None:
@@ -192,10 +135,3 @@ def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | No
     return None
 
 
-def _network(config: dict[str, Any]) -> Network:
-    size = config["sample_size"]
-    return Network(
-        int(size if isinstance(size, int) else max(size)),
-        tuple(int(channels) for channels in config["block_out_channels"]),
-        int(config.get("layers_per_block", 2)),
-    )

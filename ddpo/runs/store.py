@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpo.common import locks
-from ddpo.training.config import config_from_dict
+from ddpo.training.recipes import config_from_dict
 from ddpo.errors import Busy, UserError
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text

@@ -13,9 +13,8 @@ from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.ui import score
 from ddpo.ui.api import comparing, training
 from ddpo.ui.compare import tab as compare_page
-from ddpo.ui.shared.running import QUICK
-from ddpo.ui.space import duplicate, sign_in, zero_gpu
-from ddpo.ui.train import actions
+from ddpo.ui.shared.events import QUICK
+from ddpo.ui.space import duplicate, permission, sign_in, zero_gpu
 from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
@@ -44,7 +43,7 @@ def build_demo() -> gr.Blocks:
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
                 comparison = compare_page.build()
-            train_tab = gr.Tab("Train", id="train") if actions.mode() != "off" else None
+            train_tab = gr.Tab("Train", id="train") if permission.mode() != "off" else None
             with gr.Tab("Score a picture", id="score") as score_tab:
                 score.build()
         comparing.build()

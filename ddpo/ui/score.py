@@ -13,8 +13,10 @@ from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
 from ddpo.ui.compare.views import amount
 from ddpo.ui.shared import scorer_fields
+from ddpo.ui.shared.events import PRIVATE
 from ddpo.ui.shared.inputs import Upload
-from ddpo.ui.shared.running import PRIVATE, score, sentences
+from ddpo.ui.shared.running import score
+from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.shared.uploads import open_upload
 
 EMPTY = '<div class="card note"><h2>No score yet</h2><p>Upload a picture, and its score appears here.</p></div>'

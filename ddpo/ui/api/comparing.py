@@ -17,6 +17,7 @@ from gradio.components.api_component import Api
 from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import rewards
+from ddpo.common.machine import on_space
 from ddpo.comparison import files, first_choice
 from ddpo.comparison.compare import ComparisonResult
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED
@@ -25,8 +26,10 @@ from ddpo.diffusion.catalogue import Pair
 from ddpo.hub import ids
 from ddpo.runs.pairs import all_pairs
 from ddpo.ui.shared import running
+from ddpo.ui.shared.events import ONE_AT_A_TIME
 from ddpo.ui.shared.inputs import Upload
-from ddpo.ui.shared.running import ONE_AT_A_TIME, follow, make_settings, on_space, sentences
+from ddpo.ui.shared.running import follow, make_settings
+from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.shared.uploads import open_upload
 
 COMPARE = (

@@ -11,7 +11,8 @@ from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.errors import UserError
 from ddpo.runs import store
 from ddpo.ui.api.comparing import document, parameter
-from ddpo.ui.shared.running import sentences
+from ddpo.ui.shared.sentences import sentences
+from ddpo.ui.space import permission
 from ddpo.ui.train import actions
 
 STATUS = (
@@ -82,7 +83,7 @@ def start_run(
 ) -> dict[str, Any]:
     """See START_RUN."""
     with sentences("Cannot start", for_page=False):
-        actions.check_permission(profile)
+        permission.check_permission(profile)
         if settings is not None and not isinstance(settings, dict):
             raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {settings!r} is not.")
         plain = {"epochs": epochs, "learning_rate": learning_rate, "kl_weight": kl_weight}
@@ -99,7 +100,7 @@ def run_status(run: str | None = None, history: bool = False) -> dict[str, Any]:
 def stop_run(run: str | None = None, profile: gr.OAuthProfile | None = None) -> dict[str, Any]:
     """See STOP_RUN."""
     with sentences("Cannot stop", for_page=False):
-        actions.check_permission(profile)
+        permission.check_permission(profile)
         return actions.facts(actions.stop(actions.need(run)))
 
 
@@ -108,7 +109,7 @@ def resume_run(
 ) -> dict[str, Any]:
     """See RESUME_RUN."""
     with sentences("Cannot resume", for_page=False):
-        actions.check_permission(profile)
+        permission.check_permission(profile)
         return actions.facts(actions.resume(actions.need(run), minutes))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from ddpo.common.machine import on_space
 from ddpo.comparison import files, first_choice
 from ddpo.comparison.compare import ComparisonResult, Progress
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
@@ -18,8 +19,10 @@ from ddpo.diffusion import schedulers
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import views
 from ddpo.ui.shared import scorer_fields
+from ddpo.ui.shared.events import ONE_AT_A_TIME, PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
-from ddpo.ui.shared.running import ONE_AT_A_TIME, PRIVATE, QUICK, follow, make_settings, on_space, sentences
+from ddpo.ui.shared.running import follow, make_settings
+from ddpo.ui.shared.sentences import sentences
 
 TROUBLE = "This could not be compared"
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from html import escape
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
 from ddpo import rewards
+from ddpo.common.machine import on_space, on_zero_gpu
 from ddpo.comparison.compare import ComparisonResult, Progress, compare, download, score_picture
 from ddpo.comparison.settings import ComparisonSettings, resolve
+from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.rewards import RewardSpec, weights
-from ddpo.runs.estimate import gpu_seconds, on_zero_gpu, read_network
+from ddpo.runs.estimate import gpu_seconds
 from ddpo.ui.space import zero_gpu
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+
 logger = logging.getLogger("ddpo.ui")
 
-# The page and the endpoint wait in the same queue, and one comparison computes at a time.
-ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compare"}
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
-QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
 PIXELS_SCORED = 1e6  # a second, measures of whole pictures on one core included
 MEGABYTES_READ = 150.0  # a second, of weights that are hashed, read and moved to the GPU; on the safe side
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
-SECONDS_SHOWN = 6  # of an error's message, which mostly stands on the page too
-UNEXPECTED = "Something went wrong on this side; the details are in the app's log. Please try again."
-
-
-def on_space() -> bool:
-    """Whether this runs on a Hugging Face Space, where strangers must not reach into folders."""
-    return bool(os.environ.get("SPACE_ID"))
 
 
 def make_settings(**values: Any) -> ComparisonSettings:
@@ -134,23 +122,3 @@ def _score(picture: Image, scorer: str) -> float:
 def _download_scorer(name: str) -> None:
     for file in rewards.get(name).files:
         weights.fetch(file)
-
-
-@contextmanager
-def sentences(title: str, for_page: bool = True) -> Iterator[None]:
-    """Turns errors into what the visitor or the program sees: the sentence, and never a traceback.
-
-    Args:
-        title: of the message on the page.
-        for_page: the page renders HTML, so the sentence is escaped for it.
-    """
-    try:
-        yield
-    except UserError as error:
-        sentence = escape(str(error), quote=False) if for_page else str(error)
-        raise gr.Error(sentence, SECONDS_SHOWN, title=title, print_exception=False) from error
-    except gr.Error:
-        raise
-    except Exception as error:
-        logger.exception("Unexpected error")
-        raise gr.Error(UNEXPECTED, title=title, print_exception=False) from error

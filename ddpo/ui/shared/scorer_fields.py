@@ -9,8 +9,8 @@ import gradio as gr
 
 from ddpo import rewards
 from ddpo.errors import UserError
+from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.inputs import OpenDropdown
-from ddpo.ui.shared.running import QUICK
 
 LIKE = "A sentence"  # label of the first field
 

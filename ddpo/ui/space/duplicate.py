@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from ddpo.ui.shared.running import QUICK, on_space
-from ddpo.ui.train.actions import is_owner
+from ddpo.common.machine import on_space
+from ddpo.ui.shared.events import QUICK
+from ddpo.ui.space.permission import is_owner
 
 
 def build(demo: gr.Blocks) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ddpo.ui.shared.running import PRIVATE, QUICK
-from ddpo.ui.train import actions
+from ddpo.ui.shared.events import PRIVATE, QUICK
+from ddpo.ui.space import permission
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -52,10 +52,10 @@ def build() -> gr.Button:
     """The button, with what it is for: the owner to train, anybody to push to the Hub. Invisible where it cannot be."""
     if is_offered():
         button = gr.LoginButton(SIGN_IN, SIGN_OUT, size="md", elem_id="sign-in-button")
-        gr.HTML(f'<p class="hint">{WHAT_FOR[actions.mode()]}</p>', elem_id="sign-in-hint")
+        gr.HTML(f'<p class="hint">{WHAT_FOR[permission.mode()]}</p>', elem_id="sign-in-hint")
         button.click(None, None, None, js=REMEMBER_TAB, **PRIVATE)
         return button
-    if actions.mode() == "owner":
+    if permission.mode() == "owner":
         gr.HTML('<p class="hint">Only the owner may finetune here, but nobody can sign in: the README of this Space '
                 "needs <code>hf_oauth: true</code>.</p>")  # fmt: skip
     return gr.Button(SIGN_IN, visible=False)

@@ -24,8 +24,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import gradio as gr
 
+from ddpo.common.machine import on_zero_gpu
 from ddpo.errors import UserError
-from ddpo.runs.estimate import on_zero_gpu
 
 logger = logging.getLogger("ddpo.ui")
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import gradio as gr
-
 from ddpo import rewards
+from ddpo.common.machine import on_space, on_zero_gpu
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
+from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.diagnosis import Diagnosis, diagnose
-from ddpo.runs.estimate import on_zero_gpu, read_network
 from ddpo.runs.pairs import get_pair
 from ddpo.runs.store import (
     Run,
@@ -33,76 +30,15 @@ from ddpo.runs.store import (
     runs_root,
     start_process,
 )
-from ddpo.training.config import make_config
-from ddpo.ui.shared.running import on_space
+from ddpo.training.recipes import make_config
 from ddpo.ui.space import slices
+from ddpo.ui.space.permission import longest_minutes, time_budget
 
 logger = logging.getLogger("ddpo.ui")
 
-MODES = ("off", "on", "owner")
 ACTIVE = ("starting", "running")
 RESUMABLE = ("stopped", "failed", "interrupted")
 _starting = Lock()  # two visitors who press Start at once
-
-
-def mode() -> str:
-    """Who may train: "off" (nobody, there is no tab), "on" (everybody) or "owner"; from DDPO_TRAINING.
-
-    Without it everybody may on a machine of one's own and nobody on a Space.
-    """
-    given = os.environ.get("DDPO_TRAINING", "").strip().lower() or ("off" if on_space() else "on")
-    if given not in MODES:
-        logger.warning("DDPO_TRAINING must be one of %s, and %r is not: training is off.", ", ".join(MODES), given)
-        return "off"
-    return given
-
-
-def is_owner(profile: gr.OAuthProfile | None) -> bool:
-    """Whether a visitor who signed in is the owner of this Space."""
-    owner = os.environ.get("SPACE_AUTHOR_NAME") or os.environ.get("SPACE_ID", "").partition("/")[0]
-    return profile is not None and bool(owner) and profile.username == owner
-
-
-def check_permission(profile: gr.OAuthProfile | None) -> None:
-    """Raises UserError where this visitor may not start, stop or resume runs."""
-    if mode() == "off":
-        raise UserError("Finetuning is switched off here; set DDPO_TRAINING=on where you run the app yourself.")
-    if mode() == "owner" and not is_owner(profile):
-        raise UserError("Only the owner of this Space may finetune here; sign in as the owner, or duplicate the Space.")
-
-
-def longest_minutes() -> float | None:
-    """The time budget that none may exceed, from DDPO_MAX_MINUTES; None where there is no such limit.
-
-    Raises:
-        UserError: the variable holds no number of minutes.
-    """
-    text = os.environ.get("DDPO_MAX_MINUTES", "").strip()
-    if not text:
-        return None
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not 0 < minutes < math.inf:
-        raise UserError(f"DDPO_MAX_MINUTES must be a number of minutes above 0, and {text!r} is not.")
-    return minutes
-
-
-def time_budget(minutes: Any) -> float | None:
-    """Seconds that a run may take; None and "" are the longest time allowed, which may be no limit at all.
-
-    Raises:
-        UserError: it is no number of minutes above 0, or more than is allowed here.
-    """
-    longest = longest_minutes()
-    if minutes is None or minutes == "":
-        return None if longest is None else 60 * longest
-    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf:
-        raise UserError(f"The time budget must be a number of minutes above 0, and {minutes!r} is not one.")
-    if longest is not None and minutes > longest:
-        raise UserError(f"The time budget may be at most {longest:g} minutes here, and {minutes:g} is more.")
-    return 60 * float(minutes)
 
 
 def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[str, Any]) -> RunSpec:

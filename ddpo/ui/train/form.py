@@ -10,14 +10,19 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
+from ddpo.common.machine import hourly_price, on_space
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, bases
+from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
-from ddpo.runs.estimate import estimate, hourly_price, read_network
+from ddpo.runs.estimate import estimate
 from ddpo.runs.store import RunSpec, list_runs, runs_root
-from ddpo.training.config import RECIPES, Setting, settings
+from ddpo.training.config import settings
+from ddpo.training.recipes import RECIPES
+from ddpo.training.setting import Setting
 from ddpo.ui.shared import scorer_fields
+from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
-from ddpo.ui.shared.running import QUICK, on_space
+from ddpo.ui.space import permission
 from ddpo.ui.train import actions, views
 
 logger = logging.getLogger("ddpo.ui")
@@ -124,7 +129,7 @@ def estimate_html(*values: Any) -> str:
     """How long a run with these values takes, or why it cannot be started."""
     try:
         spec, minutes = read(values)
-        budget = actions.time_budget(minutes)
+        budget = permission.time_budget(minutes)
         found = estimate(spec.config, read_network(spec.base), spec.base, list_runs(runs_root()))
     except UserError as error:
         return views.problem_line(str(error))
@@ -133,7 +138,7 @@ def estimate_html(*values: Any) -> str:
 
 def _longest() -> float | None:
     try:
-        return actions.longest_minutes()
+        return permission.longest_minutes()
     except UserError as error:
         logger.warning("%s Nothing can be started until it is.", error)
         return None

@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from ddpo.common.machine import on_space
 from ddpo.errors import UserError
 from ddpo.hub.troubles import LOG_IN, http_status
 from ddpo.runs.store import Run
 from ddpo.ui.compare.views import message
-from ddpo.ui.shared.running import PRIVATE, QUICK, on_space, sentences
-from ddpo.ui.space import sign_in
+from ddpo.ui.shared.events import PRIVATE, QUICK
+from ddpo.ui.shared.sentences import sentences
+from ddpo.ui.space import permission, sign_in
 from ddpo.ui.train import actions
 
 TROUBLE = "This could not be pushed"
@@ -87,7 +89,7 @@ def _on_push(oauth: gr.OAuthToken | None, label: Any, repository: str, shown: An
             if on_space() and oauth is None:
                 raise UserError(sign_in.EXPIRED if sign_in.has_expired(oauth, label) else SIGN_IN_FIRST)
             if oauth is None:  # it would be pushed by whoever runs the app
-                actions.check_permission(None)
+                permission.check_permission(None)
             address = _push(oauth, actions.need(shown.run_id), repository.strip())
     except gr.Error as error:
         return message(TROUBLE, unescape(error.message)), gr.skip()

@@ -20,9 +20,10 @@ from ddpo.errors import UserError
 from ddpo.runs.store import Run, list_runs, runs_root
 from ddpo.ui.compare.tab import pair_choices
 from ddpo.ui.compare.views import message
+from ddpo.ui.shared.events import PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenSlider
-from ddpo.ui.shared.running import PRIVATE, QUICK, sentences
-from ddpo.ui.space import sign_in
+from ddpo.ui.shared.sentences import sentences
+from ddpo.ui.space import permission, sign_in
 from ddpo.ui.train import actions, push, views
 from ddpo.ui.train import form as train_form
 from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot
@@ -240,7 +241,7 @@ def _act(action: Callable[[], Run], epoch: Any, shown: Shown) -> list[Any]:
 def _check(profile: gr.OAuthProfile | None, label: Any) -> None:
     """As `training.check_permission`, for who presses a button; `label` is that of the one to sign in with."""
     try:
-        actions.check_permission(profile)
+        permission.check_permission(profile)
     except UserError:
         if sign_in.has_expired(profile, label):
             raise UserError(sign_in.EXPIRED) from None

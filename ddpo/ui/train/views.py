@@ -12,7 +12,8 @@ from ddpo import rewards
 from ddpo.common.words import epochs_in_words, moment
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import Run, RunStatus
-from ddpo.training.config import RECIPES, TrainConfig
+from ddpo.training.config import TrainConfig
+from ddpo.training.recipes import RECIPES
 from ddpo.ui.compare.views import duration
 from ddpo.ui.train import motion
 from ddpo.ui.train.actions import ACTIVE, Snapshot, base_title, reward_title

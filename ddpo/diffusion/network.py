@@ -1,0 +1,61 @@
+"""What the cost of a network depends on, read from its configuration alone. Torch is not imported here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ddpo.errors import UserError
+from ddpo.hub import ids
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the cost of a UNet2DModel depends on."""
+
+    sample_size: int  # pixels a side
+    channels: tuple[int, ...]  # of the levels, from the finest
+    layers: int  # per level
+
+    @property
+    def work(self) -> int:
+        """Proportional to the multiplications of its convolutions: pixels times channels squared, over all levels."""
+        return self.layers * sum((self.sample_size >> level) ** 2 * c * c for level, c in enumerate(self.channels))
+
+
+CHURCH_64 = Network(64, (16, 32, 64, 160), 1)
+
+# google/ddpm-church-256 and its sisters; stands for models that are still to be downloaded
+DDPM_256 = Network(256, (128, 128, 256, 256, 512, 512), 2)
+
+
+def read_network(source: str) -> Network:
+    """The network of a local folder, from its configuration alone.
+
+    Args:
+        source: a folder, with the network in `unet/` or in the root. An id on the Hub counts as DDPM_256.
+
+    Raises:
+        UserError: it is neither a folder with a UNet2DModel nor an id.
+    """
+    folder = ids.as_path(source)
+    if not folder.is_dir():
+        ids.need(source)
+        return DDPM_256
+    path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
+    if path is None:
+        raise UserError(f"The folder {source!r} holds no diffusion model: unet/config.json is missing.")
+    try:
+        return _network(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{str(path)!r} does not describe a UNet2DModel; the model folder is damaged.") from error
+
+
+def _network(config: dict[str, Any]) -> Network:
+    size = config["sample_size"]
+    return Network(
+        int(size if isinstance(size, int) else max(size)),
+        tuple(int(channels) for channels in config["block_out_channels"]),
+        int(config.get("layers_per_block", 2)),
+    )

@@ -1,0 +1,98 @@
+"""Recipes: settings that are known to work, under a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from ddpo.errors import UserError
+from ddpo.training.config import TrainConfig, settings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that are known to work, under a name."""
+
+    name: str
+    title: str
+    description: str  # one sentence: how long it takes on what, and what for
+    config: TrainConfig
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "quick",
+            "Quick",
+            "Ten minutes on two CPU cores with a small model; most of the gain comes in the first two.",
+            TrainConfig(
+                epochs=40, batches_per_epoch=4, batch_size=64, accumulation=2, sampling_steps=16, shift_timesteps=True,
+                eta=0.5, trained_steps=1, window="sliding", window_first=5, window_last=12, group_size=4,
+                clip_range=1e-3, inner_epochs=2, kl_weight=0.05, diversity_floor=0.95, learning_rate=1.5e-4,
+                final_learning_rate=0.1, ema_decay=0.9,
+            ),
+        ),
+        Recipe(
+            "short",
+            "Short",
+            "Minutes on one GPU with a model of 256 x 256 pixels.",
+            TrainConfig(
+                epochs=20, batches_per_epoch=4, batch_size=16, accumulation=2, sampling_steps=20, trained_steps=5,
+                learning_rate=2e-5, kl_weight=0.02, ema_decay=0.9, gradient_checkpointing=True,
+            ),
+        ),
+        Recipe(
+            "paper",
+            "As in the paper",
+            "50 denoising steps, all of them trained on, 256 samples an epoch (Black et al. 2023, appendix D); hours "
+            "on a GPU.",
+            TrainConfig(
+                epochs=100, batches_per_epoch=2, batch_size=128, accumulation=16, sampling_steps=50, trained_steps=49,
+                learning_rate=1e-5, weight_decay=1e-4, warmup_epochs=0,
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
+    if name not in RECIPES:
+        raise UserError(f"There is no recipe named {name!r}; choose one of {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def make_config(values: Mapping[str, Any], recipe: str = "quick") -> TrainConfig:
+    """A recipe with some of its settings replaced.
+
+    Args:
+        values: settings by name; texts stand for the values that they spell.
+        recipe: where the others come from.
+
+    Raises:
+        UserError: a name is not a setting (the sentence suggests one), or a value is not acceptable.
+    """
+    known = {setting.name: setting for setting in settings()}
+    for name in values:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}."
+            raise UserError(f"There is no setting named {name!r}; {hint}")
+    parsed = {name: known[name].parse(v) if isinstance(v, str) else v for name, v in values.items()}
+    return replace(get_recipe(recipe).config, **parsed)
+
+
+def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
+    """The config that `asdict` was taken of, perhaps by an earlier version: settings that it lacks take their default.
+
+    Raises:
+        UserError: as `make_config` does.
+    """
+    return make_config({**asdict(TrainConfig()), **values})
