@@ -12,8 +12,8 @@ from typing import IO, Any, cast
 
 import torch
 
-from ddpo.errors import UserError
 from ddpo.common.files import read_json, replacing, sha256, storage_error, sync, write_json
+from ddpo.errors import UserError
 
 FORMAT = 1
 

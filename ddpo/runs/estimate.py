@@ -5,19 +5,15 @@ Torch is not imported here.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ddpo.hub import ids
-from ddpo.training.config import TrainConfig
-from ddpo.errors import UserError
 from ddpo.common.machine import cores, has_fast_bfloat16, has_gpu
 from ddpo.diffusion.network import CHURCH_64, DDPM_256, Network
+from ddpo.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from ddpo.runs.store import Run
@@ -37,11 +33,6 @@ GRID_EVALUATIONS = 8 * 20  # of the pictures of the fixed seeds after every epoc
 # be enough, as a call that runs over is cut off.
 GPU_SECONDS = 0.02  # for launching one evaluation, however small its batch
 GPU_WORK = 3.5e11  # a second, as `Network.work` counts: 10 ms a picture and evaluation for DDPM_256
-
-
-
-
-
 
 
 @dataclass(frozen=True)
@@ -74,16 +65,6 @@ def estimate(config: TrainConfig, network: Network, base: str, runs: Iterable[Ru
 def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
     """Seconds that so many evaluations, one after another, each of a batch of pictures, take on a lent GPU."""
     return evaluations * max(GPU_SECONDS, batch * network.work / GPU_WORK)
-
-
-
-
-
-
-
-
-
-
 
 
 def _epoch_seconds(config: TrainConfig, network: Network) -> float:
@@ -120,8 +101,6 @@ def _seconds_each(network: Network) -> tuple[float, float]:
     return evaluation, training_pass
 
 
-
-
 def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | None:
     """How many times the estimate the newest run of the model that finished an epoch here has taken."""
     import platform
@@ -133,5 +112,3 @@ def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | No
             last = epochs[-1]
             return float(last["seconds"]) / (int(last["epoch"]) * _epoch_seconds(run.spec.config, network))
     return None
-
-

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpo.common import locks
-from ddpo.training.config import TrainConfig
-from ddpo.errors import UserError
-from ddpo.common.statistics import PairedStatistics
 from ddpo.common.files import FileCache, json_bytes, read_json, replacing, storage_error, write_json
+from ddpo.common.statistics import PairedStatistics
+from ddpo.errors import UserError
+from ddpo.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from ddpo.runs.checkpoints import CheckpointStore

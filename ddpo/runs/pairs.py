@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ddpo.common.words import moment
 from ddpo.diffusion.catalogue import ALIASES, PAIRS, Cost, Pair, current_base
+from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.diffusion.network import read_network
 from ddpo.runs.store import Run, list_runs, open_run, runs_root
 
 RUN = "run:"  # before the id of a run, makes the name of a pair

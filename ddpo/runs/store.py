@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from ddpo.common import locks
-from ddpo.training.recipes import config_from_dict
-from ddpo.errors import Busy, UserError
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
-from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
 from ddpo.common.words import in_words
+from ddpo.errors import Busy, UserError
+from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
+from ddpo.training.recipes import config_from_dict
 
 __all__ = [
     "STATES", "TIME_WAS_UP", "Run", "RunSpec", "RunStatus", "check_idle", "create_run", "current_run",
@@ -209,12 +209,6 @@ def _see_it_start(run: Run, process: subprocess.Popen[bytes], started: str) -> N
             state="failed",
             error=f"The process that trains ended with code {code} before it began; the run's log.txt says why.",
         )
-
-
-
-
-
-
 
 
 def _busy(root: Path, holder: dict[str, Any]) -> Busy:

@@ -22,19 +22,19 @@ import torch
 from PIL import Image
 
 from ddpo import rewards
-from ddpo.diffusion.catalogue import current_base
-from ddpo.runs.checkpoints import LoadedCheckpoint
-from ddpo.errors import UserError
-from ddpo.common.statistics import PairedStatistics, paired_statistics
-from ddpo.training.events import StepDone
 from ddpo.common.files import replacing, storage_error
-from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
+from ddpo.common.statistics import PairedStatistics, paired_statistics
+from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import DiffusionModel, load_model, save_model
+from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
 from ddpo.diffusion.precision import choose_compute
-from ddpo.training.processes import Processes
+from ddpo.diffusion.sampling import sample_pictures
+from ddpo.errors import UserError
+from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.folder import ResultFacts
 from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
-from ddpo.diffusion.sampling import sample_pictures
+from ddpo.training.events import StepDone
+from ddpo.training.processes import Processes
 from ddpo.training.trainer import Trainer
 
 if TYPE_CHECKING:
