@@ -114,10 +114,23 @@ def test_what_is_no_model_gets_a_sentence(tmp_path: Path) -> None:
         read_network(str(tmp_path))
 
 
-def test_the_price_is_told_on_a_space_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPACE_HARDWARE", "t4-small")
+@pytest.mark.parametrize(
+    ("accelerator", "cores", "price"),
+    [
+        ("t4-small", "4", 0.40),
+        ("a100x8", "96", 20.0),
+        ("none", "2", 0.0),
+        ("none", "8", 0.03),
+        ("quantum-1", "2", None),
+    ],
+)
+def test_the_price_is_told_on_a_space_where_it_is_known(
+    monkeypatch: pytest.MonkeyPatch, accelerator: str, cores: str, price: float | None
+) -> None:
+    monkeypatch.setenv("ACCELERATOR", accelerator)
+    monkeypatch.setenv("CPU_CORES", cores)
     assert hourly_price() is None
     monkeypatch.setenv("SPACE_ID", "someone/space")
-    assert hourly_price() == 0.40
-    monkeypatch.setenv("SPACE_HARDWARE", "quantum-1")
+    assert hourly_price() == price
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     assert hourly_price() is None

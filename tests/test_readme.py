@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from huggingface_hub import SpaceHardware
 from packaging.requirements import Requirement
 from PIL import Image
 
@@ -42,7 +41,6 @@ def test_the_front_matter_is_what_a_space_reads(card: dict[str, Any]) -> None:
     assert len(card["short_description"]) <= 60
     assert {card["colorFrom"], card["colorTo"]} <= COLOURS
     assert card["sdk"] == "gradio" and (ROOT / card["app_file"]).is_file()
-    assert card["suggested_hardware"] in {str(hardware.value) for hardware in SpaceHardware}
     assert len(card["tags"]) == len(set(card["tags"])) >= 3
 
 
@@ -65,7 +63,7 @@ def test_visitors_can_sign_in_and_push(card: dict[str, Any]) -> None:
 
 
 def test_the_thumbnail_is_there_and_fit_for_sharing(card: dict[str, Any]) -> None:
-    path = ROOT / card["thumbnail"]
+    path = ROOT / card["thumbnail"].partition("/resolve/main/")[2]
     assert path.stat().st_size < 10e6
     with Image.open(path) as picture:
         assert picture.width >= 1200 and 1.7 < picture.width / picture.height < 2.1

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Dollars an hour as https://huggingface.co/docs/hub/spaces-gpus lists them; other hardware has no known price.
+from ddpo.runs.estimate import _space_hardware
+
+# Dollars an hour as https://huggingface.co/docs/hub/spaces-gpus listed them on 22 August 2026, by the names of
+# https://huggingface.co/docs/hub/spaces-config-reference; other hardware has no known price.
 HOURLY_PRICES = {
     "cpu-basic": 0.0, "cpu-upgrade": 0.03, "t4-small": 0.40, "t4-medium": 0.60, "l4x1": 0.80, "l4x4": 3.80,
     "a10g-small": 1.00, "a10g-large": 1.50, "a10g-largex2": 3.00, "a10g-largex4": 5.00, "a100-large": 2.50,
-    "l40sx1": 1.80, "l40sx4": 8.30, "l40sx8": 23.50,
+    "a100x4": 10.00, "a100x8": 20.00, "l40sx1": 1.80, "l40sx4": 8.30, "l40sx8": 23.50,
 }  # fmt: skip
 
 
@@ -24,8 +27,10 @@ def on_zero_gpu() -> bool:
 
 
 def hourly_price() -> float | None:
-    """Dollars an hour of the Space's hardware; None where this is no Space or the price is not known."""
-    return HOURLY_PRICES.get(os.environ.get("SPACE_HARDWARE", "")) if os.environ.get("SPACE_ID") else None
+    """Dollars an hour of the Space's hardware; None where this is no Space, on ZeroGPU, or if it is not known."""
+    if on_zero_gpu() or not os.environ.get("SPACE_ID"):
+        return None
+    return HOURLY_PRICES.get(_space_hardware())
 
 
 def has_fast_bfloat16() -> bool:

@@ -29,10 +29,12 @@ MOST_CORES = 16  # that are sure to make it quicker
 START_SECONDS = 10.0  # Python, torch, the model and the reward
 GRID_EVALUATIONS = 8 * 20  # of the pictures of the fixed seeds after every epoch
 
-# The GPU that ZeroGPU lends, half an H200, in bfloat16. Not measured but kept on the safe side: what is asked for must
-# be enough, as a call that runs over is cut off.
+# The GPU that ZeroGPU lends, half an RTX Pro 6000 Blackwell with 48 GB, in bfloat16. An assumption, not measured, and
+# meant to be on the safe side: what is asked for must be enough, as a call that runs over is cut off.
 GPU_SECONDS = 0.02  # for launching one evaluation, however small its batch
 GPU_WORK = 3.5e11  # a second, as `Network.work` counts: 10 ms a picture and evaluation for DDPM_256
+
+CPU_HARDWARE = {"2": "cpu-basic", "8": "cpu-upgrade"}  # by their cores; both are told as the accelerator "none"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ def estimate(config: TrainConfig, network: Network, base: str, runs: Iterable[Ru
 def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
     """Seconds that so many evaluations, one after another, each of a batch of pictures, take on a lent GPU."""
     return evaluations * max(GPU_SECONDS, batch * network.work / GPU_WORK)
+
+
+def _space_hardware() -> str:
+    """Name of the Space's hardware, from the variables in https://huggingface.co/docs/hub/spaces-overview."""
+    accelerator = os.environ.get("ACCELERATOR", "")
+    return CPU_HARDWARE.get(os.environ.get("CPU_CORES", ""), "") if accelerator == "none" else accelerator
 
 
 def _epoch_seconds(config: TrainConfig, network: Network) -> float:
