@@ -34,6 +34,7 @@ class Lender:
 
     def __init__(self) -> None:
         self.durations: list[int] = []  # seconds that were asked for
+        self.tokens: list[str | None] = []  # by which the Hub knows whose quota each of these is
         self.calls: list[str] = []
         self.left: int | None = None  # seconds that a visitor has left, fewer than any call wants; None: enough
         self.url = ""
@@ -51,6 +52,7 @@ def lending() -> Iterator[Lender]:
             status, answer = 200, {}
             if address.path == "/schedule":
                 lender.durations.append(int(parse_qs(address.query)["durationSeconds"][0]))
+                lender.tokens.append(parse_qs(address.query).get("token", [None])[0])
                 status, answer = 200, LENT
                 if lender.left is not None:
                     status, answer = 429, {"left": lender.left, "wait": "PT1H"}

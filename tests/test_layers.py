@@ -12,7 +12,7 @@ LAYERS = (
     "errors", "_torchvision_guard", "common", "hub", "diffusion", "rewards", "training", "runs", "comparison",
     "public", "publish", "cli", "church64", "ui",
 )  # fmt: skip
-UI_LAYERS = ("shared", "space", "compare", "train", "score", "api", "page")
+UI_LAYERS = ("shared", "space", "compare", "train", "score", "api", "address", "page")
 TORCH_ALONE = ("diffusion/step.py", "training/objective.py")
 
 

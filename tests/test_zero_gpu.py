@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -140,3 +141,19 @@ def test_training_borrows_the_gpu_for_slices_and_waits_where_it_is_refused(
     (run,) = list_runs(space.log_file.parent / "runs")
     assert_whole(run)
     assert "Unexpected error" not in space.log
+
+
+def test_the_quota_is_that_of_whoever_calls(space: RunningApp, visitor: Client, lender: Lender, tmp_path: Path) -> None:
+    """The Hub's proxy turns the caller's own token into this header; every borrowing must hand it on, slices too."""
+    Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / "noise.png")
+    token = f"e30.{base64.urlsafe_b64encode(b'{}').decode().rstrip('=')}.signature"
+    caller = Client(space.url, verbose=False, headers={"x-ip-token": token})
+    lender.tokens.clear()
+    caller.predict(steps=2, samples=1, api_name="/compare")
+    caller.predict(handle_file(str(tmp_path / "noise.png")), "colourfulness", api_name="/score")
+    run_id = caller.predict(epochs=1, settings=TINY, api_name="/start_run")["id"]
+    wait_for(visitor, run_id, lambda s: s["state"] == "finished")
+    assert len(lender.tokens) >= 3 and set(lender.tokens) == {token}
+    lender.tokens.clear()
+    visitor.predict(steps=2, samples=1, api_name="/compare")
+    assert lender.tokens == [None]

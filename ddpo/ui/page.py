@@ -10,9 +10,10 @@ from pathlib import Path
 import gradio as gr
 
 from ddpo.comparison.settings import ComparisonSettings, resolve
-from ddpo.ui import score
-from ddpo.ui.api import comparing, training
+from ddpo.ui import address, score
+from ddpo.ui.api import bad_calls, comparing, training
 from ddpo.ui.compare import tab as compare_page
+from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.space import duplicate, permission, sign_in, zero_gpu
 from ddpo.ui.train import tab as train_page
@@ -37,9 +38,10 @@ HEADER = """
 def build_demo() -> gr.Blocks:
     """The page, not yet served. Neither torch nor diffusers is imported by this, but on ZeroGPU."""
     demo: gr.Blocks
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
+    with bad_calls.Page(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
         gr.HTML(HEADER)
         duplicate.build(demo)
+        note = gr.HTML(visible=False, elem_id="address-note")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
                 comparison = compare_page.build()
@@ -51,8 +53,9 @@ def build_demo() -> gr.Blocks:
             with train_tab:
                 train_page.build(tabs, train_tab, [compare_tab, score_tab], comparison)
             training.build()
-            sign_in.connect(demo)
         demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
+        names = ["compare", *(["train"] if train_tab is not None else []), "score"]
+        address.connect(demo, tabs, names, comparison, note)
     demo.queue(default_concurrency_limit=4)
     first = resolve(ComparisonSettings())
     zero_gpu.preload(first.base, first.tuned)
@@ -66,12 +69,13 @@ def serve(demo: gr.Blocks) -> None:
     demo.launch(
         theme=theme(),
         css_paths=STYLE,
+        head=framed.HEAD,
         show_error=True,
         max_file_size=MAX_UPLOAD,
         footer_links=["api", "settings"],
         run_history=False,
         mcp_server=_offers_tools(),
-        app_kwargs=sign_in.app_options(),
+        app_kwargs={"exception_handlers": {**bad_calls.exception_handlers(), **sign_in.exception_handlers()}},
     )
 
 

@@ -21,6 +21,11 @@ QUIET = (
 )  # fmt: skip
 
 
+def chromium() -> str | None:
+    """Where the system's Chromium is."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 @pytest.fixture(scope="session")
 def shots() -> Path:
     """Where screenshots go; the folder is not part of the repository."""
@@ -31,7 +36,7 @@ def shots() -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    executable = chromium()
     if executable is None:
         if "CI" in os.environ:
             pytest.fail("Chromium is not installed, and CI must not skip the browser tests.")

@@ -11,6 +11,7 @@ import pytest
 
 from ddpo.ui.space.sign_in import EXPIRED, SIGN_IN
 from tests.browser.test_train import PHONE, TINY, overflow, set_number, show_tab, wait_for_epoch, wait_for_state
+from tests.framing import framed
 from tests.hub_server import HubServer, serving
 from tests.run_folders import CHURCH, make_run
 from tests.serving import RunningApp, running_app
@@ -220,3 +221,25 @@ def test_a_sign_in_that_is_over_is_said_to_be_over(space: Space, visit: Visit) -
     assert "visitor/late" not in space.hub.repositories
     sign_in(page, "visitor")
     push(page, "visitor/late", f"{space.hub.url}/visitor/late")
+
+
+def test_in_a_frame_without_cookies_signing_in_opens_a_window_of_its_own(
+    space: Space, browser: Browser, shots: Path
+) -> None:
+    with framed(space.app.url) as outer, browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        context.route(lambda url: any(host in url for host in OUTSIDE), lambda route: route.abort())
+        page = context.new_page()
+        page.goto(f"{outer}?tab=train&seed=7")
+        (frame,) = page.main_frame.child_frames
+        frame.wait_for_selector("#sign-in-hint .only-framed")
+        assert "window of its own" in frame.inner_text("#sign-in-hint")
+        with context.expect_page() as opened:
+            frame.click(f"#sign-in-button:has-text('{SIGN_IN}')")
+        window = opened.value
+        window.get_by_role("link", name="visitor", exact=True).click()
+        window.wait_for_selector("#sign-in-button:has-text('Sign out (visitor)')")
+        window.wait_for_selector(".estimate")
+        assert window.url.startswith(space.app.url) and "seed=7" in window.url
+        assert window.locator("#sign-in-hint .only-framed").is_hidden()
+        frame.wait_for_selector(f"#sign-in-button:has-text('{SIGN_IN}')")
+        page.screenshot(path=shots / "frame-sign-in-wide.png")

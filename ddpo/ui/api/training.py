@@ -7,10 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from ddpo.diffusion.catalogue import DEFAULT_PAIR
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.errors import UserError
 from ddpo.runs import store
-from ddpo.ui.api.comparing import document, parameter
+from ddpo.training.config import settings
+from ddpo.training.recipes import RECIPES
+from ddpo.ui.api import schemas
+from ddpo.ui.api.answers import answer
+from ddpo.ui.api.comparing import ENDS, QUOTA, SCORER, document, parameter
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission
 from ddpo.ui.train import actions
@@ -21,52 +25,73 @@ STATUS = (
     "(of the last epoch: reward_mean, reward_std, reward_quantiles, kl, clip_fraction, grad_norm, diversity, ...), "
     "diagnosis (verdict, title and sentence), and result (run:<id>, a model pair for /compare, once there is one)"
 )
+PERMISSION = (
+    "Where only the owner of the Space may finetune, programs are refused: a token does not sign them in, so the owner "
+    "uses the page."
+)
 START_RUN = (
     "Starts finetuning a base model on a reward, in a process of its own that goes on when the caller or the app is "
-    f"gone. One run trains at a time; another is refused with the time that it has to wait. Returns at once: {STATUS}."
+    f"gone. One run trains at a time; another is refused with the time that it has to wait. Returns at once: {STATUS}. "
+    f"Ask /run_status every few seconds how far it is. {PERMISSION} {ENDS} {QUOTA}"
 )
-RUN_STATUS = f"Where a run stands. Without an id: the run that trains, else the newest. Returns {STATUS}."
+RUN_STATUS = f"Where a run stands. Without an id: the run that trains, else the newest. Returns {STATUS}. {ENDS}"
 STOP_RUN = (
     "Asks a run to stop after its step; it then saves, writes its result, and can be resumed. Returns at once, with "
-    "the state stopping, what /run_status returns."
+    f"the state stopping, what /run_status returns. {PERMISSION} {ENDS}"
 )
 RESUME_RUN = (
     "Goes on with a run that was stopped, failed or was interrupted, from its last checkpoint; nothing is computed "
-    "twice that was saved. Returns at once what /run_status returns."
+    f"twice that was saved. Returns at once what /run_status returns. {PERMISSION} {ENDS} {QUOTA}"
 )
-LIST_RUNS = f"All runs, the newest first. Returns a list of: {STATUS}."
-RUN = "Id of a run, see /list_runs; None: the run that trains, else the newest."
-MINUTES = "After so many minutes the run stops by itself and can be resumed; None: no limit, or the longest allowed."
+LIST_RUNS = f"All runs, the newest first. Returns a list of: {STATUS}. {ENDS}"
+RUN = "Id of a run, see /list_runs; null: the run that trains, else the newest."
+MINUTES = (
+    "After so many minutes, above 0, the run stops by itself and can be resumed; null: no limit, or the longest that "
+    "is allowed here."
+)
+OTHERS = (
+    'Other settings by name, as in {"seed": 1, "batch_size": 8}; null: the recipe\'s. There are '
+    f"{', '.join(setting.name for setting in settings())}."
+)
 
 
 def build() -> None:
     """Add the endpoints to the page that is being built; none of them shows on it."""
     trigger = gr.Button(visible=False)
     start = [
-        parameter(str, DEFAULT_PAIR, "Model pair", "Name of the pair whose base is finetuned, see /models."),
-        parameter(str, "photographic", "Reward", "Name of a scorer, see /models; prompt:<a sentence> too."),
-        parameter(str, "quick", "Recipe", "quick, short or paper: settings that are known to work."),
-        parameter(int | None, None, "Epochs", "Rounds of sampling and training; None: the recipe's."),
-        parameter(float | None, None, "Learning rate", "None: the recipe's."),
-        parameter(float | None, None, "KL weight", "How strongly to stay near the base; None: the recipe's."),
-        parameter(float | None, None, "Minutes", MINUTES),
-        parameter(dict[str, Any] | None, None, "Settings", "Any other settings by name, as the Train tab lists them."),
-        parameter(str | None, None, "Base", "Another base: an id on the Hub, or a local folder (not on a Space)."),
-    ]
+        parameter(str, DEFAULT_PAIR, "Model pair", f"Name of the pair whose base is finetuned: {', '.join(PAIRS)}."),
+        parameter(str, "photographic", "Reward", SCORER),
+        parameter(str, "quick", "Recipe", "Settings that are known to work.", choices=RECIPES),
+        parameter(
+            int | None, None, "Epochs", "Rounds of sampling and training, at least 1; null: the recipe's.", example=10
+        ),
+        parameter(float | None, None, "Learning rate", "Of AdamW, above 0; null: the recipe's.", example=1.5e-4),
+        parameter(
+            float | None, None, "KL weight", "How strongly to stay near the base, 0 or more; null: the recipe's.",
+            example=0.05,
+        ),
+        parameter(float | None, None, "Minutes", MINUTES, example=5),
+        parameter(dict[str, Any] | None, None, "Settings", OTHERS, example={"seed": 1}),
+        parameter(
+            str | None, None, "Base",
+            "Another base in place of the pair's: owner/name on the Hub (@revision), or a local folder (not on a "
+            "Space); null: the pair's.",
+        ),
+    ]  # fmt: skip
     run = parameter(str | None, None, "Run", RUN)
     history = parameter(bool, False, "History", "Whether to return the figures of every epoch as `history`.")
-    minutes = parameter(float | None, None, "Minutes", MINUTES)
+    minutes = parameter(float | None, None, "Minutes", MINUTES, example=5)
     limit = parameter(int, 50, "Limit", "The most runs to return, at least 1.")
-    for function, inputs, text in (
-        (start_run, start, START_RUN),
-        (run_status, [run, history], RUN_STATUS),
-        (stop_run, [run], STOP_RUN),
-        (resume_run, [run, minutes], RESUME_RUN),
-        (list_runs, [limit], LIST_RUNS),
+    for function, inputs, text, schema in (
+        (start_run, start, START_RUN, schemas.RUN),
+        (run_status, [run, history], RUN_STATUS, schemas.RUN),
+        (stop_run, [run], STOP_RUN, schemas.RUN),
+        (resume_run, [run, minutes], RESUME_RUN, schemas.RUN),
+        (list_runs, [limit], LIST_RUNS, schemas.RUNS),
     ):
         document(function, text, inputs)
-        answer = gr.JSON(label="result", visible=False)
-        trigger.click(function, inputs, answer, api_name=function.__name__, api_description=text, queue=False)
+        result = answer(schema)
+        trigger.click(function, inputs, result, api_name=function.__name__, api_description=text, queue=False)
 
 
 def start_run(

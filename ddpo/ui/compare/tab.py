@@ -18,7 +18,7 @@ from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, Com
 from ddpo.diffusion import schedulers
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import views
-from ddpo.ui.shared import scorer_fields
+from ddpo.ui.shared import framed, scorer_fields
 from ddpo.ui.shared.events import ONE_AT_A_TIME, PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.shared.running import follow, make_settings
@@ -42,10 +42,7 @@ const choose = (event) => {
 element.addEventListener('click', choose);
 element.addEventListener('keydown', choose);
 """
-SHOW_RESULTS = """
-() => { if (window.innerWidth < 900)
-  setTimeout(() => document.querySelector('#status').scrollIntoView({behavior: 'smooth', block: 'start'}), 150); }
-"""
+SHOW_RESULTS = f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#status')}, 150); }}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,8 @@ def _build_controls() -> list[gr.Component]:
             seed = OpenNumber(0, label="First seed", precision=0, min_width=80, scale=4, elem_id="seed")
             dice = gr.Button("Random seed", min_width=48, scale=0, elem_id="dice")
     dice.click(None, None, seed, js=f"() => Math.floor(Math.random() * {MAX_SEED + 1})", **PRIVATE)
-    scheduler.change(_on_scheduler, scheduler, [about, steps, eta], **QUICK)
+    scheduler.change(_about_scheduler, scheduler, about, **QUICK)
+    scheduler.input(_on_scheduler, scheduler, [steps, eta], **QUICK)  # by a visitor's hand; an address may name its own
     pair.change(_on_pair, pair, [about_pair, base, tuned], **QUICK)
     pair.input(lambda name: first_choice.scorer(str(name)), pair, scorer[0], **QUICK)  # by a visitor's hand only
     return [pair, scheduler, steps, eta, samples, seed, *scorer, base, tuned]
@@ -157,10 +155,10 @@ def _about_scheduler(name: str) -> str:
     return f'<p class="hint">{schedulers.get_scheduler(name).description}</p>'
 
 
-def _on_scheduler(name: str) -> tuple[Any, Any, Any]:
+def _on_scheduler(name: str) -> tuple[Any, Any]:
     spec = schedulers.get_scheduler(name)
     steps = gr.update(value=spec.default_steps, minimum=spec.min_steps)
-    return _about_scheduler(name), steps, gr.update(visible=spec.takes_eta)
+    return steps, gr.update(visible=spec.takes_eta)
 
 
 def _on_begin() -> tuple[Any, Any, str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ddpo.ui.shared.events import PRIVATE, QUICK
+from ddpo.ui.shared.events import QUICK
 from ddpo.ui.space import permission
+from ddpo.ui.space.sign_in_button import SIGN_IN, SignInButton
 
 if TYPE_CHECKING:
     from gradio.events import Dependency
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ddpo.ui")
 
-SIGN_IN, SIGN_OUT = "Sign in with Hugging Face", "Sign out ({})"
+SIGN_OUT = "Sign out ({})"
 EXPIRED = "Your sign-in has expired; sign in again."
+IN_A_FRAME = (
+    '<p class="hint only-framed">Signing in opens this page in a window of its own, since a page within another '
+    "site's cannot keep you signed in; go on there.</p>"
+)
 WHAT_FOR = {
     "owner": "Only the owner of this Space may finetune here. Everybody may look, and push results to the Hub once "
     "signed in.",
@@ -28,19 +33,9 @@ WHAT_FOR = {
 }
 FAILED = (
     '<!doctype html><meta name="viewport" content="width=device-width"><title>DDPO Studio</title>'
-    '<p style="font-family: system-ui, sans-serif; margin: 2rem">{} <a href="/">Go back and try again.</a></p>'
+    '<p style="font-family: system-ui, sans-serif; margin: 2rem">{} '
+    '<a href="/?tab=train">Go back and try again.</a></p>'
 )
-# Signing in and out load the page anew, which begins with another tab. Frames may be denied any storage.
-REMEMBER_TAB = "() => { try { sessionStorage.setItem('back-to', 'train'); } catch {} }"
-BACK_TO_TAB = """
-() => {
-  try {
-    const tab = sessionStorage.getItem('back-to');
-    sessionStorage.removeItem('back-to');
-    if (tab) document.querySelector(`[role=tab][data-tab-id="${tab}"]`)?.click();
-  } catch {}
-}
-"""
 
 
 def is_offered() -> bool:
@@ -51,20 +46,13 @@ def is_offered() -> bool:
 def build() -> gr.Button:
     """The button, with what it is for: the owner to train, anybody to push to the Hub. Invisible where it cannot be."""
     if is_offered():
-        button = gr.LoginButton(SIGN_IN, SIGN_OUT, size="md", elem_id="sign-in-button")
-        gr.HTML(f'<p class="hint">{WHAT_FOR[permission.mode()]}</p>', elem_id="sign-in-hint")
-        button.click(None, None, None, js=REMEMBER_TAB, **PRIVATE)
+        button = SignInButton(SIGN_IN, SIGN_OUT, size="md", elem_id="sign-in-button")
+        gr.HTML(f'<p class="hint">{WHAT_FOR[permission.mode()]}</p>{IN_A_FRAME}', elem_id="sign-in-hint")
         return button
     if permission.mode() == "owner":
         gr.HTML('<p class="hint">Only the owner may finetune here, but nobody can sign in: the README of this Space '
                 "needs <code>hf_oauth: true</code>.</p>")  # fmt: skip
     return gr.Button(SIGN_IN, visible=False)
-
-
-def connect(demo: gr.Blocks) -> None:
-    """Show the tab again from which somebody signed in or out."""
-    if is_offered():
-        demo.load(None, None, None, js=BACK_TO_TAB, **PRIVATE)
 
 
 def has_expired(who: gr.OAuthProfile | gr.OAuthToken | None, label: Any) -> bool:
@@ -82,14 +70,14 @@ def _label(profile: gr.OAuthProfile | None) -> str:
     return SIGN_IN if profile is None else SIGN_OUT.format(profile.username)
 
 
-def app_options() -> dict[str, Any]:
+def exception_handlers() -> dict[Any, Any]:
     """For the web application below Gradio: without these, whoever changes their mind reads "Internal Server Error"."""
     if not is_offered():
         return {}
     from authlib.integrations.starlette_client import OAuthError
     from httpx2 import HTTPError  # which huggingface_hub brings, and authlib prefers
 
-    return {"exception_handlers": {OAuthError: _on_refusal, HTTPError: _on_silence}}
+    return {OAuthError: _on_refusal, HTTPError: _on_silence}
 
 
 async def _on_refusal(request: Request, error: Exception) -> Response:
@@ -97,7 +85,7 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
     from starlette.responses import RedirectResponse
 
     if getattr(error, "error", None) == "access_denied":
-        return RedirectResponse("/")
+        return RedirectResponse("/?tab=train")
     return _failed("Signing in did not work.", error, 400)
 
 

@@ -20,6 +20,7 @@ from ddpo.errors import UserError
 from ddpo.runs.store import Run, list_runs, runs_root
 from ddpo.ui.compare.tab import pair_choices
 from ddpo.ui.compare.views import message
+from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenSlider
 from ddpo.ui.shared.sentences import sentences
@@ -43,16 +44,17 @@ const choose = (event) => {
 element.addEventListener('click', choose);
 element.addEventListener('keydown', choose);
 """
-TO_RUN = """
-() => setTimeout(() => {
+TO_RUN = f"""
+() => setTimeout(() => {{
   const trouble = document.querySelector('#train-notice .card'), card = document.querySelector('#run-status');
   if (trouble)
-    trouble.scrollIntoView({behavior: 'smooth', block: 'nearest'});
-  else if (card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
-    card.scrollIntoView({behavior: 'smooth', block: 'start'});
-}, 200)
+    trouble.scrollIntoView({{behavior: 'smooth', block: 'nearest'}});
+  else if (window.parentIFrame ? window.innerWidth < 900
+      : card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
+    {framed.scroll_to("#run-status")};
+}}, 200)
 """
-TO_TOP = "() => window.scrollTo({top: 0, behavior: 'smooth'})"
+TO_TOP = f"() => {framed.scroll_to('.masthead')}"
 SAVE_FILE = "() => document.querySelector('#result-file').click()"
 
 
