@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ddpo.runs.estimate import _space_hardware
-
 # Dollars an hour as https://huggingface.co/docs/hub/spaces-gpus listed them on 22 August 2026, by the names of
 # https://huggingface.co/docs/hub/spaces-config-reference; other hardware has no known price.
 HOURLY_PRICES = {
@@ -14,6 +12,8 @@ HOURLY_PRICES = {
     "a10g-small": 1.00, "a10g-large": 1.50, "a10g-largex2": 3.00, "a10g-largex4": 5.00, "a100-large": 2.50,
     "a100x4": 10.00, "a100x8": 20.00, "l40sx1": 1.80, "l40sx4": 8.30, "l40sx8": 23.50,
 }  # fmt: skip
+
+CPU_HARDWARE = {"2": "cpu-basic", "8": "cpu-upgrade"}  # by their cores; both are told as the accelerator "none"
 
 
 def has_gpu() -> bool:
@@ -31,6 +31,12 @@ def hourly_price() -> float | None:
     if on_zero_gpu() or not os.environ.get("SPACE_ID"):
         return None
     return HOURLY_PRICES.get(_space_hardware())
+
+
+def _space_hardware() -> str:
+    """Name of the Space's hardware, from the variables in https://huggingface.co/docs/hub/spaces-overview."""
+    accelerator = os.environ.get("ACCELERATOR", "")
+    return CPU_HARDWARE.get(os.environ.get("CPU_CORES", ""), "") if accelerator == "none" else accelerator
 
 
 def has_fast_bfloat16() -> bool:

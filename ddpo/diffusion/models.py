@@ -15,6 +15,7 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from ddpo.diffusion import schedulers
+from ddpo.diffusion.compiled import compile_if_wanted
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.step import NoiseSchedule
 from ddpo.errors import UserError
@@ -224,7 +225,9 @@ class ModelCache:
         with loading:
             with self._lock:
                 model = self._models.get(key)
-            model = model or load_model(source, compute, progress)
+            if model is None:
+                model = load_model(source, compute, progress)
+                compile_if_wanted(model.unet, compute)
             with self._lock:
                 self._models[key] = model
                 self._models.move_to_end(key)

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ddpo.common import lent_gpu
 from ddpo.common.machine import cores, has_fast_bfloat16, has_gpu
 from ddpo.diffusion.network import CHURCH_64, DDPM_256, Network
+from ddpo.hub import ids
 from ddpo.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -28,13 +30,6 @@ MEASURED_CORES = 2
 MOST_CORES = 16  # that are sure to make it quicker
 START_SECONDS = 10.0  # Python, torch, the model and the reward
 GRID_EVALUATIONS = 8 * 20  # of the pictures of the fixed seeds after every epoch
-
-# The GPU that ZeroGPU lends, half an RTX Pro 6000 Blackwell with 48 GB, in bfloat16. An assumption, not measured, and
-# meant to be on the safe side: what is asked for must be enough, as a call that runs over is cut off.
-GPU_SECONDS = 0.02  # for launching one evaluation, however small its batch
-GPU_WORK = 3.5e11  # a second, as `Network.work` counts: 10 ms a picture and evaluation for DDPM_256
-
-CPU_HARDWARE = {"2": "cpu-basic", "8": "cpu-upgrade"}  # by their cores; both are told as the accelerator "none"
 
 
 @dataclass(frozen=True)
@@ -65,32 +60,45 @@ def estimate(config: TrainConfig, network: Network, base: str, runs: Iterable[Ru
 
 
 def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
-    """Seconds that so many evaluations, one after another, each of a batch of pictures, take on a lent GPU."""
-    return evaluations * max(GPU_SECONDS, batch * network.work / GPU_WORK)
+    """Seconds that so many evaluations, one after another, each of a batch of pictures, take on a lent GPU.
+
+    Not measured, but kept on the safe side (see `lent_gpu`): a call that runs over what it asked for is cut off.
+    """
+    flop = lent_gpu.FLOP_OF_DDPM_256 * network.work / DDPM_256.work
+    return evaluations * max(lent_gpu.LAUNCH_SECONDS, batch * flop / lent_gpu.FLOPS)
 
 
-def _space_hardware() -> str:
-    """Name of the Space's hardware, from the variables in https://huggingface.co/docs/hub/spaces-overview."""
-    accelerator = os.environ.get("ACCELERATOR", "")
-    return CPU_HARDWARE.get(os.environ.get("CPU_CORES", ""), "") if accelerator == "none" else accelerator
+def weights_megabytes(source: str) -> float:
+    """How large the weights of a folder are; those of an id on the Hub count as DDPM_256's."""
+    folder = ids.as_path(source)
+    if not folder.is_dir():
+        return lent_gpu.MEGABYTES_OF_DDPM_256
+    files = (path for part in (folder, folder / "unet") for path in part.glob("diffusion_pytorch_model*"))
+    return sum(path.stat().st_size for path in files) / 1e6
 
 
 def _epoch_seconds(config: TrainConfig, network: Network) -> float:
     """Seconds of an epoch on this machine's CPU."""
     evaluation, training_pass = _seconds_each(network)
-    pictures, inner = config.samples_per_epoch(), config.inner_epochs
-    sampled, referred = float(config.sampling_steps), 0.0
-    if config.window != "random":  # what a group shares is evaluated once
-        shared = sum(config.window_starts) / len(config.window_starts)
-        sampled -= shared * (1 - 1 / config.group_size)
-    if config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
-        referred = float(config.trained_steps if config.kl_weight > 0 else 1)
-    if config.gradient_checkpointing:
-        training_pass += evaluation
-    each = (sampled + referred) * evaluation + inner * config.trained_steps * training_pass
+    evaluations, passes = passes_of_a_picture(config)
+    each = evaluations * evaluation + passes * training_pass
     if config.part_size == 1:
         each *= 2  # `sampling.evaluate_unet` takes two
-    return pictures * each + GRID_EVALUATIONS * evaluation
+    return config.samples_per_epoch() * each + GRID_EVALUATIONS * evaluation
+
+
+def passes_of_a_picture(config: TrainConfig) -> tuple[float, float]:
+    """Evaluations of the network that a picture of an epoch takes, and passes with gradients."""
+    passes = float(config.inner_epochs * config.trained_steps)
+    evaluations = float(config.sampling_steps)
+    if config.window != "random":  # what a group shares is evaluated once
+        shared = sum(config.window_starts) / len(config.window_starts)
+        evaluations -= shared * (1 - 1 / config.group_size)
+    if config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
+        evaluations += config.trained_steps if config.kl_weight > 0 else 1
+    if config.gradient_checkpointing:
+        evaluations += passes
+    return evaluations, passes
 
 
 def _seconds_each(network: Network) -> tuple[float, float]:

@@ -45,6 +45,18 @@ RECIPES: dict[str, Recipe] = {
             ),
         ),
         Recipe(
+            "zerogpu",
+            "ZeroGPU",
+            "Four minutes of ZeroGPU's GPU with a model of 256 x 256 pixels, by its assumed speed: within what a free "
+            "account has a day. Not yet tried on that GPU.",
+            TrainConfig(
+                epochs=11, batches_per_epoch=2, batch_size=32, accumulation=4, sampling_steps=10, shift_timesteps=True,
+                eta=0.5, trained_steps=1, window="sliding", window_first=3, window_last=6, group_size=8,
+                clip_range=1e-3, inner_epochs=2, kl_weight=0.05, diversity_floor=0.95, weights="biases",
+                learning_rate=2e-3, final_learning_rate=0.3, ema_decay=0.8,
+            ),
+        ),
+        Recipe(
             "paper",
             "As in the paper",
             "50 denoising steps, all of them trained on, 256 samples an epoch (Black et al. 2023, appendix D); hours "

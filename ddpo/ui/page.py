@@ -58,7 +58,7 @@ def build_demo() -> gr.Blocks:
         address.connect(demo, tabs, names, comparison, note)
     demo.queue(default_concurrency_limit=4)
     first = resolve(ComparisonSettings())
-    zero_gpu.preload(first.base, first.tuned)
+    zero_gpu.preload(first.base, first.tuned, scorer=first.scorer.name)
     return demo
 
 

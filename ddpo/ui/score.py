@@ -15,9 +15,10 @@ from ddpo.ui.compare.views import amount
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.events import PRIVATE
 from ddpo.ui.shared.inputs import Upload
-from ddpo.ui.shared.running import score
+from ddpo.ui.shared.running import score, scoring_seconds
 from ddpo.ui.shared.sentences import sentences
-from ddpo.ui.shared.uploads import open_upload
+from ddpo.ui.shared.uploads import LARGEST_SIDE, open_upload
+from ddpo.ui.space import quota
 
 EMPTY = '<div class="card note"><h2>No score yet</h2><p>Upload a picture, and its score appears here.</p></div>'
 TROUBLE = "This could not be scored"
@@ -31,11 +32,22 @@ def build() -> None:
                 label="Picture", type="filepath", sources=["upload", "clipboard"], height=320, elem_id="score-upload"
             )
             scorer = scorer_fields.build("score")
+            cost = quota.build("score-quota")
             button = gr.Button("Score", variant="primary", size="lg", elem_id="score-button")
         with gr.Column(scale=1, min_width=300):
             verdict = gr.HTML(EMPTY, elem_id="verdict")
     button.click(_on_score, [picture, *scorer], verdict, concurrency_id="score", concurrency_limit=2, **PRIVATE)
+    quota.follow(cost, [picture, *scorer], _cost)
     picture.clear(lambda: EMPTY, None, verdict, queue=False, **PRIVATE)
+
+
+def _cost(profile: gr.OAuthProfile | None, path: str | None, name: Any, like: Any, unlike: Any) -> str:
+    """What the score costs on ZeroGPU, of the largest picture where none was uploaded; nothing if none can be given."""
+    try:
+        size = open_upload(path).size if path else (LARGEST_SIDE, LARGEST_SIDE)
+        return quota.call_line(scoring_seconds(size, scorer_fields.full_name(name, like, unlike)), profile)
+    except UserError:
+        return ""
 
 
 def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> str:

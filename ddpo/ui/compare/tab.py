@@ -16,13 +16,15 @@ from ddpo.comparison import files, first_choice
 from ddpo.comparison.compare import ComparisonResult, Progress
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
 from ddpo.diffusion import schedulers
+from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import views
 from ddpo.ui.shared import framed, scorer_fields
 from ddpo.ui.shared.events import ONE_AT_A_TIME, PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
-from ddpo.ui.shared.running import follow, make_settings
+from ddpo.ui.shared.running import comparison_seconds, follow, make_settings
 from ddpo.ui.shared.sentences import sentences
+from ddpo.ui.space import quota
 
 TROUBLE = "This could not be compared"
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
@@ -66,14 +68,17 @@ def build() -> dict[str, gr.Component]:
     with gr.Row(elem_id="compare-tab", equal_height=False):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             controls = _build_controls()
-            with gr.Row(elem_id="actions"):
-                compare = gr.Button("Compare", variant="primary", size="lg", min_width=80, elem_id="compare-button")
-                cancel = gr.Button(
-                    "Cancel", variant="stop", size="lg", min_width=80, visible=False, elem_id="cancel-button"
-                )
+            with gr.Column(elem_id="compare-actions"):
+                cost = quota.build("compare-quota")
+                with gr.Row(elem_id="actions"):
+                    compare = gr.Button("Compare", variant="primary", size="lg", min_width=80, elem_id="compare-button")
+                    cancel = gr.Button(
+                        "Cancel", variant="stop", size="lg", min_width=80, visible=False, elem_id="cancel-button"
+                    )
         with gr.Column(scale=3, min_width=320, elem_id="results"):
             results = _build_results(compare, cancel)
     _connect(controls, results)
+    quota.follow(cost, controls, _cost)
     return dict(zip(FIELDS, controls, strict=True))
 
 
@@ -186,6 +191,15 @@ def _read(values: dict[str, Any]) -> ComparisonSettings:
     if values["pair"] != OWN:
         values = {**values, "base": None, "tuned": None}
     return make_settings(scorer=scorer, **values)
+
+
+def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
+    """What the comparison costs on ZeroGPU; nothing for settings that cannot be compared, as Compare says why."""
+    try:
+        settings = _read(dict(zip(FIELDS, values, strict=True)))
+        return quota.call_line(comparison_seconds(settings), profile)
+    except UserError:
+        return ""
 
 
 def _on_cancel() -> list[Any]:

@@ -10,13 +10,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ddpo import rewards
+from ddpo.common import lent_gpu
 from ddpo.common.machine import on_space, on_zero_gpu
 from ddpo.comparison.compare import ComparisonResult, Progress, compare, download, score_picture
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.rewards import RewardSpec, weights
+from ddpo.rewards import weights
 from ddpo.runs.estimate import gpu_seconds
 from ddpo.ui.space import zero_gpu
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ddpo.ui")
 
-PIXELS_SCORED = 1e6  # a second, measures of whole pictures on one core included
-MEGABYTES_READ = 150.0  # a second, of weights that are hashed, read and moved to the GPU; on the safe side
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 
 
@@ -78,12 +77,18 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
 
 
 def comparison_seconds(settings: ComparisonSettings) -> float:
-    """How long a comparison keeps a lent GPU busy, in seconds."""
+    """How long a comparison keeps a lent GPU busy, in seconds.
+
+    Raises:
+        UserError: a model is not there, or the number of steps is not one for the scheduler.
+    """
     comparison = resolve(settings)
     evaluations = comparison.steps * comparison.scheduler.evaluations
-    networks = [read_network(source) for source in (comparison.base, comparison.tuned)]
+    sources = (comparison.base, comparison.tuned)
+    networks = [read_network(source) for source in sources]
     drawing = sum(gpu_seconds(network, evaluations, comparison.samples) for network in networks)
-    return drawing + _loading_seconds(comparison.scorer)
+    scoring = sum(comparison.samples * network.sample_size**2 for network in networks) / lent_gpu.PIXELS_SCORED
+    return drawing + scoring + zero_gpu.loading_seconds(sources, comparison.scorer.name)
 
 
 @zero_gpu.lent(comparison_seconds)
@@ -107,14 +112,17 @@ def score(picture: Image, scorer: str) -> float:
     return _score(picture, scorer)
 
 
-def _loading_seconds(scorer: RewardSpec) -> float:
-    """How long a scorer's weights take to be read and checked, which happens where the GPU is."""
-    return sum(file.megabytes for file in scorer.files) / MEGABYTES_READ
+def scoring_seconds(size: tuple[int, int], scorer: str) -> float:
+    """How long the score of a picture keeps a lent GPU busy, in seconds.
+
+    Args:
+        size: width and height in pixels.
+        scorer: its name.
+    """
+    return size[0] * size[1] / lent_gpu.PIXELS_SCORED + zero_gpu.loading_seconds((), scorer)
 
 
-@zero_gpu.lent(
-    lambda picture, scorer: picture.width * picture.height / PIXELS_SCORED + _loading_seconds(rewards.get(scorer))
-)
+@zero_gpu.lent(lambda picture, scorer: scoring_seconds(picture.size, scorer))
 def _score(picture: Image, scorer: str) -> float:
     return score_picture(picture, scorer)
 

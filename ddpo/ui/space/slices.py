@@ -10,19 +10,25 @@ import logging
 import math
 import os
 import time
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
+from ddpo.common.lent_gpu import MEGABYTES_READ, SECONDS_TO_BEGIN
+from ddpo.diffusion.network import read_network
 from ddpo.errors import Busy, UserError
-from ddpo.runs.store import TIME_WAS_UP, Run, check_idle, open_run, training_lock
+from ddpo.runs.estimate import weights_megabytes
+from ddpo.runs.gpu_plan import RunPlan, Slice, plan_rest, plan_run
+from ddpo.runs.store import TIME_WAS_UP, Run, RunSpec, check_idle, open_run, training_lock
 from ddpo.ui.space import zero_gpu
 from ddpo.ui.space.zero_gpu import NoGpu
 
 logger = logging.getLogger("ddpo.ui")
 
-SLICE_SECONDS = 60.0  # that ZeroGPU is asked for at a time: what a visitor without an account gets
+SLICE_SECONDS = 60.0  # that ZeroGPU is asked for at a time: half of what a visitor without an account has a day
 SHORTEST = 30.0
 KEPT_BACK = 5.0  # seconds within a slice for the first checkpoint, whose length nobody knows yet, and the result
 UNEXPECTED = "Training failed on this side; the details are in the app's log."
@@ -44,6 +50,24 @@ def slice_seconds() -> float:
     return seconds
 
 
+def plan(spec: RunSpec, epochs: Sequence[Mapping[str, Any]] = ()) -> RunPlan:
+    """A run, or what is left of it, cut into slices.
+
+    Args:
+        spec: what is trained.
+        epochs: figures of those that are done, as `Run.epochs` has them.
+
+    Raises:
+        UserError: DDPO_SLICE_SECONDS is no number of seconds, or the base or the reward is not there.
+    """
+    seconds = slice_seconds()
+    megabytes = weights_megabytes(spec.base)
+    loading = megabytes / MEGABYTES_READ + zero_gpu.loading_seconds((), spec.reward)
+    each = Slice(zero_gpu.asked(seconds - SECONDS_TO_BEGIN), seconds - SECONDS_TO_BEGIN - KEPT_BACK - loading)
+    whole = plan_run(spec.config, read_network(spec.base), each, megabytes)
+    return plan_rest(whole, int(epochs[-1]["epoch"]), float(epochs[-1]["seconds"])) if epochs else whole
+
+
 def start(run: Run, time_budget: float | None = None) -> None:
     """Train a run, from the beginning or from where it stopped, on a thread of this process.
 
@@ -57,7 +81,7 @@ def start(run: Run, time_budget: float | None = None) -> None:
         Busy: another run trains, or this one already does.
         UserError: the disk refuses, or DDPO_SLICE_SECONDS is no number of seconds.
     """
-    budget = slice_seconds() - zero_gpu.SECONDS_TO_BEGIN - KEPT_BACK
+    budget = slice_seconds() - SECONDS_TO_BEGIN - KEPT_BACK
     check_idle(run.root)
     run.clear_stop()
     started = datetime.now(UTC).isoformat()

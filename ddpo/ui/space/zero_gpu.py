@@ -5,7 +5,9 @@ What is relied on, as the package `spaces` has it:
 - A decorated function runs in a fork of this process that has the GPU, for as many seconds as were asked for. Only
   there may CUDA be touched; here `torch.cuda.is_available()` is True all the same. Arguments and results are pickled.
 - Models that the main thread puts on "cuda" before `launch()` are kept aside and are on the GPU when the call begins.
-  So `preload` does that for the pair that the page opens with; others are loaded from the disk within the call.
+  So `preload` does that for the pair that the page opens with and its scorer; others are read from the disk within the
+  call, which is charged for it.
+- A call asks for its duration times a factor that depends on the GPU, see `lent_gpu`: `asked` is what is asked for.
 - A generator is closed at its next `yield` after its visitor has gone, so it should yield often.
 - Of the errors only Gradio's own come back whole, so a sentence for the user is handed back as a result.
 - There must be a decorated function at `launch()`, so functions are decorated where they are defined.
@@ -16,7 +18,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -24,14 +26,17 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import gradio as gr
 
+from ddpo import rewards
+from ddpo.common import lent_gpu
 from ddpo.common.machine import on_zero_gpu
 from ddpo.errors import UserError
+from ddpo.runs.estimate import weights_megabytes
 
 logger = logging.getLogger("ddpo.ui")
 
 P = ParamSpec("P")
 R = TypeVar("R")
-SECONDS_TO_BEGIN = 15.0  # the process, CUDA and the models, within the time that the GPU is lent for
+_set_aside: set[object] = set()  # models and weights that are on the GPU when a call begins
 
 
 class NoGpu(UserError):  # noqa: N818, it is no error but a state
@@ -49,7 +54,7 @@ def lent(seconds: Callable[P, float]) -> Callable[[Callable[P, R]], Callable[P, 
     """Decorator: on ZeroGPU, run a function or a generator where the GPU is.
 
     Args:
-        seconds: how long it will take, from the same arguments, without SECONDS_TO_BEGIN.
+        seconds: how long it will take, from the same arguments, without `lent_gpu.SECONDS_TO_BEGIN`.
 
     Raises (when the decorated function is called there):
         NoGpu: no GPU was to be had, or not for so long.
@@ -62,7 +67,7 @@ def lent(seconds: Callable[P, float]) -> Callable[[Callable[P, R]], Callable[P, 
         import spaces
 
         def duration(*args: P.args, **kwargs: P.kwargs) -> int:
-            return math.ceil(SECONDS_TO_BEGIN + seconds(*args, **kwargs))
+            return _duration(seconds(*args, **kwargs))
 
         kind = _lent_generator if inspect.isgeneratorfunction(function) else _lent_function
         return cast(Callable[P, R], kind(function, spaces.GPU(duration=duration)))
@@ -70,21 +75,71 @@ def lent(seconds: Callable[P, float]) -> Callable[[Callable[P, R]], Callable[P, 
     return decorate
 
 
-def preload(*sources: str) -> None:
+def asked(seconds: float) -> int:
+    """Seconds of quota that a call asks for, of which the work takes that many; on ZeroGPU only."""
+    return round(_duration(seconds) * _duration_factor())
+
+
+def _duration(seconds: float) -> int:
+    """What `spaces` has to be given, so that it asks for the work's seconds and those to begin."""
+    return math.ceil((lent_gpu.SECONDS_TO_BEGIN + seconds) / _duration_factor())
+
+
+def _duration_factor() -> float:
+    """How many seconds `spaces` asks for instead of one, for the GPU of this Space."""
+    try:
+        from spaces.zero.config import get_config
+
+        return float(get_config()["duration_factor"])
+    except (ImportError, KeyError):  # releases before it had one
+        return 1.0
+
+
+def preload(*sources: str, scorer: str | None = None) -> None:
     """On ZeroGPU, put models where a borrowed GPU finds them. Call it on the main thread, before `launch()`.
 
     What cannot be loaded is left to the first call that needs it, which says why.
+
+    Args:
+        *sources: of models.
+        scorer: name of a scorer whose network, if it has one, is put there too.
     """
     if not on_zero_gpu():
         return
     from ddpo.diffusion.models import cache
     from ddpo.diffusion.precision import choose_compute
 
+    compute = choose_compute()
     for source in sources:
-        try:
-            cache.get(source, choose_compute())
-        except UserError as error:
-            logger.warning("Not loaded beforehand: %s", error)
+        with _left_for_later():
+            cache.get(source, compute)
+            _set_aside.add(source)
+    files = rewards.get(scorer).files if scorer else ()
+    if scorer and files:
+        with _left_for_later():
+            rewards.load(scorer, compute)
+            _set_aside.update(files)
+
+
+def loading_seconds(sources: Iterable[str], scorer: str | None = None) -> float:
+    """How long a call reads models and a scorer's weights that `preload` has not put on the GPU.
+
+    Args:
+        sources: of models.
+        scorer: name of a scorer.
+    """
+    megabytes = sum(weights_megabytes(source) for source in set(sources) - _set_aside)
+    files = rewards.get(scorer).files if scorer else ()
+    megabytes += sum(file.megabytes for file in files if file not in _set_aside)
+    return megabytes / lent_gpu.MEGABYTES_READ
+
+
+@contextmanager
+def _left_for_later() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        logger.warning("Not loaded beforehand: %s", error)
 
 
 def _lent_function(function: Callable[..., Any], gpu: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
-from ddpo.common.machine import hourly_price, on_space
+from ddpo.common.machine import hourly_price, on_space, on_zero_gpu
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, bases
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
@@ -22,7 +22,7 @@ from ddpo.training.setting import Setting
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
-from ddpo.ui.space import permission
+from ddpo.ui.space import permission, quota, slices
 from ddpo.ui.train import actions, views
 
 logger = logging.getLogger("ddpo.ui")
@@ -106,7 +106,7 @@ def _connect(form: Form, about_reward: gr.HTML, about_recipe: gr.HTML) -> None:
     form.reward.input(_about_reward, form.reward, about_reward, **QUICK)
     form.recipe.input(_on_recipe, form.recipe, [about_recipe, *form.settings], **QUICK)
     gr.on(  # however a value came there: typed, pasted, put right by the control, or filled in by a recipe
-        [control.change for control in form.values], estimate_html, form.values, form.estimate,
+        [control.change for control in form.values], told, form.values, form.estimate,
         trigger_mode="always_last", **QUICK,
     )  # fmt: skip
 
@@ -125,11 +125,13 @@ def read(values: Sequence[Any]) -> tuple[RunSpec, Any]:
     return actions.make_spec(pair, base, scorer_fields.full_name(reward, like, unlike), recipe, given), minutes or None
 
 
-def estimate_html(*values: Any) -> str:
-    """How long a run with these values takes, or why it cannot be started."""
+def told(profile: gr.OAuthProfile | None, *values: Any) -> str:
+    """How long a run with these values takes, what it costs on ZeroGPU, or why it cannot be started."""
     try:
         spec, minutes = read(values)
         budget = permission.time_budget(minutes)
+        if on_zero_gpu():
+            return quota.run_line(slices.plan(spec), profile)
         found = estimate(spec.config, read_network(spec.base), spec.base, list_runs(runs_root()))
     except UserError as error:
         return views.problem_line(str(error))

@@ -158,7 +158,7 @@ def _connect_view(page: _Page, tab: gr.Tab, other_tabs: list[gr.Tab], timer: gr.
     timer.tick(_look, page.looks, page.seen, **QUICK)
     opened = tab.select(lambda: gr.Timer(active=True), None, timer, **QUICK)
     opened.then(_look, page.looks, page.seen, **QUICK)
-    tab.select(train_form.estimate_html, page.form.values, page.form.estimate, **QUICK)
+    tab.select(train_form.told, page.form.values, page.form.estimate, **QUICK)
     for other in other_tabs:
         other.select(lambda: gr.Timer(active=False), None, timer, **QUICK)
     page.live.epoch.input(

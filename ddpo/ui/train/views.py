@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ddpo import rewards
+from ddpo.common.machine import on_zero_gpu
 from ddpo.common.words import epochs_in_words, moment
+from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import Run, RunStatus
 from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import RECIPES
 from ddpo.ui.compare.views import duration
+from ddpo.ui.space import quota, slices
 from ddpo.ui.train import motion
-from ddpo.ui.train.actions import ACTIVE, Snapshot, base_title, reward_title
+from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot, base_title, reward_title
 from ddpo.ui.train.plots import Curve, chart
 
 MAX_LISTED = 40  # runs in the list
@@ -51,7 +54,7 @@ def status_card(seen: Snapshot) -> str:
     word, hint = _STATES[state]
     share = status.step / status.steps if status.steps else status.epoch / max(1, status.epochs)
     title = f"{reward_title(spec.reward)} on {base_title(spec)}"
-    notes = [_note("error", status.error), _note("notice", status.notice), _note("hint", hint)]
+    notes = [_note("error", status.error), _note("notice", status.notice), _note("hint", hint), _rest(seen)]
     return (
         f'<div class="card progress run-status {state}" role="status">'
         f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'
@@ -60,6 +63,17 @@ def status_card(seen: Snapshot) -> str:
         f"<p>{escape(_how_far(status))}</p>{''.join(notes)}"
         f'<p class="how">{escape(_origin(seen.run))}</p></div>'
     )
+
+
+def _rest(seen: Snapshot) -> str:
+    """On ZeroGPU, what it costs to resume the run."""
+    if not on_zero_gpu() or seen.status.state not in RESUMABLE:
+        return ""
+    try:
+        rest = slices.plan(seen.run.spec, seen.epochs)
+    except UserError:  # such as a base that is gone; to resume it says so
+        return ""
+    return quota.run_line(rest, None, begun=seen.status.step > 0)
 
 
 def _how_far(status: RunStatus) -> str:
