@@ -34,7 +34,7 @@ def test_it_draws_the_same_pictures_with_any_weights_and_batch(
         assert torch.allclose(one, other, atol=1e-4)
     (package,) = compiled._folder().glob("*.pt2")
     written = package.stat().st_mtime_ns
-    other_weights = make_unet(seed=7).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    other_weights = make_unet(seed=7).to(memory_format=torch.channels_last).eval()
     plain = copy.deepcopy(other_weights)
     compiled.compile_if_wanted(other_weights, compute)
     assert package.stat().st_mtime_ns == written  # the architecture is known

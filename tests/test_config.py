@@ -77,7 +77,7 @@ def test_every_setting_explains_itself_in_a_line() -> None:
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="quick, short, paper"):
+    with pytest.raises(UserError, match="quick, short, zerogpu, paper"):
         get_recipe("slow")
 
 
