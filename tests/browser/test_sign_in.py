@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ddpo.ui.space.sign_in import EXPIRED, SIGN_IN
+from ddpo.ui.space.sign_in import EXPIRED
+from ddpo.ui.space.sign_in_button import SIGN_IN
 from tests.browser.test_train import PHONE, TINY, overflow, set_number, show_tab, wait_for_epoch, wait_for_state
 from tests.framing import framed
 from tests.hub_server import HubServer, serving

@@ -51,24 +51,3 @@ class Pictures(gr.File):
     def api_info(self) -> dict[str, Any]:
         """As Gradio has it, with the description."""
         return {**super().api_info(), "description": self.description}
-
-
-def parameter(value: Any, schema: dict[str, Any], label: str, example: Any = None) -> Parameter:
-    """A parameter; without an example, its default is one."""
-    made = Parameter(value, schema, label)
-    made.example = value if example is None else example
-    return made
-
-
-def answer(schema: dict[str, Any]) -> Answer:
-    """What an endpoint returns, by its JSON Schema."""
-    made = Answer(label="result", visible=False)
-    made.schema = schema
-    return made
-
-
-def pictures(label: str, description: str) -> Pictures:
-    """Pictures that an endpoint returns."""
-    made = Pictures(label=label, file_count="multiple", visible=False)
-    made.description = description
-    return made

@@ -24,7 +24,7 @@ from ddpo.diffusion.catalogue import PAIRS, Pair
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.pairs import all_pairs
-from ddpo.ui.api import answers, schemas
+from ddpo.ui.api import schemas, signature
 from ddpo.ui.api.answers import Parameter
 from ddpo.ui.shared import running
 from ddpo.ui.shared.events import ONE_AT_A_TIME
@@ -111,9 +111,11 @@ def build() -> None:
         parameter(str | None, None, "Tuned", f"{OWN_MODEL} the pair's finetuned one; null: the pair's."),
     ]
     outputs = [
-        answers.pictures("base", "PNGs of the base model, in the order of the seeds; `url` is where to download each."),
-        answers.pictures("tuned", "PNGs of the finetuned model, in the same order."),
-        answers.answer(schemas.COMPARISON),
+        signature.pictures(
+            "base", "PNGs of the base model, in the order of the seeds; `url` is where to download each."
+        ),
+        signature.pictures("tuned", "PNGs of the finetuned model, in the same order."),
+        signature.answer(schemas.COMPARISON),
     ]
     trigger = gr.Button(visible=False)
     document(compare, COMPARE, inputs)
@@ -121,14 +123,14 @@ def build() -> None:
     picture = Upload(label="Picture", type="filepath", visible=False)
     picture.about = PICTURE
     scorer = parameter(str, "photographic", "Scorer", SCORER)
-    verdict = answers.answer(schemas.SCORE)
+    verdict = signature.answer(schemas.SCORE)
     document(score, SCORE, [picture, scorer])
     trigger.click(
         score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
         concurrency_id="score", concurrency_limit=2,
     )  # fmt: skip
     document(models, MODELS, [])
-    listing = answers.answer(schemas.MODELS)
+    listing = signature.answer(schemas.MODELS)
     trigger.click(models, [], listing, api_name="models", api_description=MODELS, concurrency_limit=None)
 
 
@@ -148,7 +150,7 @@ def parameter(
     schema = {**python_type_to_json_schema(hint), "additional_description": description}
     if choices:
         schema["enum"] = list(choices)
-    return answers.parameter(default, schema, label, example)
+    return signature.parameter(default, schema, label, example)
 
 
 def document(function: Callable[..., Any], text: str, inputs: Sequence[gr.components.Component]) -> None:

@@ -13,8 +13,8 @@ from ddpo.runs import store
 from ddpo.training.config import settings
 from ddpo.training.recipes import RECIPES
 from ddpo.ui.api import schemas
-from ddpo.ui.api.answers import answer
 from ddpo.ui.api.comparing import ENDS, QUOTA, SCORER, document, parameter
+from ddpo.ui.api.signature import answer
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission
 from ddpo.ui.train import actions
