@@ -23,7 +23,7 @@ from ddpo.runs.store import RunSpec
 from ddpo.training.recipes import RECIPES, make_config
 from ddpo.ui import score
 from ddpo.ui.compare import tab
-from ddpo.ui.shared.running import comparison_seconds
+from ddpo.ui.compare.run import comparison_seconds
 from ddpo.ui.space import quota, slices, zero_gpu
 from ddpo.ui.train import form as train_form
 

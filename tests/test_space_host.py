@@ -12,8 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from ddpo.common.machine import HOURLY_PRICES
-from ddpo.runs.estimate import CPU_HARDWARE
+from ddpo.common.machine import CPU_HARDWARE, HOURLY_PRICES
 from scripts.test_versions import CASES, HOST, PAGE, RESULTS, SPACE_PYTHON, page
 from tests.serving import ROOT
 

@@ -16,6 +16,7 @@ from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import list_runs, training_lock
 from ddpo.training.recipes import make_config
 from ddpo.ui.space import permission, sign_in
+from ddpo.ui.space.sign_in_button import SIGN_IN
 from ddpo.ui.train import actions, motion, push, tab, views
 from ddpo.ui.train.plots import Curve, chart
 from tests.run_folders import CHURCH, draw_grid, epoch_line, make_run
@@ -160,7 +161,7 @@ def test_who_may_train(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="expired; sign in again"):  # the page has been open for a day
         tab._check(None, sign_in.SIGN_OUT.format("owner"))
     with pytest.raises(UserError, match="Only the owner"):
-        tab._check(None, sign_in.SIGN_IN)
+        tab._check(None, SIGN_IN)
     monkeypatch.setenv("DDPO_TRAINING", "perhaps")
     assert permission.mode() == "off"
 

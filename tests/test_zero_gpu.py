@@ -22,7 +22,7 @@ from PIL import Image
 
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.runs.store import list_runs
-from ddpo.ui.shared.running import comparison_seconds
+from ddpo.ui.compare.run import comparison_seconds
 from tests.lending import START, Lender, Visitor, lending, variables
 from tests.serving import ROOT, RunningApp, running_app
 from tests.test_train_tab import TINY, assert_whole, wait_for
@@ -86,8 +86,8 @@ def test_the_time_asked_for_grows_with_steps_pictures_and_their_size() -> None:
 
 def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:
     check = (
-        "import sys, spaces, app; from ddpo.ui.shared import running; from ddpo.ui.space import slices;"
-        "print([hasattr(f, '__wrapped__') for f in (running._beats, running._score, slices.train_slice)],"
+        "import sys, spaces, app; from ddpo.ui.compare import run; from ddpo.ui.space import scoring, slices;"
+        "print([hasattr(f, '__wrapped__') for f in (run._beats, scoring._score, slices.train_slice)],"
         "'torch' in sys.modules)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "SPACES_ZERO_GPU"}

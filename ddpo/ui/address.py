@@ -16,9 +16,9 @@ from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN
 from ddpo.ui.compare import views
+from ddpo.ui.compare.run import make_settings
 from ddpo.ui.compare.tab import pair_choices
 from ddpo.ui.shared.events import QUICK
-from ddpo.ui.shared.running import make_settings
 
 # Read in this order, since what is right for one depends on those before it.
 GROUPS = (("pair", "base", "tuned"), ("scheduler",), ("steps",), ("eta",), ("samples",), ("seed",), ("scorer",))

@@ -15,10 +15,10 @@ from ddpo.ui.compare.views import amount
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.events import PRIVATE
 from ddpo.ui.shared.inputs import Upload
-from ddpo.ui.shared.running import score, scoring_seconds
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.shared.uploads import LARGEST_SIDE, open_upload
 from ddpo.ui.space import quota
+from ddpo.ui.space.scoring import score, scoring_seconds
 
 EMPTY = '<div class="card note"><h2>No score yet</h2><p>Upload a picture, and its score appears here.</p></div>'
 TROUBLE = "This could not be scored"

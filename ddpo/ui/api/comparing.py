@@ -26,12 +26,12 @@ from ddpo.hub import ids
 from ddpo.runs.pairs import all_pairs
 from ddpo.ui.api import schemas, signature
 from ddpo.ui.api.answers import Parameter
-from ddpo.ui.shared import running
+from ddpo.ui.compare.run import follow, make_settings
 from ddpo.ui.shared.events import ONE_AT_A_TIME
 from ddpo.ui.shared.inputs import Upload
-from ddpo.ui.shared.running import follow, make_settings
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.shared.uploads import open_upload
+from ddpo.ui.space import scoring
 
 ENDS = (
     'Over HTTP the stream of events ends with `complete` and a list of what is returned, or with `error` and {"error": '
@@ -196,7 +196,7 @@ def score(image: str | None, scorer: str = "photographic") -> dict[str, Any]:
             raise UserError(NO_PICTURE)
         picture = open_upload(image)
         return {
-            "score": running.score(picture, scorer),
+            "score": scoring.score(picture, scorer),
             "scorer": spec.name,
             "unit": spec.unit,
             "range": _range(spec.value_range),

@@ -19,10 +19,10 @@ from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import views
+from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, scorer_fields
 from ddpo.ui.shared.events import ONE_AT_A_TIME, PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
-from ddpo.ui.shared.running import comparison_seconds, follow, make_settings
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import quota
 

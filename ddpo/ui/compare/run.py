@@ -1,4 +1,4 @@
-"""What the page and the endpoints share: checked settings, followed runs, and errors as sentences."""
+"""Comparisons as the page and the endpoints run them: checked, followed, and on a borrowed GPU where there is one."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ddpo import rewards
 from ddpo.common import lent_gpu
 from ddpo.common.machine import on_space, on_zero_gpu
-from ddpo.comparison.compare import ComparisonResult, Progress, compare, download, score_picture
+from ddpo.comparison.compare import ComparisonResult, Progress, compare, download
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.rewards import weights
 from ddpo.runs.estimate import gpu_seconds
 from ddpo.ui.space import zero_gpu
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 
 logger = logging.getLogger("ddpo.ui")
 
@@ -103,30 +97,3 @@ def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
             elif event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
                 stage, passed_on = event.stage, now
                 yield event
-
-
-def score(picture: Image, scorer: str) -> float:
-    """As `score_picture`, on a borrowed GPU where there is one."""
-    if on_zero_gpu():
-        _download_scorer(scorer)
-    return _score(picture, scorer)
-
-
-def scoring_seconds(size: tuple[int, int], scorer: str) -> float:
-    """How long the score of a picture keeps a lent GPU busy, in seconds.
-
-    Args:
-        size: width and height in pixels.
-        scorer: its name.
-    """
-    return size[0] * size[1] / lent_gpu.PIXELS_SCORED + zero_gpu.loading_seconds((), scorer)
-
-
-@zero_gpu.lent(lambda picture, scorer: scoring_seconds(picture.size, scorer))
-def _score(picture: Image, scorer: str) -> float:
-    return score_picture(picture, scorer)
-
-
-def _download_scorer(name: str) -> None:
-    for file in rewards.get(name).files:
-        weights.fetch(file)
