@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from typing import Any
@@ -10,7 +11,8 @@ import gradio as gr
 
 from ddpo.common.machine import on_space
 from ddpo.errors import UserError
-from ddpo.ui.train.actions import logger
+
+logger = logging.getLogger("ddpo.ui")
 
 MODES = ("off", "on", "owner")
 
