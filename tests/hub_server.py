@@ -121,6 +121,7 @@ class HubServer:
     requests: list[Request] = field(default_factory=list)
     jobs: list[dict[str, Any]] = field(default_factory=list)  # the bodies of the requests that started them
     refuse_jobs: tuple[int, str] | None = None  # with this status and message
+    buckets: dict[str, bool] = field(default_factory=dict)  # id -> whether it is private
     uploads: dict[str, bytes] = field(default_factory=dict)  # large files by sha256, committed or not
     status: int | None = None  # answer everything so: 429, 500, 503
     break_after: list[int] = field(default_factory=list)  # close the next transfers of large files after so many bytes
@@ -231,6 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         ("POST", r"/api/repos/create", "create"),
         ("GET", r"/api/jobs/hardware", "hardware"),
         ("POST", r"/api/jobs/(?P<owner>[^/]+)", "start_job"),
+        ("POST", r"/api/buckets/(?P<owner>[^/]+)/(?P<name>[^/]+)", "create_bucket"),
         ("GET", r"/api/(models/)?(?P<id>(spaces/)?[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?", "info"),
         ("GET", r"/api/(models/)?(?P<id>(spaces/)?[^/]+/[^/]+)/tree/(?P<revision>[^/]+)", "tree"),
         ("POST", r"/api/models/(?P<id>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)", "preupload"),
@@ -369,6 +371,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def hardware(self) -> None:
         self.send(200, HARDWARE)
+
+    def create_bucket(self, owner: str, name: str, body: bytes) -> None:
+        id = f"{self.writer() if owner == 'me' else owner}/{name}"
+        self.check_owner(id)
+        exists = id in self.hub.buckets
+        self.hub.buckets.setdefault(id, json.loads(body).get("visibility") == "private")
+        self.send(409 if exists else 200, {"url": f"{self.hub.url}/buckets/{id}", "name": id, "id": id})
 
     def start_job(self, owner: str, body: bytes) -> None:
         if self.writer() != owner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,18 +13,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import JobHardware
+from safetensors.torch import load_file
 
 from ddpo.cli.main import FAILED, OUT_OF_TIME, WRONG_USAGE, build_parser, main
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.publish import jobs
-from ddpo.runs.store import Run, RunSpec
+from ddpo.runs.checkpoints import CheckpointStore
+from ddpo.runs.store import Run, RunSpec, list_runs
 from ddpo.training.config import settings
 from ddpo.training.recipes import make_config
 from tests.hub_server import HubServer, serving, use
+from tests.object_store import mounted_bucket
 from tests.serving import ROOT
+from tests.test_worker import wait_for
 
 TOKEN = "hf_aVerySecretToken"
 BASE = "google/ddpm-tiny"
@@ -68,7 +74,10 @@ def test_the_hub_is_asked_for_the_hardware_the_time_and_the_same_start_command(
     options = build_parser().parse_args(arguments)
     assert (options.base, options.reward, options.recipe) == (BASE, "colourfulness", "quick")
     assert (options.push_to, options.time_budget, options.private) == ("me/church-ddpo", 5400.0, False)
-    assert options.in_job
+    assert options.in_job and options.run_id.startswith("job-colourfulness-")
+    volume = {"type": "bucket", "source": "me/ddpo-runs", "mountPath": "/data"}
+    assert job["volumes"] == [volume] and hub.buckets == {"me/ddpo-runs": True}
+    assert job["environment"]["DDPO_RUNS"] == "/data/runs"
     given = {s.name: getattr(options, s.name) for s in settings() if getattr(options, s.name) is not None}
     assert given == {"epochs": "7", "learning_rate": "3e-5"}
     assert "me/church-ddpo" in hub.repositories  # the token may write there, which was found out before
@@ -105,16 +114,28 @@ def test_a_dry_run_shows_the_job_and_asks_the_hub_nothing(hub: HubServer, capsys
     assert TOKEN not in out and hub.requests == []
 
 
-def run_job(hub: HubServer, container: Path) -> subprocess.CompletedProcess[str]:
-    """The job's own command, as the Hub got it, in a shell with nothing but the job's environment."""
-    (job,) = hub.jobs
+def run_job(hub: HubServer, container: Path, bucket: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The newest job's own command, as the Hub got it, in a shell with nothing but the job's environment."""
+    process = begin_job(hub, container, bucket)
+    out, err = process.communicate(timeout=500)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def begin_job(hub: HubServer, container: Path, bucket: Path | None = None) -> subprocess.Popen[str]:
+    """As `run_job`, without waiting; the bucket is mounted at a path of this machine rather than the container's."""
+    job = hub.jobs[-1]
     container.mkdir()
+    (mount,) = [volume["mountPath"] for volume in job["volumes"]]
+    runs = job["environment"]["DDPO_RUNS"].replace(mount, str(bucket or container / "bucket"), 1)
     environment = {
         **job["environment"], **job["secrets"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(container), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
+        "CUDA_VISIBLE_DEVICES": "", "DDPO_RUNS": runs,
     }  # fmt: skip
-    return subprocess.run(job["command"], cwd=container, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.Popen(
+        job["command"], cwd=container, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def test_what_a_job_runs_fetches_this_program_trains_and_pushes(
@@ -126,8 +147,42 @@ def test_what_a_job_runs_fetches_this_program_trains_and_pushes(
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Published: {hub.url}/me/church-ddpo" in done.stdout and TOKEN not in done.stdout + done.stderr
     assert load_model("me/church-ddpo", compute).unet.config["sample_size"] == 16
-    files = [path for path in (container / "code" / "runs").rglob("*") if path.is_file()]
+    files = [path for path in (container / "bucket" / "runs").rglob("*") if path.is_file()]
     assert len(files) > 5 and not any(TOKEN.encode() in path.read_bytes() for path in files)
+
+
+def test_a_job_that_was_killed_goes_on_in_its_bucket_by_the_same_command(hub: HubServer, tmp_path: Path) -> None:
+    command = [*START, "--base", BASE, "--epochs", "4", *TINY]
+    with mounted_bucket(tmp_path / "mounted") as bucket:
+        assert main(command) == 0
+        first = begin_job(hub, tmp_path / "first", bucket.folder)
+        wait_for(lambda: [run.status().step for run in list_runs(bucket.folder / "runs")] > [1], 300)
+        (run,) = list_runs(bucket.folder / "runs")
+        os.killpg(first.pid, signal.SIGTERM)  # as the Hub ends a job that is cancelled: the step is finished and saved
+        first.communicate(timeout=200)
+        saved = max(CheckpointStore(run.folder / "checkpoints").steps())
+        assert 1 < saved < run.status().steps
+        assert main(command) == 0 and hub.jobs[0]["command"] == hub.jobs[1]["command"]
+        second = begin_job(hub, tmp_path / "second", bucket.folder)
+        wait_for(lambda: run.status().step > saved or second.poll() is not None, 300)
+        os.killpg(second.pid, signal.SIGKILL)
+        second.communicate(timeout=200)
+        done = run_job(hub, tmp_path / "third", bucket.folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"The run {run.id} is in the bucket already, at step" in done.stdout and "Published: " in done.stdout
+        assert run.status().state == "finished" and [line["epoch"] for line in run.epochs()] == [1, 2, 3, 4]
+        weights = load_file(run.result / "unet" / "diffusion_pytorch_model.safetensors")
+    undisturbed = main(["start", "--base", BASE, "--reward", "colourfulness", "--epochs", "4", *TINY])
+    (other,) = list_runs(tmp_path / "runs")
+    expected = load_file(other.result / "unet" / "diffusion_pytorch_model.safetensors")
+    assert undisturbed == 0 and all(torch.equal(expected[name], weights[name]) for name in expected)
+
+
+def test_the_same_command_means_the_same_run_whatever_time_it_is_given() -> None:
+    spec = RunSpec("church-64", "-", "colourfulness", "quick", make_config({}))
+    other = RunSpec("church-64", "-", "colourfulness", "quick", make_config({"seed": "1"}))
+    assert jobs.run_id(spec) == jobs.run_id(RunSpec("church-64", "-", "colourfulness", "quick", make_config({})))
+    assert jobs.run_id(spec) != jobs.run_id(other)
 
 
 @pytest.mark.parametrize(("flavor", "launcher"), [("l4x1", "python"), ("a10g-largex2", "--nproc-per-node 2")])
@@ -176,11 +231,12 @@ def test_the_code_may_be_a_revision_of_a_space_or_a_git_repository() -> None:
         (["--on", "l4x1"], "write jobs: and its name, as in jobs:l4x1"),
         (["--on", "jobs:l4x2"], "no hardware named 'l4x2' for jobs; did you mean 'l4x4'?"),
         (["--on", "jobs:toaster"], "no hardware named 'toaster' for jobs; choose one of cpu-basic"),
-        (["--push-to", ""], "add --push-to OWNER/NAME"),
+        (["--push-to", ""], "pushed at its end; add --push-to OWNER/NAME"),
         (["--push-to", "a b"], "cannot be the name of a repository"),
         (["--code", "git@github.com:me/x"], "give the id of its Space"),
         (["--code", "me/studio; rm -rf /"], "give the id of its Space"),
         (["--code", f"https://me:{TOKEN}@git.example/me/x"], "holds a name or password"),
+        (["--bucket", "a b"], "cannot be the name of a storage bucket"),
         (["--log-with", "wandb"], "--log-with does not reach into a job"),
         (["--base", "."], "'.' lies on this machine"),
         (["--base", "nothing"], "'nothing' lies on this machine"),

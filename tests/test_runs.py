@@ -382,17 +382,16 @@ def test_a_process_that_cannot_begin_is_told_of(run: Run, tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
-    [({}, "runs"), ({"DDPO_RUNS": "/somewhere/else"}, "/somewhere/else"), ({"SPACE_ID": "me/space"}, None)],
+    [({}, "runs"), ({"DDPO_RUNS": "/somewhere/else"}, "/somewhere/else"), ({"SPACE_ID": "me/space"}, "runs")],
 )
 def test_the_root_is_where_the_environment_says(
-    environment: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DDPO_RUNS", "SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    on_a_space = "/data/runs" if os.access("/data", os.W_OK) else "runs"
-    assert store.runs_root() == Path(expected or on_a_space)
+    assert store.runs_root() == Path(expected)
 
 
 def test_durations_read_well() -> None:

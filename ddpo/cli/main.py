@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The commands and their options; those of `start` are made from the settings themselves."""
     parser = _Parser(prog="train_space.py", description="Finetune a diffusion model with DDPO.")
     parser.add_argument("--root", type=Path, default=None, help="folder of the runs (default: $DDPO_RUNS, or ./runs)")
-    parser.set_defaults(in_job=False)
+    parser.set_defaults(in_job=False, run_id=None)
     commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -157,10 +157,12 @@ def _start(options: argparse.Namespace) -> int:
     if options.on:
         job_options.start(options, spec, given)
         return DONE
-    if options.code or options.dry_run:
-        raise UserError("--code and --dry-run belong to a job; add --on jobs:FLAVOR.")
+    if options.code or options.dry_run or options.bucket:
+        raise UserError("--code, --bucket and --dry-run belong to a job; add --on jobs:FLAVOR.")
     read_network(options.base or spec.base)
     check_idle(_root(options))  # before a run is made that could not be trained
+    if options.run_id:
+        return _train(options, lambda: job_options.open_or_create(_root(options), options.run_id, spec))
     return _train(options, lambda: create_run(_root(options), spec))
 
 
@@ -215,7 +217,7 @@ def _carry_out(options: argparse.Namespace, run: Run, reporter: Reporter, accele
         with closing(reporter):
             outcome = carry_out(run, options.time_budget, accelerator, reporter.on_step)
     except Busy:
-        if options.command is _start:  # another came first, and this one was never begun
+        if _is_new(options):  # another came first, and this one was never begun
             shutil.rmtree(run.folder, ignore_errors=True)
         raise
     except UserError:
@@ -237,7 +239,7 @@ def _begin(
     if processes.is_main:
         try:
             run = get_run()
-            reporter = _reporter(run, tracked, is_new=options.command is _start)
+            reporter = _reporter(run, tracked, is_new=_is_new(options))
             run_id = run.id
         except UserError as error:
             problem = str(error)
@@ -356,6 +358,11 @@ def _open(options: argparse.Namespace) -> Run:
     if not runs:
         raise UserError("There are no runs yet; `train_space.py start` makes one.")
     return runs[0]
+
+
+def _is_new(options: argparse.Namespace) -> bool:
+    """Whether the run was made by this very command, so that it may go where it cannot be begun."""
+    return options.command is _start and not options.run_id
 
 
 def _resume_command(run: Run) -> str:

@@ -14,26 +14,32 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any, Generic, TypeVar
 
+from ddpo.common.storage import PLAIN, Storage, confirm
 from ddpo.errors import UserError
 
 T = TypeVar("T")
 CHUNK = 1 << 20  # bytes read at once
+AHEAD = ".new"  # ends the name of a file that is written before the one that it stands for
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, storage: Storage = PLAIN) -> Iterator[IO[bytes]]:
     """A file to write to that takes the path's place in one step when the block ends, and only then.
 
     Nothing is left of it where the block fails. After a kill a `.part` beside the path may remain, never a torn path.
     The folder is made where it is missing.
+
+    Where the storage cannot rename, the path itself is written: a kill leaves it torn, so it must hold nothing that is
+    still needed.
     """
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part") if storage.renames else path
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with part.open("wb") as file:
             yield file
-            sync(file)
-        part.replace(path)
+            sync(file, storage)
+        if part != path:
+            part.replace(path)
     except BaseException:
         with suppress(OSError):
             part.unlink()
@@ -41,10 +47,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     _sync_folder(path.parent)
 
 
-def sync(file: IO[bytes]) -> None:
-    """Have everything that was written to a file on the disk itself."""
+def sync(file: IO[bytes], storage: Storage = PLAIN) -> None:
+    """Have everything that was written to a file on the disk itself, where the storage can."""
     file.flush()
-    os.fsync(file.fileno())
+    if storage.syncs:
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
@@ -79,36 +86,70 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_json(path: Path, value: dict[str, Any], even_when_full: bool = False) -> None:
-    """Write a JSON file atomically.
+def write_json(
+    path: Path,
+    value: dict[str, Any],
+    even_when_full: bool = False,
+    storage: Storage = PLAIN,
+    confirmed: bool = True,
+) -> None:
+    """Write a JSON file so that `read_json` finds the old content or the new, whenever this process is killed.
 
     Args:
         path: the file.
         value: what it will hold.
         even_when_full: on a full disk, write over the file that is there, in its own blocks, rather than give up. For
             the small file that has to say that the disk is full.
+        storage: what works there.
+        confirmed: on anything but a plain disk, read it back, and wait until that gives what was written.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk refuses, or what was written cannot be read back.
     """
     content = json_bytes(value, indent=2)
+    if not storage.renames:
+        return _write_twice(path, content, storage, confirmed)
     try:
-        with replacing(path) as file:
-            file.write(content)
+        _write_whole(path, content, storage, confirmed)
     except OSError as error:
-        if not (even_when_full and is_full(error) and path.exists()):
+        if not (even_when_full and storage.plain and is_full(error) and path.exists()):
             raise
         with path.open("r+b", buffering=0) as there:
             there.write(content.ljust(path.stat().st_size))  # blanks behind the end are still JSON
 
 
+def _write_whole(path: Path, content: bytes, storage: Storage, confirmed: bool) -> None:
+    with replacing(path, storage) as file:
+        file.write(content)
+    if confirmed and not storage.plain:
+        confirm(path, lambda: path.read_bytes() == content)
+
+
+def _write_twice(path: Path, content: bytes, storage: Storage, confirmed: bool) -> None:
+    """Beside the path first: there is a whole one of the two at every moment."""
+    ahead = path.with_name(path.name + AHEAD)
+    _write_whole(ahead, content, storage, confirmed)
+    _write_whole(path, content, storage, confirmed)
+    with suppress(OSError):
+        ahead.unlink()
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file holds.
+    """What a JSON file holds; where it is torn or missing, what was written ahead of it.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it holds no JSON object.
     """
+    try:
+        return _read_json(path)
+    except (FileNotFoundError, ValueError):
+        with suppress(OSError, ValueError):
+            return _read_json(path.with_name(path.name + AHEAD))
+        raise
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     value = json.loads(path.read_bytes())
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")

@@ -1,17 +1,21 @@
 """A start command carried to rented hardware: the Jobs of the Hugging Face Hub.
 
-A job is a bare container, billed by the minute, of which nothing is left at its end. So it fetches this program from a
-Space or a git repository, installs what that requires, trains within a time budget, and pushes the result to a model
-repository (https://huggingface.co/docs/huggingface_hub/guides/jobs). The token is a secret of the job, which the Hub
-keeps encrypted; it is in no command, no environment that others can see, no file and no output.
+A job is a bare container, billed by the minute, of which nothing is left at its end but what lies in the storage bucket
+that is mounted into it. So it fetches this program from a Space or a git repository, installs what that requires,
+trains within a time budget in a run folder in the bucket, and pushes the result to a model repository
+(https://huggingface.co/docs/huggingface_hub/guides/jobs). The id of the run is made from what is trained, so the same
+command goes on with it. The token is a secret of the job, which the Hub keeps encrypted; it is in no command, no
+environment that others can see, no file and no output.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,12 +24,15 @@ from ddpo import rewards
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
 from ddpo.hub import client, ids, troubles
-from ddpo.runs.store import RunSpec
+from ddpo.runs.store import RunSpec, slug
 
 IMAGE = "python:3.12"  # with pip and git; the wheels of torch bring CUDA's libraries with them
 TRAINING_SECONDS = 3600.0  # of a job that was given no time budget
 OTHER_SECONDS = 900.0  # for the image, 5 GB of packages (90 s here), the models, and for pushing the result
 TOKEN = "HF_TOKEN"  # the secret; what huggingface_hub looks for in the job
+BUCKET = "ddpo-runs"  # of whoever starts the job, where no other is named
+MOUNT = "/data"  # where the bucket is in the job
+RUNS = f"{MOUNT}/runs"  # where a Space looks in a bucket, too
 NOT_STARTED = "no job was started"
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
@@ -40,8 +47,10 @@ class JobPlan:
     private: bool  # where it has to be made
     command: tuple[str, ...]
     timeout: float  # seconds from start to end, after which the Hub ends it
+    bucket: str = BUCKET  # "owner/name", or "name" for one of whoever the token belongs to
     image: str = IMAGE
     environment: tuple[tuple[str, str], ...] = (
+        ("DDPO_RUNS", RUNS),
         ("PYTHONUNBUFFERED", "1"),
         ("PIP_ROOT_USER_ACTION", "ignore"),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
@@ -55,6 +64,7 @@ class JobPlan:
             "code": self.code,
             "environment": " ".join(f"{name}={value}" for name, value in self.environment),
             "secrets": f"{', '.join(self.secrets)} (the value is not shown)",
+            "bucket": f"{self.bucket}, mounted at {MOUNT}",
             "timeout": f"{self.timeout:.0f} s",
             "result": self.repo_id + (" (private)" if self.private else ""),
             "command": shlex.join(self.command),
@@ -69,6 +79,7 @@ class StartedJob:
     id: str
     url: str  # its page
     model_url: str  # page of the repository that it pushes to
+    bucket: str  # "owner/name"
     dollars: float | None  # the most that it can cost; None where the Hub names no price
 
 
@@ -80,6 +91,7 @@ def plan_job(
     repo_id: str,
     training_seconds: float = TRAINING_SECONDS,
     private: bool = False,
+    bucket: str = BUCKET,
 ) -> JobPlan:
     """What `submit` would send. The Hub is not asked.
 
@@ -91,9 +103,11 @@ def plan_job(
         repo_id: model repository that the job pushes its result to.
         training_seconds: time budget of the training.
         private: whether that repository, where it has to be made, is private.
+        bucket: storage bucket that holds the run, "owner/name" or "name"; made, and private, where it is missing.
 
     Raises:
-        UserError: no such hardware, the code cannot be fetched from there, or the base is only on this machine.
+        UserError: no such hardware, a bucket of an impossible name, the code cannot be fetched from there, or the base
+            is only on this machine.
     """
     from huggingface_hub import JobHardware
 
@@ -102,16 +116,29 @@ def plan_job(
         near = get_close_matches(flavor, flavors, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(flavors)}."
         raise UserError(f"There is no hardware named {flavor!r} for jobs; {hint}")
+    check_bucket(bucket)
     install = ["pip", "install", "--quiet", "-r", "requirements.txt", *_packages(spec)]
     script = ["set -e", _fetch(code), "cd code", shlex.join(install), f'{_launcher(flavor)} train_space.py "$@"']
     settings = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     arguments = [
         "start", _source(spec), f"--reward={spec.reward}", f"--recipe={spec.recipe}", *settings,
         f"--time-budget={training_seconds:g}", f"--push-to={repo_id}", *(["--private"] if private else []),
-        "--in-job",
+        "--in-job", f"--run-id={run_id(spec)}",
     ]  # fmt: skip
     command = ("bash", "-c", "\n".join(script), "train_space.py", *arguments)
-    return JobPlan(flavor, code, repo_id, private, command, training_seconds + OTHER_SECONDS)
+    return JobPlan(flavor, code, repo_id, private, command, training_seconds + OTHER_SECONDS, bucket)
+
+
+def run_id(spec: RunSpec) -> str:
+    """The id of a job's run: the same for the same base, reward, recipe and settings, whatever time they are given."""
+    told = json.dumps(asdict(spec), sort_keys=True).encode()
+    return f"job-{slug(spec.reward)}-{hashlib.sha256(told).hexdigest()[:10]}"
+
+
+def check_bucket(bucket: str) -> None:
+    """Raises UserError for what can be neither "owner/name" nor "name"."""
+    if ids.parse(bucket if "/" in bucket else f"owner/{bucket}") is None or "@" in bucket:
+        raise UserError(f"{bucket!r} cannot be the name of a storage bucket; give owner/name, or a name alone.")
 
 
 def submit(plan: JobPlan, token: str | None = None) -> StartedJob:
@@ -125,7 +152,7 @@ def submit(plan: JobPlan, token: str | None = None) -> StartedJob:
         UserError: there is no token, or it may not do that; the code or the hardware is not there; the account has no
             credit; the Hub is out of reach, silent or refuses.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, Volume
 
     from ddpo.publish.push import make_repository
 
@@ -139,14 +166,29 @@ def submit(plan: JobPlan, token: str | None = None) -> StartedJob:
     except Exception as error:  # whatever the network or the Hub comes up with
         raise troubles.request_error(error, NOT_STARTED) from error
     full_id = make_repository(api, plan.repo_id, plan.private, NOT_STARTED)
+    bucket = _make_bucket(api, plan.bucket)
+    volume = Volume(type="bucket", source=bucket, mount_path=MOUNT)
     try:
         job = api.run_job(
             image=plan.image, command=list(plan.command), env=dict(plan.environment), secrets={TOKEN: token},
-            flavor=plan.flavor, timeout=int(plan.timeout), name="ddpo",
+            flavor=plan.flavor, timeout=int(plan.timeout), name="ddpo", volumes=[volume],
         )  # fmt: skip
     except Exception as error:
         raise _refusal(error, api.endpoint, token) from error
-    return StartedJob(job.id, job.url, f"{api.endpoint}/{full_id}", dollars)
+    return StartedJob(job.id, job.url, f"{api.endpoint}/{full_id}", bucket, dollars)
+
+
+def _make_bucket(api: Any, bucket: str) -> str:
+    """Make a private storage bucket where it is missing; returns its full id, "owner/name"."""
+    try:
+        return str(api.create_bucket(bucket, private=True, exist_ok=True).bucket_id)
+    except Exception as error:  # whatever the network or the Hub comes up with
+        if troubles.http_status(error) == 403:
+            raise UserError(
+                f"The token may not make or use the storage bucket {bucket!r}, and {NOT_STARTED}; name one of yours "
+                "with --bucket, or use a token that may write."
+            ) from error
+        raise troubles.request_error(error, NOT_STARTED) from error
 
 
 def _source(spec: RunSpec) -> str:

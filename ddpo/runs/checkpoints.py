@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from typing import IO, Any, cast
 import torch
 
 from ddpo.common.files import read_json, replacing, sha256, storage_error, sync, write_json
+from ddpo.common.storage import PLAIN, Storage, confirm
 from ddpo.errors import UserError
 
 FORMAT = 1
+SETTLE = 60.0  # seconds until an object store has what it was given: hf-mount over NFS holds it back for 30
+STALE = 10.0  # seconds that an object store may show an earlier content
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
@@ -51,11 +55,15 @@ class CheckpointStore:
 
     Args:
         folder: where they are; made when the first is saved.
-        keep: how many are kept, at least 1.
+        keep: how many are kept, at least 1; on anything but a plain disk also all that are younger than SETTLE, and
+            the one before them, so that the store holds a whole one even where it has not got the newest yet.
+        storage: what works in that folder.
     """
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int = 2, storage: Storage = PLAIN) -> None:
+        self.folder, self.keep, self.storage = folder, keep, storage
+        self._written: dict[int, float] = {}  # moment at which this process saved a step
+        self._begun = time.monotonic()
 
     def steps(self) -> list[int]:
         """The steps of which there is a checkpoint, whole or not, in order."""
@@ -72,19 +80,36 @@ class CheckpointStore:
         Raises:
             UserError: the disk is full or refuses; the earlier checkpoints are as they were.
         """
-        path, sidecar = self._path(step), self._sidecar(step)
+        facts: dict[str, Any] = {"format": FORMAT, "step": step, "epoch": epoch}
         try:
             self._drop_leftovers()
-            facts: dict[str, Any] = {"format": FORMAT, "step": step, "epoch": epoch}
-            with replacing(path) as file:
-                facts["sha256"], facts["size"] = _save(state, file)
-                sync(file)
-                # Where a step is saved again, the old file is there for an instant more, and a kill may leave it.
-                facts["replaces"] = list(self._accepted(sidecar)) if path.exists() else []
-                write_json(sidecar, facts)
+            if self.storage.renames:
+                self._save_beside(state, step, facts)
+                if not self.storage.plain:
+                    confirm(self._path(step), lambda: self._verified(step) is not None)
+            elif self._verified(step) is None:  # what is whole is never written over
+                self._save_in_place(state, step, facts)
         except OSError as error:
             raise storage_error(error, self.folder, f"The checkpoint of step {step}") from error
+        self._written[step] = time.monotonic()
         self._prune(step)
+
+    def _save_beside(self, state: dict[str, Any], step: int, facts: dict[str, Any]) -> None:
+        path, sidecar = self._path(step), self._sidecar(step)
+        with replacing(path, self.storage) as file:
+            facts["sha256"], facts["size"] = _save(state, file)
+            sync(file, self.storage)
+            # Where a step is saved again, the old file is there for an instant more, and a kill may leave it.
+            facts["replaces"] = list(self._accepted(sidecar)) if path.exists() else []
+            write_json(sidecar, facts, storage=self.storage)
+
+    def _save_in_place(self, state: dict[str, Any], step: int, facts: dict[str, Any]) -> None:
+        """The JSON comes last: without it a checkpoint was never saved, and a kill may leave half of it."""
+        path = self._path(step)
+        with replacing(path, self.storage) as file:
+            facts["sha256"], facts["size"] = _save(state, file)
+        confirm(path, lambda: sha256(path) == facts["sha256"])
+        write_json(self._sidecar(step), {**facts, "replaces": []}, storage=self.storage)
 
     def load_newest(self, device: torch.device | str = "cpu") -> LoadedCheckpoint | None:
         """The newest whole checkpoint, None where none was ever saved. Tensors and numbers only, never code.
@@ -94,7 +119,9 @@ class CheckpointStore:
         """
         damaged: list[int] = []
         for step in reversed(self.steps()):
-            facts = self._verified(step)
+            if not self.storage.renames and not self._was_saved(step):
+                continue
+            facts = self._verified(step) or self._verified_later(step)
             state = _load(self._path(step), device) if facts else None
             if facts and state is not None:
                 return LoadedCheckpoint(state, step, int(facts["epoch"]), _notice(damaged, step))
@@ -102,6 +129,20 @@ class CheckpointStore:
         if damaged:
             raise UserError(f"{_named(damaged)}, and there is no other; start the run anew.")
         return None
+
+    def _was_saved(self, step: int) -> bool:
+        """Whether its JSON, which is written after the checkpoint where nothing can be renamed, is there."""
+        with suppress(OSError, ValueError):
+            return bool(read_json(self._sidecar(step)))
+        return self._sidecar(step).exists()
+
+    def _verified_later(self, step: int) -> dict[str, Any] | None:
+        """As `_verified`, once an object store has had the time to show what is there by now."""
+        if self.storage.plain:
+            return None
+        with suppress(OSError):
+            confirm(self._path(step), lambda: self._verified(step) is not None, STALE)
+        return self._verified(step)
 
     def _verified(self, step: int) -> dict[str, Any] | None:
         """What the JSON of a checkpoint says, None where the file is not what was saved."""
@@ -131,13 +172,21 @@ class CheckpointStore:
         steps = self.steps()
         earlier = [step for step in steps if step <= newest]
         with suppress(OSError):
-            for step in set(steps) - set(earlier[-self.keep :]):
+            for step in set(steps) - set(earlier[-max(self.keep, self._unsettled(earlier) + 1) :]):
                 self._path(step).unlink()
                 self._sidecar(step).unlink(missing_ok=True)
 
+    def _unsettled(self, steps: list[int]) -> int:
+        """How many of these the store may not have yet."""
+        if self.storage.plain:
+            return 0
+        now = time.monotonic()
+        return sum(now - self._written.get(step, self._begun) < SETTLE for step in steps)
+
     def _drop_leftovers(self) -> None:
         """Remove what a kill left: parts, and JSONs whose checkpoint was never put in place."""
-        for path in [*self.folder.glob("*.part"), *self.folder.glob("*.json")]:
+        jsons = self.folder.glob("*.json") if self.storage.plain else ()  # elsewhere a checkpoint may not show yet
+        for path in [*self.folder.glob("*.part"), *jsons]:
             if path.suffix == ".part" or not path.with_suffix(".pt").exists():
                 path.unlink(missing_ok=True)
 

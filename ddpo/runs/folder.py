@@ -1,13 +1,13 @@
 """One run folder: what the trainer writes, and the command line and the page read while it grows.
 
 JSON files are replaced in one step and `metrics.jsonl` grows by whole lines, so that a reader never needs a lock.
-Nothing that is slow is imported here.
+What a disk does for that and an object store does not, `ddpo/common/storage.py` finds out; it is done in another way
+then. Nothing that is slow is imported here.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddpo.common import locks
+from ddpo.common import leases, locks
 from ddpo.common.files import FileCache, json_bytes, read_json, replacing, storage_error, write_json
 from ddpo.common.statistics import PairedStatistics
+from ddpo.common.storage import Storage, confirm, storage_of
 from ddpo.errors import UserError
+from ddpo.runs import metric_parts
 from ddpo.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -83,6 +85,11 @@ class Run:
         return self.folder.parent
 
     @property
+    def storage(self) -> Storage:
+        """What works there; found out by writing, so to be asked for by who writes only."""
+        return storage_of(self.root)
+
+    @property
     def result(self) -> Path:
         """The finetuned model as a diffusers pipeline, once there is one."""
         return self.folder / "result"
@@ -113,7 +120,7 @@ class Run:
 
     def write_result_facts(self, facts: ResultFacts) -> None:
         """Put down what is known of the result; raises OSError where the disk refuses."""
-        write_json(self.folder / "result.json", {"format": FORMAT, **asdict(facts)})
+        write_json(self.folder / "result.json", {"format": FORMAT, **asdict(facts)}, storage=self.storage)
 
     def result_epochs(self) -> list[dict[str, Any]]:
         """As `epochs`, up to that of the result."""
@@ -130,7 +137,7 @@ class Run:
         """Its checkpoints. Imports torch."""
         from ddpo.runs.checkpoints import CheckpointStore
 
-        return CheckpointStore(self.folder / "checkpoints")
+        return CheckpointStore(self.folder / "checkpoints", storage=self.storage)
 
     def status(self) -> RunStatus:
         """Where it stands now: "interrupted" where its process is gone without having said so."""
@@ -177,29 +184,40 @@ class Run:
             raise TypeError(f"not a status: {changes}")
         status = {"format": FORMAT, **self.stored_status(), **changes, "updated": now_text()}
         try:
-            write_json(self.folder / "status.json", status, even_when_full=True)
+            write_json(self.folder / "status.json", status, even_when_full=True, storage=self.storage, confirmed=False)
         except OSError as error:
             raise storage_error(error, self.folder, "The status of the run") from error
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of the metrics; one that is torn is left out."""
-        return [line for line, _ in _metrics_lines(self._metrics_file)]
+        return [line for line, _ in self._metrics_lines()]
 
     def epochs(self) -> list[dict[str, Any]]:
         """The lines of the metrics that tell of an epoch; they are shared, so not to be changed."""
+        parts = metric_parts.read_parts(self.folder)
+        if parts:
+            return [line for line, _ in self._metrics_lines(parts) if line.get("kind") == "epoch"]
         try:
             return list(_epochs.get(self._metrics_file))
         except OSError:
             return []
 
-    def append_metrics(self, line: dict[str, Any]) -> None:
-        """Add a line to the metrics. Numbers that are not finite are written as null.
+    def _metrics_lines(self, parts: list[metric_parts.Line] | None = None) -> list[metric_parts.Line]:
+        parts = metric_parts.read_parts(self.folder) if parts is None else parts
+        lines = list(_metrics_lines(self._metrics_file))
+        return metric_parts.without_doubles([*lines, *parts]) if parts else lines
+
+    def append_metrics(self, *lines: dict[str, Any]) -> None:
+        """Add lines to the metrics. Numbers that are not finite are written as null.
 
         Raises:
             UserError: the disk refuses; the earlier lines are as they were.
         """
         try:
-            _append_line(self._metrics_file, json_bytes(line))
+            if self.storage.uses_parts:
+                return metric_parts.write_part(self.folder, [(line, json_bytes(line)) for line in lines], self.storage)
+            for line in lines:
+                _append_line(self._metrics_file, json_bytes(line))
         except OSError as error:
             raise storage_error(error, self.folder, "The metrics of the run") from error
 
@@ -211,10 +229,19 @@ class Run:
         """
         lines = [raw for line, raw in _metrics_lines(self._metrics_file) if line.get("step", 0) <= step]
         try:
+            metric_parts.cut_parts(self.folder, step, self.storage)
+            if self.storage.uses_parts:
+                return self._turn_into_parts(step)
             with replacing(self._metrics_file) as file:
                 file.write(b"".join(lines))
         except OSError as error:
             raise storage_error(error, self.folder, "The metrics of the run") from error
+
+    def _turn_into_parts(self, step: int) -> None:
+        """The lines up to a step, of a run that was begun on a disk, go where more can be added to them."""
+        lines = [(line, raw) for line, raw in _metrics_lines(self._metrics_file) if line.get("step", 0) <= step]
+        metric_parts.write_part(self.folder, lines, self.storage)
+        self._metrics_file.unlink(missing_ok=True)
 
     def samples(self) -> list[tuple[int, Path]]:
         """The grids of the fixed seeds, each with the number of epochs done when it was drawn, in order."""
@@ -228,7 +255,7 @@ class Run:
             UserError: the disk refuses.
         """
         try:
-            (self.folder / "stop").touch()
+            (self.folder / "stop").write_text("stop\n")  # an object store may take no empty file
         except OSError as error:
             raise storage_error(error, self.folder, "The request to stop") from error
 
@@ -238,11 +265,18 @@ class Run:
 
     def clear_stop(self) -> None:
         """Forget the request to stop."""
-        (self.folder / "stop").unlink(missing_ok=True)
+        path = self.folder / "stop"
+        path.unlink(missing_ok=True)
+        if path.exists():  # an object store may show it for a while yet, and the run would stop
+            confirm(path, lambda: not path.exists())
+
+    def trainer(self) -> dict[str, Any] | None:
+        """The facts of the process that trains it, by the lock of all runs here or a lease of its own; None: nobody."""
+        holder = locks.holder(lock_path(self.root))
+        return holder if holder and holder.get("id") == self.id else leases.holder(self.folder)
 
     def _is_alive(self, stored: dict[str, Any]) -> bool:
-        holder = locks.holder(lock_path(self.root))
-        if holder is not None and holder.get("id") == self.id:
+        if self.trainer() is not None:
             return True
         return stored.get("state") == "starting" and _age(stored.get("updated")) < START_GRACE
 
@@ -257,13 +291,7 @@ def _metrics_lines(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
         content = path.read_bytes()
     except OSError:
         return
-    for raw in content.splitlines(keepends=True):
-        try:
-            line = json.loads(raw) if raw.endswith(b"\n") else None
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            yield line, raw
+    yield from metric_parts.lines_of(content)
 
 
 def _read_epochs(path: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +23,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ddpo.common import locks
+from ddpo.common import leases, locks
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
+from ddpo.common.storage import Storage, probe, storage_of
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, UserError
 from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
+from ddpo.runs.place import runs_place
 from ddpo.training.recipes import config_from_dict
 
 __all__ = [
@@ -42,23 +45,23 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
 def runs_root() -> Path:
-    """Where runs are kept: $DDPO_RUNS, else the persistent storage of a Space, else `runs` in the working folder."""
-    if os.environ.get("DDPO_RUNS"):
-        return Path(os.environ["DDPO_RUNS"]).expanduser()
-    if os.environ.get("SPACE_ID") and os.access("/data", os.W_OK):
-        return Path("/data/runs")
-    return Path("runs")
+    """Where runs are kept: $DDPO_RUNS, else a bucket that is mounted on a Space, else `runs` in the working folder."""
+    return runs_place().folder
 
 
-def create_run(root: Path, spec: RunSpec) -> Run:
+def create_run(root: Path, spec: RunSpec, run_id: str | None = None) -> Run:
     """Make the folder of a new run, which nothing trains yet.
+
+    Args:
+        root: folder of the runs.
+        spec: what is trained on what.
+        run_id: its id, which no run there has yet; by default one of the moment and the reward.
 
     Raises:
         UserError: the disk is full or refuses.
     """
     now = datetime.now(UTC)
-    slug = re.sub(r"[^a-z0-9]+", "-", spec.reward.lower()).strip("-")[:40] or "reward"
-    run_id = f"{now:%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}"
+    run_id = run_id or f"{now:%Y%m%d-%H%M%S}-{slug(spec.reward)}-{secrets.token_hex(2)}"
     run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"))
     facts = {"format": FORMAT, "id": run_id, "created": run.created, **asdict(spec), "versions": _versions()}
     status = {
@@ -68,13 +71,23 @@ def create_run(root: Path, spec: RunSpec) -> Run:
     }  # fmt: skip
     unfinished = root / f".{run_id}"  # a run appears whole or not at all
     try:
-        write_json(unfinished / "run.json", facts)
-        write_json(unfinished / "status.json", status)
-        unfinished.replace(run.folder)
+        storage = probe(root)
+        if not storage.plain:  # a folder may not be renamed there, but there is no run before its run.json
+            unfinished = run.folder
+            facts["storage"] = asdict(storage)
+        write_json(unfinished / "status.json", status, storage=storage)
+        write_json(unfinished / "run.json", facts, storage=storage)
+        if storage.plain:
+            unfinished.replace(run.folder)
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise storage_error(error, root, "The run") from error
     return run
+
+
+def slug(reward: str) -> str:
+    """The name of a reward as part of an id."""
+    return re.sub(r"[^a-z0-9]+", "-", reward.lower()).strip("-")[:40] or "reward"
 
 
 def open_run(root: Path, id: str) -> Run:
@@ -117,31 +130,43 @@ def list_runs(root: Path) -> list[Run]:
 
 
 @contextmanager
-def training_lock(root: Path, run: Run) -> Iterator[None]:
+def training_lock(root: Path, run: Run) -> Iterator[leases.Lease | None]:
     """Hold the right to train, as long as the block or the process lasts.
 
+    Where locks are no good it is a lease of the run, which may be lost: its `check` tells. Elsewhere the block gets
+    None. Machines that share a bucket may train a run each.
+
     Raises:
-        Busy: another process trains; the sentence says which run, since when and for how long yet.
+        Busy: another process of this machine trains, or trains this run elsewhere; the sentence says which run, since
+            when and for how long yet.
         UserError: the disk refuses.
     """
     facts = {"id": run.id, "pid": os.getpid(), "host": socket.gethostname(), "since": now_text()}
     try:
-        handle = locks.acquire(lock_path(root), facts)
+        storage = storage_of(root)
+        held = _lease(run, facts, storage) if storage.uses_leases else locks.acquire(lock_path(root), facts)
     except BlockingIOError:
         raise _busy(root, locks.holder(lock_path(root)) or {}) from None
+    except leases.Taken:
+        raise _busy(root, leases.holder(run.folder) or {}) from None
     except OSError as error:
         raise storage_error(error, root, "The lock of the runs") from error
     try:
-        yield
+        yield held if isinstance(held, leases.Lease) else None
     finally:
-        locks.release(handle)
+        if isinstance(held, leases.Lease):
+            held.release()
+        else:
+            locks.release(held)
 
 
 def current_run(root: Path) -> Run | None:
     """The run whose process holds the lock or, just started, is about to take it; None where nothing trains."""
     holder = locks.holder(lock_path(root))
     if holder is None:
-        return next((run for run in list_runs(root) if run.is_about_to_train()), None)
+        runs = list_runs(root)
+        leased = (run for run in runs if leases.is_here(leases.holder(run.folder)))
+        return next(leased, None) or next((run for run in runs if run.is_about_to_train()), None)
     try:
         return open_run(root, str(holder.get("id")))
     except UserError:
@@ -156,13 +181,22 @@ def check_idle(root: Path) -> None:
     """
     training = current_run(root)
     if training is not None:
-        raise _busy(root, {"id": training.id, **(locks.holder(lock_path(root)) or {})})
+        raise _busy(root, {"id": training.id, **(training.trainer() or {})})
+
+
+def _lease(run: Run, facts: dict[str, Any], storage: Storage) -> leases.Lease:
+    """The lease of a run; raises Busy where this machine trains another run by one."""
+    for other in list_runs(run.root):
+        if other.id != run.id and leases.is_here(holder := leases.holder(other.folder)):
+            raise _busy(run.root, holder or {})
+    return leases.Lease(run.folder, facts, storage)
 
 
 def start_process(run: Run, time_budget: float | None = None) -> int:
     """Train a run, from the beginning or from where it stopped, in a process that outlives this one.
 
-    An earlier request to stop is forgotten. What the process prints goes to `log.txt`.
+    An earlier request to stop is forgotten. What the process prints goes to `log.txt`, beside the run's files or, where
+    nothing can be appended to them, in a temporary folder.
 
     Args:
         run: the run.
@@ -182,8 +216,9 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
     command = [*TRAINER, "resume", run.id, "--root", str(run.root.resolve())]
     if time_budget is not None:
         command += ["--time-budget", f"{time_budget:g}"]
+    log_file = _log_file(run)
     try:
-        with (run.folder / "log.txt").open("ab") as log:
+        with log_file.open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()},
@@ -191,7 +226,7 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
     except OSError as error:
         run.write_status(state="failed", error="The process that trains could not be started.")
         raise storage_error(error, run.folder, "The log of the run") from error
-    threading.Thread(target=_see_it_start, args=(run, process, started), daemon=True).start()
+    threading.Thread(target=_see_it_start, args=(run, process, started, log_file), daemon=True).start()
     return process.pid
 
 
@@ -199,15 +234,24 @@ def _python_path() -> str:
     return os.pathsep.join(filter(None, [str(PACKAGE_PARENT), os.environ.get("PYTHONPATH")]))
 
 
-def _see_it_start(run: Run, process: subprocess.Popen[bytes], started: str) -> None:
+def _log_file(run: Run) -> Path:
+    """What the process prints; a store that appends nothing would show none of it before the end."""
+    if not run.storage.uses_parts:
+        return run.folder / "log.txt"
+    folder = Path(tempfile.gettempdir()) / "ddpo-logs" / run.id
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "log.txt"
+
+
+def _see_it_start(run: Run, process: subprocess.Popen[bytes], started: str, log_file: Path) -> None:
     """Wait for the end of a process; one that ended before it could tell is told of here."""
     code = process.wait()
     status = run.stored_status()
     # A run may have been stopped and resumed while its first process was still on its way out.
     if run.folder.is_dir() and status.get("state") == "starting" and status.get("started") == started:
+        log = "the run's log.txt" if log_file.parent == run.folder else str(log_file)
         run.write_status(
-            state="failed",
-            error=f"The process that trains ended with code {code} before it began; the run's log.txt says why.",
+            state="failed", error=f"The process that trains ended with code {code} before it began; {log} says why."
         )
 
 

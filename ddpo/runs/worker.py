@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +22,7 @@ from PIL import Image
 
 from ddpo import rewards
 from ddpo.common.files import replacing, storage_error
+from ddpo.common.leases import Lease, LeaseLost
 from ddpo.common.statistics import PairedStatistics, paired_statistics
 from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import DiffusionModel, load_model, save_model
@@ -32,6 +32,7 @@ from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.folder import ResultFacts
+from ddpo.runs.records import RecordKeeper, new_result
 from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
 from ddpo.training.events import StepDone
 from ddpo.training.processes import Processes
@@ -103,10 +104,10 @@ def carry_out(
     started = time.monotonic()
     processes = Processes(accelerator)
     lock = training_lock(run.folder.parent, run) if processes.is_main and not sliced else nullcontext()
-    with lock:
+    with lock as lease:
         try:
             with _Interrupt().caught() as interrupt:
-                worker = _Worker(run, processes, on_step, sliced)
+                worker = _Worker(run, processes, on_step, sliced, lease)
                 return worker.train(time_budget, interrupt, started)
         except BaseException as error:
             if processes.is_main:
@@ -123,6 +124,8 @@ def carry_out(
 
 def _mark_failed(run: Run, error: BaseException) -> None:
     """The cause goes into the status; where even that cannot be written, the caller still gets the sentence."""
+    if isinstance(error, LeaseLost):  # the status is another's
+        return
     try:
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
             run.write_status(state="stopped", error=None, seconds_left=None)
@@ -148,9 +151,16 @@ class _Worker:
     """The model, the trainer and the run folder of one go."""
 
     def __init__(
-        self, run: Run, processes: Processes, on_step: Callable[[StepDone], None] | None, sliced: bool
+        self,
+        run: Run,
+        processes: Processes,
+        on_step: Callable[[StepDone], None] | None,
+        sliced: bool,
+        lease: Lease | None = None,
     ) -> None:
         self.run, self.processes, self.on_step, self.sliced = run, processes, on_step, sliced
+        self.lease = lease
+        self.records = RecordKeeper(run) if processes.is_main else None
         if processes.is_main:
             # A page that started it a moment ago, or sees it between two slices, may want to stop it already.
             if not sliced and not run.is_about_to_train():
@@ -166,12 +176,13 @@ class _Worker:
         )  # fmt: skip
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.saved_step = -1
+        self.checkpoints = run.checkpoints
         self.longest: dict[str, float] = {}  # seconds of a step by its kind, over all goes
         self.grid_seconds = 0.0
         self._resume()
 
     def _resume(self) -> None:
-        loaded: LoadedCheckpoint | None = self.run.checkpoints.load_newest("cpu")
+        loaded: LoadedCheckpoint | None = self.checkpoints.load_newest("cpu")
         if loaded is not None:
             self.trainer.load_state_dict(loaded.state)
             self.saved_step = loaded.step
@@ -234,15 +245,15 @@ class _Worker:
 
     def _record(self, event: StepDone) -> None:
         """Put a step on disk, then tell of it."""
-        if self.processes.is_main:
-            if event.update is not None:
-                line = {"kind": "update", "step": event.step, "epoch": event.epoch}
-                self.run.append_metrics({**line, **asdict(event.update)})
+        self._check_lease()
+        if self.records is not None:
+            self.records.add(event)
             if event.finished_epoch is not None:
-                line = {"kind": "epoch", "step": event.step}
-                self.run.append_metrics({**line, **asdict(event.finished_epoch)})
                 self._draw_grid(event.epoch)
-            self._write_status()
+            if self.records.is_due(event):
+                with self.records.telling():
+                    self.records.flush()
+                    self._write_status()
         due = max(CHECKPOINT_SECONDS, self.save_seconds / CHECKPOINT_SHARE)
         if self.processes.agree(time.monotonic() - self.saved_at >= due):
             self._save_checkpoint()
@@ -254,10 +265,17 @@ class _Worker:
             return
         begun = time.monotonic()
         state = {**self.trainer.state_dict(), "longest_steps": self.longest, "compute": str(self.compute)}
-        if self.processes.is_main:
-            self.run.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
+        self._check_lease()
+        if self.records is not None:
+            self.records.flush()  # a run goes on behind its checkpoint, so the lines up to there must be there
+            self.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
         self.saved_at, self.saved_step = time.monotonic(), self.trainer.step
         self.save_seconds = self.saved_at - begun
+
+    def _check_lease(self) -> None:
+        """Raises LeaseLost where the run is another process's by now, so that nothing of that one is overwritten."""
+        if self.lease is not None:
+            self.lease.check()
 
     def _draw_grid(self, epoch: int) -> None:
         """The fixed seeds as the model draws them now."""
@@ -266,7 +284,7 @@ class _Worker:
         self.grid_seconds = time.monotonic() - begun
         path = self.run.folder / "samples" / f"{epoch:05d}.png"
         try:
-            with replacing(path) as file:
+            with replacing(path, self.run.storage) as file:
                 Image.fromarray(tile(to_uint8(pictures), columns=len(GRID_SEEDS))).save(file, "PNG")
         except OSError as error:
             raise storage_error(error, self.run.folder, f"The pictures of epoch {epoch}") from error
@@ -301,16 +319,14 @@ class _Worker:
         """Write the result, whole, and then the status that tells of it."""
         if not self.processes.is_main:
             return
-        trainer, part = self.trainer, self.run.result.with_name("result.part")
+        self._check_lease()
+        trainer = self.trainer
         unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
         try:
-            shutil.rmtree(part, ignore_errors=True)
-            save_model(unet, self.model.scheduler_config, part, torch.float32)
-            shutil.rmtree(self.run.result, ignore_errors=True)
-            part.replace(self.run.result)
+            with new_result(self.run) as folder:
+                save_model(unet, self.model.scheduler_config, folder, torch.float32)
             self.run.write_result_facts(facts)
         except OSError as error:
-            shutil.rmtree(part, ignore_errors=True)
             raise storage_error(error, self.run.folder, "The finetuned model") from error
         if outcome == "out of time" and self.sliced:
             self._write_status(state="running")

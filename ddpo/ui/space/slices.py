@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from ddpo.common.leases import Lease
 from ddpo.common.lent_gpu import MEGABYTES_READ, SECONDS_TO_BEGIN
 from ddpo.diffusion.network import read_network
 from ddpo.errors import Busy, UserError
@@ -102,8 +103,8 @@ def carry_on(run: Run, time_budget: float | None, slice_budget: float) -> None:
     """
     deadline = math.inf if time_budget is None else time.monotonic() + time_budget
     try:
-        with training_lock(run.root, run):
-            _slices(run, deadline, slice_budget)
+        with training_lock(run.root, run) as lease:
+            _slices(run, deadline, slice_budget, lease)
     except Busy as error:
         run.write_status(state="stopped", notice=str(error))
     except UserError as error:  # in the status as well, wherever the disk takes it
@@ -113,8 +114,10 @@ def carry_on(run: Run, time_budget: float | None, slice_budget: float) -> None:
         run.write_status(state="failed", error=UNEXPECTED, seconds_left=None)
 
 
-def _slices(run: Run, deadline: float, slice_budget: float) -> None:
+def _slices(run: Run, deadline: float, slice_budget: float, lease: Lease | None) -> None:
     while True:
+        if lease is not None:
+            lease.check()
         left = deadline - time.monotonic()
         if run.stop_requested():
             return _stopped(run, None)

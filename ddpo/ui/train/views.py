@@ -13,6 +13,7 @@ from ddpo.common.machine import on_zero_gpu
 from ddpo.common.words import epochs_in_words, moment
 from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
+from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, RunStatus
 from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import RECIPES
@@ -254,6 +255,12 @@ def estimate_line(found: Estimate, config: TrainConfig, budget: float | None, pr
         cost = f"${price:.2f} an hour, so about ${price * seconds / 3600:.2f}" if price else "nothing"
         text += f" This Space's hardware costs {cost}."
     return f'<p class="hint estimate">{text}</p>'
+
+
+def place_line() -> str:
+    """Where runs are kept, and whether they outlive a Space."""
+    sentence = runs_place().sentence
+    return f'<p class="hint place">{escape(sentence)}</p>' if sentence else ""
 
 
 def problem_line(sentence: str) -> str:

@@ -1,0 +1,402 @@
+"""Runs in a mounted bucket: what works there is found out, and no kill, delay or refusal loses what was saved."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ddpo.common import leases, storage
+from ddpo.common.files import read_json, write_json
+from ddpo.common.leases import Lease, LeaseLost, Taken
+from ddpo.common.storage import PLAIN, Storage, probe
+from ddpo.errors import UserError
+from ddpo.runs import checkpoints
+from ddpo.runs.checkpoints import CheckpointStore
+from ddpo.runs.place import runs_place
+from ddpo.runs.store import Busy, Run, create_run, current_run, list_runs, open_run, start_process, training_lock
+from ddpo.ui.train import views
+from tests.object_store import Behaviour, MountedBucket, mounted_bucket
+from tests.serving import ROOT
+from tests.test_runs import SPEC
+from tests.test_worker import assert_same_weights, environment, only_run, start, train_space, wait_for
+
+HF_MOUNT: dict[str, Any] = {}
+WORST: dict[str, Any] = {"refuses": ("append", "rename", "fsync", "flock")}
+LATE: dict[str, Any] = {"late": 0.3, "slow": 0.02}
+CAREFUL = Storage(remote=True, renames=False, appends=False, syncs=False, locks=False)
+
+
+@pytest.fixture
+def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "SETTLE", 0.05)
+    monkeypatch.setattr(leases, "BEAT", 0.1)
+
+
+# What works ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        (HF_MOUNT, Storage(remote=True, appends=False)),
+        ({"refuses": ()}, Storage(remote=True)),
+        (WORST, CAREFUL),
+        (LATE, Storage(remote=True, renames=False, appends=False)),  # a rename that is not seen at once is none
+    ],
+    ids=["as hf-mount", "refuses nothing", "refuses all", "late"],
+)
+def test_what_works_in_a_bucket_is_found_out(tmp_path: Path, behaviour: dict[str, Any], expected: Storage) -> None:
+    with mounted_bucket(tmp_path, **behaviour) as bucket:
+        assert probe(bucket.folder / "runs") == expected
+        run = create_run(bucket.folder / "runs", SPEC)
+        assert json.loads((run.folder / "run.json").read_text())["storage"]["renames"] == expected.renames
+        assert "a lease stands for the lock" in expected.describe() and "in parts" in expected.describe()
+
+
+def test_a_disk_is_used_as_ever_and_nothing_is_said(tmp_path: Path) -> None:
+    assert probe(tmp_path) == PLAIN and PLAIN.describe() == "" and list(tmp_path.iterdir()) == []
+    run = create_run(tmp_path, SPEC)
+    assert "storage" not in json.loads((run.folder / "run.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("line", "remote"),
+    [
+        ("hf-mount /data fuse rw,nosuid,nodev,relatime,user_id=0 0 0", True),
+        ("127.0.0.1:/ /data nfs rw,vers=3,nolock,port=39001 0 0", True),
+        ("filer:/home /home nfs4 rw,vers=4.2,local_lock=none 0 0", False),
+        ("s3fs /mnt/my\\040bucket fuse.s3fs ro,relatime 0 0", True),
+        ("/dev/sdb1 /mnt fuseblk rw 0 0", False),
+        ("fusectl /sys/fs/fuse/connections fusectl rw 0 0", False),
+        ("overlay / overlay rw,lowerdir=a 0 0", False),
+        ("tmpfs /dev/shm tmpfs rw 0 0", False),
+    ],
+)
+def test_mounts_are_told_apart(line: str, remote: bool) -> None:
+    (mount,) = storage.parse_mounts([line, "torn"])
+    assert mount.is_remote == remote and mount.writable == (" ro," not in line)
+    assert "my bucket" in str(mount.folder) or "\\" not in line
+
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+def write_for_ever(path: Path, how: Storage, first: int) -> None:
+    for number in range(first, first + 1_000_000):
+        write_json(path, {"number": number, "text": "x" * 20_000}, storage=how, confirmed=False)
+
+
+@pytest.mark.parametrize("behaviour", [HF_MOUNT, WORST], ids=["as hf-mount", "refuses all"])
+def test_a_small_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path, behaviour: dict[str, Any]) -> None:
+    rng, seen = random.Random(1), [-1]
+    with mounted_bucket(tmp_path, **behaviour) as bucket:
+        path = bucket.folder / "status.json"
+        how = probe(bucket.folder)
+        write_json(path, {"number": -1, "text": ""}, storage=how)
+        for _ in range(15):
+            writer = multiprocessing.get_context("fork").Process(target=write_for_ever, args=(path, how, seen[-1] + 1))
+            writer.start()
+            time.sleep(rng.uniform(0.02, 0.1))
+            os.kill(writer.pid or 0, signal.SIGKILL)
+            writer.join()
+            seen.append(read_json(path)["number"])
+    assert seen == sorted(seen) and len({*seen}) > 5
+
+
+def test_a_file_that_cannot_be_read_back_was_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "PATIENCE", 0.2)
+    with mounted_bucket(tmp_path, refuses=("append", "rename"), late=1.0) as bucket:
+        store = CheckpointStore(bucket.folder / "checkpoints", storage=CAREFUL)
+        with pytest.raises(UserError, match=r"The checkpoint of step 1 could not be .*could not be read back"):
+            store.save({"a": torch.ones(3)}, 1, 1)
+        assert store.load_newest() is None
+
+
+def test_a_checkpoint_is_kept_until_the_store_has_had_time_for_a_newer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = CheckpointStore(tmp_path, storage=CAREFUL)
+    for step in range(1, 6):
+        store.save({"a": torch.ones(3)}, step, 1)
+    assert store.steps() == [1, 2, 3, 4, 5]
+    monkeypatch.setattr(checkpoints, "SETTLE", 0.0)
+    store.save({"a": torch.ones(3)}, 6, 1)
+    assert store.steps() == [5, 6]
+
+
+# Leases --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("quick_leases")
+def test_a_lease_keeps_others_out_until_it_is_given_back_or_its_holder_is_gone(tmp_path: Path) -> None:
+    with mounted_bucket(tmp_path, **WORST) as bucket:
+        run = create_run(bucket.folder, SPEC)
+        with training_lock(bucket.folder, run) as lease:
+            assert isinstance(lease, Lease) and current_run(bucket.folder) == run
+            with pytest.raises(Busy, match=run.id), training_lock(bucket.folder, run):
+                pass
+            time.sleep(0.3)
+            lease.check()
+        assert current_run(bucket.folder) is None or run.is_about_to_train()
+        code = (
+            "import sys, time\nfrom pathlib import Path\nfrom ddpo.runs.store import open_run, training_lock\n"
+            "run = open_run(Path(sys.argv[1]), sys.argv[2])\n"
+            "with training_lock(run.root, run):\n    print('held', flush=True)\n    time.sleep(60)"
+        )
+        command = [sys.executable, "-c", code, str(bucket.folder), run.id]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None and process.stdout.readline() == "held\n"
+            run.write_status(state="running")
+            assert leases.holder(run.folder) is not None and run.status().state == "running"
+            process.kill()
+            process.wait()
+        assert leases.holder(run.folder) is None and run.status().state == "interrupted"
+        with training_lock(bucket.folder, run):
+            pass
+
+
+@pytest.mark.usefixtures("quick_leases")
+def test_of_two_that_take_a_lease_at_once_one_gets_it_and_who_loses_it_stops(tmp_path: Path) -> None:
+    first = Lease(tmp_path, {"id": "first"}, CAREFUL)
+    path = tmp_path / leases.NAME
+    write_json(path, {**read_json(path), "id": "other", "token": "other"}, storage=CAREFUL)  # by another mount
+    wait_for(lambda: first._lost is not None, 5)
+    with pytest.raises(LeaseLost, match="The run other is being trained by another process now"):
+        first.check()
+    first.release()
+    assert read_json(path)["id"] == "other"  # what is another's is left alone
+    with pytest.raises(Taken):
+        Lease(tmp_path, {"id": "third"}, CAREFUL)
+
+
+def test_a_lease_of_another_machine_ends_with_its_time(tmp_path: Path) -> None:
+    facts = {"id": "far", "token": "x", "machine": "another", "process": 1, "begun": "1"}
+    for age, holds in ((5, True), (leases.LIFE + 5, False), (-leases.LIFE - 5, False)):
+        write_json(tmp_path / leases.NAME, {**facts, "renewed": time.time() - age})
+        assert (leases.holder(tmp_path) is not None) == holds
+    (tmp_path / leases.NAME).write_text("{")
+    assert leases.holder(tmp_path) is None
+
+
+# Runs ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that nothing disturbed, on a disk."""
+    root = tmp_path_factory.mktemp("whole")
+    done = start(root, tiny_folder)
+    assert done.returncode == 0, done.stderr
+    return only_run(root)
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MountedBucket]:
+    with mounted_bucket(tmp_path, **request.param) as mounted:
+        yield mounted
+
+
+# Trains in forks of itself; each tells of every checkpoint that it calls saved, as soon as it is, and is killed at a
+# random moment after a few of them.
+KILLER = """
+import os, random, select, signal, sys, time
+from pathlib import Path
+import ddpo.worker as worker
+from ddpo import leases
+from ddpo.runs import open_run
+worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE, leases.SETTLE = 0.0, 1e9, 0.01
+run, kills, rng = open_run(Path(sys.argv[1]), sys.argv[2]), int(sys.argv[3]), random.Random(0)
+save, last, took = worker._Worker._save_checkpoint, 0, 0.1
+for _ in range(kills):
+    said, saying = os.pipe()
+    child = os.fork()
+    if child == 0:
+        def telling(self):
+            save(self)
+            os.write(saying, bytes([self.saved_step]))
+        worker._Worker._save_checkpoint = telling
+        worker.carry_out(run)
+        os._exit(0)
+    os.close(saying)
+    for _ in range(rng.randint(1, 3)):
+        begun = time.monotonic()
+        step = os.read(said, 1)
+        assert step or run.status().state == "finished", "it has ended by itself"
+        last = max(last, *step, last)
+        took = time.monotonic() - begun
+    time.sleep(rng.uniform(0, 1.5 * took))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    last = max(last, *os.read(said, 4096), last)
+    loaded = run.checkpoints.load_newest()
+    found = loaded.step if loaded else 0
+    assert found >= last and (loaded is None or loaded.notice is None), (found, last, loaded and loaded.notice)
+    print(last, end=" ", flush=True)
+    if run.status().state == "finished":
+        break
+print("lost nothing", flush=True)
+"""
+
+
+def kill_again_and_again(run: Run, kills: int) -> str:
+    command = [sys.executable, "-c", KILLER, str(run.root), run.id, str(kills)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=200)
+    assert done.stdout.endswith("lost nothing\n"), done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("bucket", [HF_MOUNT, WORST, LATE], ids=["as hf-mount", "refuses all", "late"], indirect=True)
+def test_kills_at_random_moments_lose_no_checkpoint_that_was_called_saved(bucket: MountedBucket, whole: Run) -> None:
+    run = create_run(bucket.folder / "runs", whole.spec)
+    said = kill_again_and_again(run, kills=6)
+    assert len({*said.split()}) > 4, said  # they came at different steps
+    done = train_space(run.root, "resume", run.id)
+    assert done.returncode == 0, done.stderr
+    assert_same_weights(run, whole)
+    figures = [(line["kind"], line["step"], line.get("kl")) for line in run.metrics()]
+    assert figures == [(line["kind"], line["step"], line.get("kl")) for line in whole.metrics()]
+    assert [epoch for epoch, _ in run.samples()] == [0, 1, 2, 3]
+    for (_, ours), (_, theirs) in zip(run.samples(), whole.samples(), strict=True):
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert run.status().state == "finished" and not (run.folder / "metrics.jsonl").exists()
+
+
+def test_a_mount_that_ends_with_what_it_kept_back_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, whole: Run) -> None:
+    with mounted_bucket(tmp_path, kept_back=1.5, refuses=("append",)) as bucket:
+        run = create_run(bucket.folder, whole.spec)
+        kill_again_and_again(run, kills=3)
+        time.sleep(1.6)  # one checkpoint at least has come to the store
+        on_the_way = CheckpointStore(bucket.store / run.id / "checkpoints").steps()
+        command = [sys.executable, str(ROOT / "train_space.py"), "--root", str(run.root), "resume", run.id]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
+        wait_for(lambda: run.status().step > max(on_the_way) + 1, 240)
+        bucket.cut()
+        process.kill()
+        process.wait()
+        bucket.mount(Behaviour())
+        storage._probed.clear()
+        loaded = run.checkpoints.load_newest()
+        assert loaded is not None and loaded.step >= max(on_the_way)
+        assert train_space(run.root, "resume", run.id).returncode == 0
+        assert_same_weights(run, whole)
+
+
+def test_files_that_cannot_be_sent_are_told_of_and_the_run_goes_on_from_what_was_saved(
+    tmp_path: Path, whole: Run
+) -> None:
+    with mounted_bucket(tmp_path) as bucket:
+        run = create_run(bucket.folder, whole.spec)
+        bucket.unmount()
+        bucket.mount(Behaviour(failing=0.1))
+        for _ in range(40):
+            done = train_space(run.root, "resume", run.id)
+            assert "Traceback" not in done.stderr
+            if done.returncode == 0:
+                break
+            assert "could not be written" in done.stderr or "cannot be written" in done.stderr, done.stderr
+        assert done.returncode == 0
+        assert_same_weights(run, whole)
+
+
+def test_a_run_that_was_begun_on_a_disk_goes_on_in_a_bucket_and_back(tmp_path: Path, whole: Run) -> None:
+    disk = tmp_path / "runs"
+    run = create_run(disk, whole.spec)
+    for _ in range(5):
+        train_space(disk, "resume", run.id, "--time-budget", "0.01")
+    with mounted_bucket(tmp_path, **WORST) as bucket:
+        subprocess.run(["cp", "-r", str(run.folder), str(bucket.folder)], check=True)
+        for _ in range(6):
+            assert train_space(bucket.folder, "resume", run.id, "--time-budget", "0.01").returncode == 4
+        there = open_run(bucket.folder, run.id)
+        assert there.status().step == 11 and not (there.folder / "metrics.jsonl").exists()
+        subprocess.run(["cp", "-r", str(there.folder), str(tmp_path / "back")], check=True)
+    back = Run(tmp_path / "back", "back", whole.spec, run.created)
+    assert train_space(tmp_path, "resume", "back").returncode == 0
+    assert_same_weights(back, whole)
+    assert [(line["kind"], line["step"]) for line in back.metrics()] == [
+        (line["kind"], line["step"]) for line in whole.metrics()
+    ]
+
+
+def test_a_page_starts_stops_and_resumes_a_run_in_a_bucket(tmp_path: Path, whole: Run) -> None:
+    with mounted_bucket(tmp_path, **WORST) as bucket:
+        run = create_run(bucket.folder, whole.spec)
+        start_process(run)
+        wait_for(lambda: run.status().step >= 2, 240)
+        with pytest.raises(Busy):
+            start_process(run)
+        run.request_stop()
+        wait_for(lambda: run.status().state == "stopped", 240)
+        assert run.has_result() and list_runs(bucket.folder) == [run]
+        wait_for(lambda: current_run(bucket.folder) is None)
+        start_process(run)
+        wait_for(lambda: run.status().state == "finished", 240)
+        assert_same_weights(run, whole)
+
+
+# What the page says --------------------------------------------------------------------------------------------------
+
+
+def place_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mounts: list[str], **variables: str
+) -> tuple[Path, str]:
+    table = tmp_path / "mounts"
+    table.write_text("".join(f"{line} 0 0\n" for line in ["/dev/vda / ext4 rw", *mounts]))
+    monkeypatch.setattr(storage, "MOUNTS", table)
+    for name in ("DDPO_RUNS", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    place = runs_place()
+    return place.folder, place.sentence
+
+
+def test_the_page_names_the_bucket_or_says_that_runs_vanish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    here, space = Path("runs"), {"SPACE_ID": "me/space"}
+
+    def said(*mounts: str, **variables: str) -> tuple[Path, str]:
+        return place_said(monkeypatch, tmp_path, list(mounts), **variables)
+
+    assert said() == (here, "")
+    folder, sentence = said(**space)
+    assert (
+        folder == here and sentence.startswith("Runs vanish with this Space") and "attach a storage bucket" in sentence
+    )
+    folder, sentence = said(f"hf-mount {one} fuse rw,nosuid", f"lxcfs {other} fuse.lxcfs rw", **space)
+    assert folder == one / "runs" and sentence == f"Runs are kept in the bucket mounted at {one}, in {one / 'runs'}."
+    (other / "runs").mkdir()
+    folder, sentence = said(f"hf-mount {one} fuse rw", f"hf-mount {other} fuse rw", **space)
+    assert folder == other / "runs" and "one of 2; DDPO_RUNS chooses another" in sentence
+    folder, sentence = said(f"hf-mount {one} fuse ro", **space)
+    assert folder == here and f"mounted at {one} is read-only" in sentence
+    folder, sentence = said(f"hf-mount {one} fuse rw", **space, DDPO_RUNS=f"{one}/mine")
+    assert folder == one / "mine" and f"in the bucket mounted at {one}, in {one}/mine." in sentence
+    folder, sentence = said(f"hf-mount {one} fuse rw", **space, DDPO_RUNS="/somewhere")
+    assert (
+        folder == Path("/somewhere") and "vanish with this Space when it restarts, as that is in no bucket" in sentence
+    )
+    assert said(DDPO_RUNS="/somewhere") == (Path("/somewhere"), "")
+    assert said(f"hf-mount {one} fuse rw") == (here, "")  # on a machine of one's own, no mount is taken unasked
+
+
+def test_a_bucket_that_is_really_mounted_is_found_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DDPO_RUNS", raising=False)
+    monkeypatch.setenv("SPACE_ID", "me/space")
+    with mounted_bucket(tmp_path / "a b") as bucket:
+        assert runs_place().folder == bucket.folder / "runs"
+        assert f"mounted at {bucket.folder}, in" in views.place_line()
