@@ -21,11 +21,11 @@ from ddpo.common import leases, storage
 from ddpo.common.files import read_json, write_json
 from ddpo.common.leases import Lease, LeaseLost, Taken
 from ddpo.common.storage import PLAIN, Storage, probe
-from ddpo.errors import UserError
+from ddpo.errors import Busy, UserError
 from ddpo.runs import checkpoints
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.place import runs_place
-from ddpo.runs.store import Busy, Run, create_run, current_run, list_runs, open_run, start_process, training_lock
+from ddpo.runs.store import Run, create_run, current_run, list_runs, open_run, start_process, training_lock
 from ddpo.ui.train import views
 from tests.object_store import Behaviour, MountedBucket, mounted_bucket
 from tests.serving import ROOT

@@ -28,6 +28,7 @@ from ddpo.ui.api import schemas, signature
 from ddpo.ui.api.answers import Parameter
 from ddpo.ui.compare.run import follow, make_settings
 from ddpo.ui.shared.events import ONE_AT_A_TIME
+from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.shared.uploads import open_upload
 from ddpo.ui.space import scoring
