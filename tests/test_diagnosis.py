@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from ddpo.runs.diagnosis import Diagnosis, Verdict, diagnose
+from ddpo.runs import diagnosis
+from ddpo.runs.diagnosis import Diagnosis, Verdict
+from ddpo.runs.metrics import read_epoch
 
 # church-64 with `photographic`, 64 samples an epoch: reward mean, its standard deviation, KL, gradient norm, diversity.
 LEARNS = [
@@ -50,6 +52,10 @@ def curve(count: int = 12, **figures: Any) -> list[dict[str, Any]]:
     }  # fmt: skip
     functions = {**healthy, **figures}
     return lines([tuple(functions[name](number / (count - 1)) for name in NAMES) for number in range(count)])
+
+
+def diagnose(epochs: Sequence[dict[str, Any]], **more: Any) -> Diagnosis:
+    return diagnosis.diagnose([read_epoch(line) for line in epochs], **more)
 
 
 def verdict(epochs: list[dict[str, Any]]) -> Verdict:

@@ -170,7 +170,7 @@ def test_a_job_that_was_killed_goes_on_in_its_bucket_by_the_same_command(hub: Hu
         done = run_job(hub, tmp_path / "third", bucket.folder)
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"The run {run.id} is in the bucket already, at step" in done.stdout and "Published: " in done.stdout
-        assert run.status().state == "finished" and [line["epoch"] for line in run.epochs()] == [1, 2, 3, 4]
+        assert run.status().state == "finished" and [epoch.epoch for epoch in run.epochs()] == [1, 2, 3, 4]
         weights = load_file(run.result / "unet" / "diffusion_pytorch_model.safetensors")
     undisturbed = main(["start", "--base", BASE, "--reward", "colourfulness", "--epochs", "4", *TINY])
     (other,) = list_runs(tmp_path / "runs")

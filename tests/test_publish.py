@@ -24,8 +24,10 @@ from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.publish.curve import draw_curve
 from ddpo.publish.push import plan_push, push, write_card
+from ddpo.runs.metrics import read_epoch
 from ddpo.runs.store import Run, RunSpec, create_run
 from ddpo.training.config import settings
+from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import get_recipe, make_config
 from tests.conftest import make_unet
 from tests.hub_server import HubServer, front_matter, serving, use
@@ -323,8 +325,8 @@ def test_the_token_is_in_no_file_no_log_and_no_output(
 
 
 def test_a_curve_needs_two_epochs_and_rises_where_the_reward_does() -> None:
-    def line(epoch: int, mean: float | None, *quantiles: float) -> dict[str, Any]:
-        return {"epoch": epoch, "reward_mean": mean, "reward_quantiles": list(quantiles)}
+    def line(epoch: int, mean: float | None, *quantiles: float) -> EpochMetrics:
+        return read_epoch({"epoch": epoch, "reward_mean": mean, "reward_quantiles": list(quantiles) or None})
 
     assert draw_curve([], "x") is None and draw_curve([line(1, 2.0), line(2, None)], "x") is None
     png = draw_curve([line(1, 1.0, 0.0, 1.0, 2.0), line(2, 5.0, 4.0, 5.0, 6.0)], "x")

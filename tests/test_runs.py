@@ -158,19 +158,40 @@ def test_a_status_is_never_seen_half_written(run: Run) -> None:
 
 def test_metrics_are_lines_that_a_reader_gets_whole(run: Run) -> None:
     run.append_metrics({"kind": "update", "step": 1, "kl": math.nan})
-    run.append_metrics({"kind": "epoch", "step": 2, "reward_quantiles": (1.0, 2.0, math.inf)})
+    run.append_metrics({"kind": "epoch", "step": 2, "epoch": 1, "reward_quantiles": (1.0, 2.0, math.inf)})
     assert run.metrics() == [
         {"kind": "update", "step": 1, "kl": None},
-        {"kind": "epoch", "step": 2, "reward_quantiles": [1.0, 2.0, None]},
+        {"kind": "epoch", "step": 2, "epoch": 1, "reward_quantiles": [1.0, 2.0, None]},
     ]
-    assert run.epochs() == run.metrics()[1:]
+
+
+def test_an_epoch_is_read_whatever_version_wrote_it_and_a_damaged_one_is_left_out(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.append_metrics({"kind": "epoch", "step": 2, "epoch": 1, "reward_quantiles": (1.0, 2.0, math.inf)})
+    run.append_metrics({"kind": "epoch", "step": 4, "epoch": 2, "kl": "much"})
+    run.append_metrics({"kind": "epoch", "step": 6, "epoch": 3, "kl": 0.5, "from_a_later_version": True})
+    first, third = run.epochs()
+    assert (first.epoch, first.step, first.reward_weight) == (1, 2, 1.0) and math.isnan(first.kl)
+    assert first.reward_quantiles[:2] == (1.0, 2.0) and math.isnan(first.reward_quantiles[2])
+    assert (third.epoch, third.kl) == (3, 0.5)
+    assert "kl cannot be 'much'" in caplog.text
+
+
+def test_a_status_that_is_damaged_says_interrupted(run: Run) -> None:
+    path = run.folder / "status.json"
+    for damaged in ('{"state": "asleep"}', '{"state": "finished", "step": "many"}', "[]", ""):
+        path.write_text(damaged)
+        assert run.status().state == "interrupted" and run.status().epochs == run.spec.config.epochs
+    path.write_text('{"state": "finished", "epoch": 2}')  # an earlier version's, with less in it
+    assert (run.status().state, run.status().epoch, run.status().error) == ("finished", 2, None)
 
 
 def test_what_was_read_once_is_read_again_only_where_a_file_has_changed(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.append_metrics({"kind": "epoch", "step": 1, "epoch": 1})
-    assert [line["epoch"] for line in run.epochs()] == [1] and list_runs(run.root) == [run]
+    assert [epoch.epoch for epoch in run.epochs()] == [1] and list_runs(run.root) == [run]
     read: list[Path] = []
     read_bytes = Path.read_bytes
 
@@ -179,11 +200,11 @@ def test_what_was_read_once_is_read_again_only_where_a_file_has_changed(
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", count)
-    assert [line["epoch"] for line in run.epochs()] == [1] and list_runs(run.root) == [run] and read == []
+    assert [epoch.epoch for epoch in run.epochs()] == [1] and list_runs(run.root) == [run] and read == []
     run.append_metrics({"kind": "epoch", "step": 2, "epoch": 2})
-    assert [line["epoch"] for line in run.epochs()] == [1, 2] and len(read) == 1
+    assert [epoch.epoch for epoch in run.epochs()] == [1, 2] and len(read) == 1
     run.truncate_metrics(1)
-    assert [line["epoch"] for line in run.epochs()] == [1]
+    assert [epoch.epoch for epoch in run.epochs()] == [1]
     run.epochs().clear()
     assert len(run.epochs()) == 1
     path = run.folder / "run.json"

@@ -198,7 +198,7 @@ def test_start_watch_stop_resume_and_compare(app: RunningApp, client: Client, ru
 
 def assert_whole(run: Run) -> None:
     """Every epoch stands once in the metrics and has its grid."""
-    epochs = [line["epoch"] for line in run.epochs()]
+    epochs = [epoch.epoch for epoch in run.epochs()]
     assert epochs == list(range(1, len(epochs) + 1))
     assert [epoch for epoch, _ in run.samples()] == [0, *epochs]
 

@@ -88,13 +88,13 @@ def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_a_finished_run_leaves_its_metrics_its_pictures_and_a_pipeline(whole: Run, tiny_folder: Path) -> None:
     status = whole.status()
     assert (status.state, status.epoch, status.step, status.steps) == ("finished", 3, 21, 21)
-    assert [line["epoch"] for line in whole.epochs()] == [1, 2, 3]
+    assert [epoch.epoch for epoch in whole.epochs()] == [1, 2, 3]
     assert [line["step"] for line in whole.metrics() if line["kind"] == "update"] == [
         *range(4, 8),
         *range(11, 15),
         *range(18, 22),
     ]
-    assert all(line["first_ratio_deviation"] == 0 for line in whole.epochs())
+    assert all(epoch.first_ratio_deviation == 0 for epoch in whole.epochs())
     assert [epoch for epoch, _ in whole.samples()] == [0, 1, 2, 3]
     picture = DDPMPipeline.from_pretrained(whole.result)(num_inference_steps=2).images[0]
     assert picture.size == (16, 16)
@@ -195,8 +195,8 @@ def test_two_processes_end_like_one_with_twice_the_batch(root: Path, tiny_folder
     two, one = only_run(root / "two"), only_run(root / "one")
     assert_same_weights(two, one, tolerance=1e-5)
     ours, theirs = two.epochs()[-1], one.epochs()[-1]
-    assert ours["reward_mean"] == pytest.approx(theirs["reward_mean"], abs=1e-3)
-    assert ours["samples"] == theirs["samples"] == 24
+    assert ours.reward_mean == pytest.approx(theirs.reward_mean, abs=1e-3)
+    assert ours.samples == theirs.samples == 24
 
 
 def test_tensorboard_gets_the_curve(whole: Run, root: Path) -> None:
@@ -257,12 +257,12 @@ def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(
     run = only_run(root)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert words in done.stderr and words in str(run.status().error) and run.status().state == "failed"
-    assert [line["epoch"] for line in run.epochs()] == [1] and "resume" in done.stderr
+    assert [epoch.epoch for epoch in run.epochs()] == [1] and "resume" in done.stderr
     assert max((run.folder / "checkpoints").glob("*.pt")).stem.endswith("9")  # the samples of epoch 2 are kept too
     file.write_text(f"seen = 0\ndef score(images):\n    print('scored')\n    {good}\n")
     again = train_space(root, "resume", "latest", cwd=tmp_path)
     assert again.returncode == 0 and again.stdout.count("scored") == 2 + 2  # two epochs, and the end against the base
-    assert [line["epoch"] for line in run.epochs()] == [1, 2, 3] and run.status().state == "finished"
+    assert [epoch.epoch for epoch in run.epochs()] == [1, 2, 3] and run.status().state == "finished"
 
 
 def test_a_damaged_checkpoint_is_told_of_and_costs_only_what_came_after_the_one_before(whole: Run, root: Path) -> None:

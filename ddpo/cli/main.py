@@ -26,6 +26,7 @@ from ddpo.diffusion.network import read_network
 from ddpo.errors import Busy, Failed, UserError, under_way
 from ddpo.hub import client
 from ddpo.runs.diagnosis import diagnose
+from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.specs import make_spec
 from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run, runs_root
 from ddpo.training.config import settings
@@ -294,13 +295,14 @@ def _status(options: argparse.Namespace) -> int:
     status, epochs = run.status(), run.epochs()
     diagnosis = diagnose(epochs, finished=status.state == "finished")
     if options.json:
-        print(json.dumps({"id": run.id, **asdict(status), "last_epoch": epochs[-1:], "diagnosis": asdict(diagnosis)}))
+        last = [epoch_facts(epoch) for epoch in epochs[-1:]]
+        print(json.dumps({"id": run.id, **asdict(status), "last_epoch": last, "diagnosis": asdict(diagnosis)}))
         return DONE
     print(f"{run.id}: {status.state}, epoch {status.epoch} of {status.epochs}, {in_words(status.seconds)} of training")
     if status.state == "running" and status.seconds_left is not None:
         print(f"Time left: {in_words(status.seconds_left)}")
     if epochs:
-        print(f"Reward {epochs[0]['reward_mean']:.3f} -> {epochs[-1]['reward_mean']:.3f}")
+        print(f"Reward {epochs[0].reward_mean:.3f} -> {epochs[-1].reward_mean:.3f}")
     for sentence in (status.error, status.notice, f"{diagnosis.title}: {diagnosis.sentence}"):
         if sentence:
             print(sentence)

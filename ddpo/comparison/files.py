@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ROLES = ("base", "tuned")
+FORMAT = 1  # of result.json
 
 
 def base_name(result: ComparisonResult) -> str:
@@ -74,7 +75,7 @@ def csv_text(result: ComparisonResult) -> str:
 
 def json_text(result: ComparisonResult) -> str:
     """Settings, seeds, scores and statistics."""
-    return json.dumps(result.to_dict(), indent=2) + "\n"
+    return json.dumps({"format": FORMAT, **result.to_dict()}, indent=2) + "\n"
 
 
 def write_csv(result: ComparisonResult, folder: Path) -> Path:

@@ -6,6 +6,7 @@ path, so that it tells nothing about the machine that the model was made on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from ddpo.diffusion.catalogue import ASSETS
 from ddpo.hub import downloads, ids
 from ddpo.runs.store import Run
 from ddpo.training.config import settings
+from ddpo.training.events import EpochMetrics
 
 BEFORE, AFTER, CURVE = "grids/before.png", "grids/after.png", "reward.png"  # files beside the card
 TAGS = ("ddpo", "diffusion", "reinforcement-learning", "unconditional-image-generation")
@@ -162,17 +164,17 @@ def _grids(run: Run) -> str:
     )
 
 
-def _progress(epochs: Sequence[dict[str, Any]]) -> str:
+def _progress(epochs: Sequence[EpochMetrics]) -> str:
     if not epochs:
         return "No epoch was finished."
     first, last = epochs[0], epochs[-1]
     return (
-        f"The mean over the pictures that it was trained on went from {_number(first.get('reward_mean'))} in the first "
-        f"epoch to {_number(last.get('reward_mean'))} in epoch {last['epoch']}."
+        f"The mean over the pictures that it was trained on went from {_number(first.reward_mean)} in the first "
+        f"epoch to {_number(last.reward_mean)} in epoch {last.epoch}."
     )
 
 
-def _epochs(epochs: Sequence[dict[str, Any]]) -> str:
+def _epochs(epochs: Sequence[EpochMetrics]) -> str:
     """At most ROWS epochs, spread evenly, with the first and the last."""
     columns = {
         "epoch": "epoch", "reward_mean": "mean reward", "reward_std": "standard deviation", "kl": "KL to the base",
@@ -180,7 +182,7 @@ def _epochs(epochs: Sequence[dict[str, Any]]) -> str:
     }  # fmt: skip
     count = min(len(epochs), ROWS)
     chosen = [epochs[round(i * (len(epochs) - 1) / max(count - 1, 1))] for i in range(count)]
-    rows = [[_number(line.get(name)) for name in columns] for line in chosen]
+    rows = [[_number(getattr(epoch, name)) for name in columns] for epoch in chosen]
     return _table(list(columns.values()), rows) if rows else ""
 
 
@@ -233,7 +235,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else "not known"
+    return f"{value:.4g}" if isinstance(value, int | float) and math.isfinite(value) else "not known"
 
 
 def _one_line(text: str) -> str:

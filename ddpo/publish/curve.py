@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
-from typing import Any
 
 from PIL import Image, ImageDraw
+
+from ddpo.training.events import EpochMetrics
 
 WIDTH, HEIGHT = 720, 320  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 28, 36  # margins
@@ -14,19 +16,18 @@ SCALE = 2  # it is drawn so many times larger, and reduced, which smoothes the l
 INK, LINE, BAND = (68, 68, 76), (79, 70, 229), (221, 219, 250)
 
 
-def draw_curve(epochs: Sequence[dict[str, Any]], title: str) -> bytes | None:
+def draw_curve(epochs: Sequence[EpochMetrics], title: str) -> bytes | None:
     """The mean reward of every epoch, over a band from the 10% to the 90% quantile, as PNG.
 
     Args:
-        epochs: the "epoch" lines of a run.
+        epochs: of a run; those whose mean is not finite are left out.
         title: what is drawn, such as the name of the reward.
 
     Returns:
         None where there are fewer than two epochs.
     """
-    rows = [
-        (line["epoch"], line["reward_mean"], *_band(line)) for line in epochs if line.get("reward_mean") is not None
-    ]
+    finite = [epoch for epoch in epochs if math.isfinite(epoch.reward_mean)]
+    rows = [(epoch.epoch, epoch.reward_mean, *_band(epoch)) for epoch in finite]
     if len(rows) < 2:
         return None
     low, high = min(row[2] for row in rows), max(row[3] for row in rows)
@@ -56,8 +57,7 @@ def draw_curve(epochs: Sequence[dict[str, Any]], title: str) -> bytes | None:
     return buffer.getvalue()
 
 
-def _band(line: dict[str, Any]) -> tuple[float, float]:
+def _band(epoch: EpochMetrics) -> tuple[float, float]:
     """The quantiles, which hold the mean, as a mean may lie outside of them."""
-    mean = line["reward_mean"]
-    quantiles = [value for value in line.get("reward_quantiles") or () if value is not None]
-    return min([mean, *quantiles]), max([mean, *quantiles])
+    values = [epoch.reward_mean, *filter(math.isfinite, epoch.reward_quantiles)]
+    return min(values), max(values)

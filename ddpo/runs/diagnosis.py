@@ -11,7 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any, Literal
+from typing import Literal
+
+from ddpo.training.events import EpochMetrics
 
 Verdict = Literal["waiting", "healthy", "flat", "hacking", "collapse", "divergence"]
 
@@ -41,11 +43,11 @@ class Diagnosis:
     sentence: str  # what is the matter and what to do
 
 
-def diagnose(epochs: Sequence[dict[str, Any]], base_std: float | None = None, finished: bool = False) -> Diagnosis:
+def diagnose(epochs: Sequence[EpochMetrics], base_std: float | None = None, finished: bool = False) -> Diagnosis:
     """Judge a run.
 
     Args:
-        epochs: the lines of its finished epochs, in order; null or NaN stand for numbers that are not finite.
+        epochs: its finished epochs, in order; NaN stands for numbers that are not finite.
         base_std: standard deviation of the base model's rewards; None: that of the first epoch.
         finished: no epochs are left, so that nothing is said of stopping it or letting it go on.
     """
@@ -67,7 +69,7 @@ def diagnose(epochs: Sequence[dict[str, Any]], base_std: float | None = None, fi
 class _Curves:
     """The figures of a run, rewards in standard deviations of the base's, counted from the first epoch's mean."""
 
-    def __init__(self, epochs: Sequence[dict[str, Any]], base_std: float | None) -> None:
+    def __init__(self, epochs: Sequence[EpochMetrics], base_std: float | None) -> None:
         first_std = _series(epochs, "reward_std")[:1]
         self.scale = base_std or (first_std[0] if first_std else 0.0)
         unit = self.scale or 1.0
@@ -213,18 +215,19 @@ def _waiting(count: int, finished: bool) -> Diagnosis:
     )
 
 
-def _not_finite(lines: Sequence[dict[str, Any]]) -> str | None:
+def _not_finite(lines: Sequence[EpochMetrics]) -> str | None:
     names = {"reward_mean": "reward", "grad_norm": "gradient", "kl": "KL to the base", "diversity": "diversity"}
-    return next((words for line in lines for key, words in names.items() if not _is_finite(line.get(key, 0.0))), None)
+    return next((text for line in lines for name, text in names.items() if not _is_finite(getattr(line, name))), None)
 
 
-def _series(epochs: Sequence[dict[str, Any]], name: str) -> list[float]:
+def _series(epochs: Sequence[EpochMetrics], name: str) -> list[float]:
     """The finite values of a figure."""
-    return [float(line[name]) for line in epochs if _is_finite(line.get(name))]
+    values = [getattr(epoch, name) for epoch in epochs]
+    return [float(value) for value in values if _is_finite(value)]
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+def _is_finite(value: float) -> bool:
+    return math.isfinite(value)
 
 
 def _recent(values: list[float]) -> float:

@@ -126,5 +126,5 @@ def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | No
             continue
         if epochs := run.epochs():
             last = epochs[-1]
-            return float(last["seconds"]) / (int(last["epoch"]) * _epoch_seconds(run.spec.config, network))
+            return last.seconds / (last.epoch * _epoch_seconds(run.spec.config, network))
     return None

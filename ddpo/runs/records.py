@@ -7,12 +7,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ddpo.common.files import replacing, sha256
 from ddpo.common.storage import confirm
+from ddpo.runs import metrics
 from ddpo.runs.folder import Run
 from ddpo.training.events import StepDone
 
@@ -31,9 +31,9 @@ class RecordKeeper:
     def add(self, event: StepDone) -> None:
         """Keep what a step has to tell."""
         if event.update is not None:
-            self._lines.append({"kind": "update", "step": event.step, "epoch": event.epoch, **asdict(event.update)})
+            self._lines.append(metrics.update_line(event.step, event.epoch, event.update))
         if event.finished_epoch is not None:
-            self._lines.append({"kind": "epoch", "step": event.step, **asdict(event.finished_epoch)})
+            self._lines.append(metrics.epoch_line(event.finished_epoch))
 
     def is_due(self, event: StepDone) -> bool:
         """Whether it is time to write: always on a disk; elsewhere at the end of an epoch, or now and then."""

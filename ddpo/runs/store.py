@@ -28,8 +28,9 @@ from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.common.storage import Storage, probe, storage_of
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, UserError
-from ddpo.runs.folder import FORMAT, STATES, Run, RunSpec, RunStatus, lock_path, now_text
+from ddpo.runs.folder import FORMAT, Run, RunSpec, lock_path
 from ddpo.runs.place import runs_place
+from ddpo.runs.status import STATES, RunStatus, now_text
 from ddpo.training.recipes import config_from_dict
 
 __all__ = [
@@ -64,18 +65,14 @@ def create_run(root: Path, spec: RunSpec, run_id: str | None = None) -> Run:
     run_id = run_id or f"{now:%Y%m%d-%H%M%S}-{slug(spec.reward)}-{secrets.token_hex(2)}"
     run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"))
     facts = {"format": FORMAT, "id": run_id, "created": run.created, **asdict(spec), "versions": _versions()}
-    status = {
-        "format": FORMAT, "state": "starting", "pid": None, "host": None, "started": None, "updated": now_text(),
-        "epoch": 0, "epochs": spec.config.epochs, "step": 0, "steps": 0, "seconds": 0.0, "seconds_left": None,
-        "error": None, "notice": None,
-    }  # fmt: skip
+    status = RunStatus("starting", epochs=spec.config.epochs, updated=now_text())
     unfinished = root / f".{run_id}"  # a run appears whole or not at all
     try:
         storage = probe(root)
         if not storage.plain:  # a folder may not be renamed there, but there is no run before its run.json
             unfinished = run.folder
             facts["storage"] = asdict(storage)
-        write_json(unfinished / "status.json", status, storage=storage)
+        write_json(unfinished / "status.json", {"format": FORMAT, **asdict(status)}, storage=storage)
         write_json(unfinished / "run.json", facts, storage=storage)
         if storage.plain:
             unfinished.replace(run.folder)
@@ -248,7 +245,7 @@ def _see_it_start(run: Run, process: subprocess.Popen[bytes], started: str, log_
     code = process.wait()
     status = run.stored_status()
     # A run may have been stopped and resumed while its first process was still on its way out.
-    if run.folder.is_dir() and status.get("state") == "starting" and status.get("started") == started:
+    if run.folder.is_dir() and status.state == "starting" and status.started == started:
         log = "the run's log.txt" if log_file.parent == run.folder else str(log_file)
         run.write_status(
             state="failed", error=f"The process that trains ended with code {code} before it began; {log} says why."

@@ -31,8 +31,8 @@ from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
 from ddpo.runs.checkpoints import LoadedCheckpoint
-from ddpo.runs.folder import ResultFacts
 from ddpo.runs.records import RecordKeeper, new_result
+from ddpo.runs.status import ResultFacts
 from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
 from ddpo.training.events import StepDone
 from ddpo.training.processes import Processes
@@ -165,7 +165,7 @@ class _Worker:
             # A page that started it a moment ago, or sees it between two slices, may want to stop it already.
             if not sliced and not run.is_about_to_train():
                 run.clear_stop()
-            state = "running" if sliced and run.stored_status().get("state") == "running" else "starting"
+            state = "running" if sliced and run.stored_status().state == "running" else "starting"
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)

@@ -65,10 +65,13 @@ class EpochState:
             self.figures = self.figures + update
         self.updates += 1
 
-    def metrics(self, epoch: int, epochs: int, diversity: float, samples: int, seconds: float) -> EpochMetrics:
+    def metrics(
+        self, step: int, epoch: int, epochs: int, diversity: float, samples: int, seconds: float
+    ) -> EpochMetrics:
         """The figures of the epoch, once it is over.
 
         Args:
+            step: of the run that ended it.
             epoch: 1 .. epochs.
             epochs: of the run.
             diversity: of its samples, as a share of the first epoch's.
@@ -79,6 +82,7 @@ class EpochState:
         low, middle, high = torch.quantile(self.scores, torch.tensor([0.1, 0.5, 0.9])).tolist()
         differ = bool(self.scores.max() > self.scores.min())
         return EpochMetrics(
+            step=step,
             epoch=epoch,
             epochs=epochs,
             reward_mean=float(self.scores.double().mean()),

@@ -29,6 +29,7 @@ class UpdateMetrics:
 class EpochMetrics:
     """What one epoch did, over all processes. Rewards are of the pictures sampled before its updates."""
 
+    step: int  # of the run, 1 .. steps, that ended it
     epoch: int  # 1 .. epochs
     epochs: int
     reward_mean: float

@@ -283,4 +283,4 @@ class Trainer:
         self.epoch += 1
         self._now = EpochState()
         samples = self.config.samples_per_epoch(self.processes.count)
-        return now.metrics(self.epoch, self.config.epochs, diversity, samples, self.seconds)
+        return now.metrics(self.step, self.epoch, self.config.epochs, diversity, samples, self.seconds)

@@ -10,12 +10,11 @@ import logging
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 from ddpo.common.leases import Lease
 from ddpo.common.lent_gpu import MEGABYTES_READ, SECONDS_TO_BEGIN
@@ -24,6 +23,7 @@ from ddpo.errors import Busy, UserError
 from ddpo.runs.estimate import weights_megabytes
 from ddpo.runs.gpu_plan import RunPlan, Slice, plan_rest, plan_run
 from ddpo.runs.store import TIME_WAS_UP, Run, RunSpec, check_idle, open_run, training_lock
+from ddpo.training.events import EpochMetrics
 from ddpo.ui.space import zero_gpu
 from ddpo.ui.space.zero_gpu import NoGpu
 
@@ -51,7 +51,7 @@ def slice_seconds() -> float:
     return seconds
 
 
-def plan(spec: RunSpec, epochs: Sequence[Mapping[str, Any]] = ()) -> RunPlan:
+def plan(spec: RunSpec, epochs: Sequence[EpochMetrics] = ()) -> RunPlan:
     """A run, or what is left of it, cut into slices.
 
     Args:
@@ -66,7 +66,7 @@ def plan(spec: RunSpec, epochs: Sequence[Mapping[str, Any]] = ()) -> RunPlan:
     loading = megabytes / MEGABYTES_READ + zero_gpu.loading_seconds((), spec.reward)
     each = Slice(zero_gpu.asked(seconds - SECONDS_TO_BEGIN), seconds - SECONDS_TO_BEGIN - KEPT_BACK - loading)
     whole = plan_run(spec.config, read_network(spec.base), each, megabytes)
-    return plan_rest(whole, int(epochs[-1]["epoch"]), float(epochs[-1]["seconds"])) if epochs else whole
+    return plan_rest(whole, epochs[-1].epoch, epochs[-1].seconds) if epochs else whole
 
 
 def start(run: Run, time_budget: float | None = None) -> None:

@@ -17,6 +17,7 @@ from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.diagnosis import Diagnosis, diagnose
+from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.pairs import get_pair
 from ddpo.runs.store import (
     Run,
@@ -30,6 +31,7 @@ from ddpo.runs.store import (
     runs_root,
     start_process,
 )
+from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import make_config
 from ddpo.ui.space import slices
 from ddpo.ui.space.permission import longest_minutes, time_budget
@@ -148,7 +150,7 @@ class Snapshot:
 
     run: Run
     status: RunStatus
-    epochs: list[dict[str, Any]]
+    epochs: list[EpochMetrics]
     samples: tuple[tuple[int, Path], ...]
     stopping: bool  # it has been asked to stop and has not yet
     has_result: bool
@@ -193,7 +195,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         "seconds_left": status.seconds_left,
         "error": status.error,
         "notice": status.notice,
-        "metrics": seen.epochs[-1] if seen.epochs else None,
+        "metrics": epoch_facts(seen.epochs[-1]) if seen.epochs else None,
         "diagnosis": {
             "verdict": seen.diagnosis.verdict,
             "title": seen.diagnosis.title,
@@ -201,7 +203,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         },
         "result": f"run:{run.id}" if seen.has_result else None,  # a model pair for /compare
     }
-    return {**answer, "history": seen.epochs} if history else answer
+    return {**answer, "history": [epoch_facts(epoch) for epoch in seen.epochs]} if history else answer
 
 
 def write_archive(run: Run, folder: Path) -> Path:

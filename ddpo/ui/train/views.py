@@ -16,6 +16,7 @@ from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, RunStatus
 from ddpo.training.config import TrainConfig
+from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import RECIPES
 from ddpo.ui.compare.views import duration
 from ddpo.ui.space import quota, slices
@@ -122,21 +123,20 @@ def charts(seen: Snapshot) -> str:
     return f'<div class="charts">{chart(reward, wide=True)}{"".join(chart(curve) for curve in others)}</div>'
 
 
-def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
+def _curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
     spec = rewards.find(run.spec.reward)
     decimals, unit = (spec.decimals, spec.unit) if spec else (2, "")
     about = " · shaded: the middle 80%"
 
     def curve(title: str, name: str, show: Callable[[float], str], **more: Any) -> Curve:
-        seen = [line for line in lines if _is_number(line.get(name))]  # one that was not finite is stored as null
-        return Curve(title, [int(line["epoch"]) for line in seen], [float(line[name]) for line in seen], show, **more)
+        seen = [epoch for epoch in epochs if math.isfinite(getattr(epoch, name))]
+        return Curve(title, [epoch.epoch for epoch in seen], [getattr(epoch, name) for epoch in seen], show, **more)
 
     def score(value: float) -> str:
         return f"{value:.{decimals}f}" + (f" {unit}" if unit else "")
 
-    rewarded = [line for line in lines if _is_number(line.get("reward_mean"))]
-    band = [_band(line) for line in rewarded]
-    held = any(line.get("reward_weight", 1) != 1 for line in lines)  # earlier runs have none
+    band = [_band(epoch) for epoch in epochs if math.isfinite(epoch.reward_mean)]
+    held = any(epoch.reward_weight != 1 for epoch in epochs)
     return [
         curve("Reward, mean", "reward_mean", score, band=band, note=about),
         curve("KL to the base", "kl", _short, floor=0.0),
@@ -148,14 +148,10 @@ def _curves(lines: Sequence[dict[str, Any]], run: Run) -> list[Curve]:
     ]
 
 
-def _band(line: dict[str, Any]) -> tuple[float, float]:
-    low, _, high = line.get("reward_quantiles") or [None] * 3
-    mean = line["reward_mean"]
-    return (low if _is_number(low) else mean, high if _is_number(high) else mean)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+def _band(epoch: EpochMetrics) -> tuple[float, float]:
+    low, _, high = epoch.reward_quantiles
+    mean = epoch.reward_mean
+    return (low if math.isfinite(low) else mean, high if math.isfinite(high) else mean)
 
 
 def _short(value: float) -> str:
@@ -214,8 +210,8 @@ def _gain(seen: Snapshot) -> str:
     return f"The mean {seen.run.spec.reward} reward went from {first:.{decimals}f} to {last:.{decimals}f}{unit}."
 
 
-def _rewards(lines: Sequence[dict[str, Any]]) -> list[float]:
-    return [line["reward_mean"] for line in lines if _is_number(line.get("reward_mean"))]
+def _rewards(epochs: Sequence[EpochMetrics]) -> list[float]:
+    return [epoch.reward_mean for epoch in epochs if math.isfinite(epoch.reward_mean)]
 
 
 def run_list(runs: Sequence[Run], chosen: str | None) -> str:
