@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ddpo.common import storage
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, UserError
 from ddpo.runs import store
@@ -116,7 +117,7 @@ def test_the_status_changes_field_by_field(run: Run) -> None:
     assert (status.state, status.step, status.seconds_left, status.notice) == ("stopped", 12, None, "A notice.")
     with pytest.raises(TypeError):
         run.write_status(stat="stopped")
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="state cannot be 'asleep'"):
         run.write_status(state="asleep")
 
 
@@ -406,8 +407,10 @@ def test_a_process_that_cannot_begin_is_told_of(run: Run, tmp_path: Path, monkey
     [({}, "runs"), ({"DDPO_RUNS": "/somewhere/else"}, "/somewhere/else"), ({"SPACE_ID": "me/space"}, "runs")],
 )
 def test_the_root_is_where_the_environment_says(
-    environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    (tmp_path / "mounts").touch()
+    monkeypatch.setattr(storage, "MOUNTS", tmp_path / "mounts")  # a bucket of another test may be mounted here
     for name in ("DDPO_RUNS", "SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

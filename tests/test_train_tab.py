@@ -234,7 +234,7 @@ def test_a_space_offers_training_only_when_told_to_and_within_its_bounds(tmp_pat
         client = Client(public.url, verbose=False)
         assert "at most 5 minutes" in refusal(client, "/start_run", minutes=6)
         for folder in (str(tiny_folder), str(CHURCH), "/etc"):
-            assert "Folders of your own" in refusal(client, "/start_run", base=folder)
+            assert "Folders work only" in refusal(client, "/start_run", base=folder)
     with running_app(tmp_path / "owner.txt", **space, DDPO_TRAINING="owner") as private:
         client = Client(private.url, verbose=False)
         make_run(tmp_path / "runs", "stopped", 1)

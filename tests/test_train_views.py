@@ -204,6 +204,6 @@ def test_folders_are_refused_on_a_space(monkeypatch: pytest.MonkeyPatch) -> None
     assert actions.make_spec("church-64", str(CHURCH), "photographic", "quick", {}).base == str(CHURCH)
     monkeypatch.setenv("SPACE_ID", "owner/space")
     for folder in (str(CHURCH), "/etc", "../secrets"):
-        with pytest.raises(UserError, match="Folders of your own"):
+        with pytest.raises(UserError, match="Folders work only"):
             actions.make_spec("church-64", folder, "photographic", "quick", {})
     assert actions.make_spec("church-64", "google/ddpm-church-256", "photographic", "quick", {}).pair is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -39,8 +40,9 @@ def _space_hardware() -> str:
     return CPU_HARDWARE.get(os.environ.get("CPU_CORES", ""), "") if accelerator == "none" else accelerator
 
 
+@functools.cache
 def has_fast_bfloat16() -> bool:
-    """Whether the processor is quick at bfloat16, as `precision.choose_compute` asks torch; known on Linux only."""
+    """Whether the processor is quick at bfloat16 (AVX512_BF16 or AMX); known on Linux only."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     except OSError:

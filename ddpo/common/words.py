@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 
 def in_words(seconds: float) -> str:
@@ -33,3 +37,14 @@ def signed(value: float, decimals: int) -> str:
     """A difference with its sign; what rounds to zero has none."""
     text = f"{value:+.{decimals}f}"
     return text if text.strip("+-0.") else text[1:]
+
+
+def duration(seconds: float) -> str:
+    """About how long, for a person."""
+    if seconds < 1.5:
+        return "about 1 s"
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"

@@ -16,6 +16,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from ddpo.diffusion import schedulers
 from ddpo.diffusion.compiled import compile_if_wanted
+from ddpo.diffusion.network import no_model
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.step import NoiseSchedule
 from ddpo.errors import UserError
@@ -124,10 +125,7 @@ def _part(folder: Path, name: str, file: str, source: str) -> Path:
     for candidate in (folder / name / file, folder / file):
         if candidate.is_file():
             return candidate
-    raise UserError(
-        f"{source!r} holds no diffusion model: {name}/{file} is missing. "
-        "Give a model as diffusers' save_pretrained writes it."
-    )
+    raise no_model(source, f"{name}/{file}")
 
 
 def _read_json(path: Path, source: str) -> dict[str, Any]:

@@ -45,11 +45,19 @@ def read_network(source: str) -> Network:
         return DDPM_256
     path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
     if path is None:
-        raise UserError(f"The folder {source!r} holds no diffusion model: unet/config.json is missing.")
+        raise no_model(source, "unet/config.json")
     try:
         return _network(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{str(path)!r} does not describe a UNet2DModel; the model folder is damaged.") from error
+
+
+def no_model(source: str, missing: str) -> UserError:
+    """What to say of a folder that lacks a file of a model."""
+    return UserError(
+        f"{source!r} holds no diffusion model: {missing} is missing. "
+        "Give a model as diffusers' save_pretrained writes it."
+    )
 
 
 def _network(config: dict[str, Any]) -> Network:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from ddpo.common.machine import has_fast_bfloat16
 from ddpo.errors import UserError
 
 PrecisionName = Literal["auto", "float32", "bfloat16"]
@@ -31,13 +32,10 @@ class Compute:
         return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
 
 
-def _has_fast_bfloat16(device: torch.device) -> bool:
+def _is_quick_at_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    if device.type == "cpu":
-        probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: absent from other releases
-        return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-    return False
+    return device.type == "cpu" and has_fast_bfloat16()
 
 
 def choose_compute(precision: PrecisionName | None = None, device: str | None = None) -> Compute:
@@ -55,7 +53,7 @@ def choose_compute(precision: PrecisionName | None = None, device: str | None = 
     name = precision or os.environ.get("DDPO_PRECISION", "auto")
     if name == "float32":
         return Compute(chosen, torch.float32)
-    if name == "bfloat16" or (name == "auto" and _has_fast_bfloat16(chosen)):
+    if name == "bfloat16" or (name == "auto" and _is_quick_at_bfloat16(chosen)):
         return Compute(chosen, torch.bfloat16)
     if name == "auto":
         return Compute(chosen, torch.float32)

@@ -15,9 +15,9 @@ from ddpo.comparison import first_choice
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN
-from ddpo.ui.compare import views
 from ddpo.ui.compare.run import make_settings
 from ddpo.ui.compare.tab import pair_choices
+from ddpo.ui.shared import html
 from ddpo.ui.shared.events import QUICK
 
 # Read in this order, since what is right for one depends on those before it.
@@ -61,7 +61,7 @@ def updates(address: Mapping[str, str], tab_names: list[str]) -> dict[str, Any]:
     elif tab:
         problems.append(f"There is no tab called {tab[:LONGEST]!r} here; choose one of: {', '.join(tab_names)}.")
     if problems:
-        found["card"] = gr.update(value=views.message(TROUBLE, " ".join(problems)), visible=True)
+        found["card"] = gr.update(value=html.message(TROUBLE, " ".join(problems)), visible=True)
     return found
 
 

@@ -11,9 +11,9 @@ import gradio as gr
 from ddpo import rewards
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
-from ddpo.ui.compare.views import amount
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.events import PRIVATE
+from ddpo.ui.shared.html import amount
 from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.shared.uploads import LARGEST_SIDE, open_upload

@@ -10,14 +10,12 @@ from contextlib import closing
 from typing import Any
 
 from ddpo.common import lent_gpu
-from ddpo.common.machine import on_space, on_zero_gpu
+from ddpo.common.machine import on_zero_gpu
 from ddpo.comparison.compare import ComparisonResult, Progress, compare, download
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.network import read_network
-from ddpo.errors import UserError
-from ddpo.hub import ids
 from ddpo.runs.estimate import gpu_seconds
-from ddpo.ui.space import zero_gpu
+from ddpo.ui.space import permission, zero_gpu
 
 logger = logging.getLogger("ddpo.ui")
 
@@ -34,10 +32,8 @@ def make_settings(**values: Any) -> ComparisonSettings:
         UserError: a value is not acceptable, or a folder is given on a Space.
     """
     for source in (values.get("base"), values.get("tuned")):
-        if on_space() and isinstance(source, str) and source and (ids.is_folder(source) or not ids.parse(source)):
-            raise UserError(
-                "Folders work only where you run the app yourself, not on a Space; here, give ids of models on the Hub."
-            )
+        if isinstance(source, str) and source:
+            permission.check_source(source)
     given = {name: _whole(value) for name, value in values.items() if value is not None and value != ""}
     return ComparisonSettings(**given)
 

@@ -20,7 +20,7 @@ from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import views
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
-from ddpo.ui.shared import framed, scorer_fields
+from ddpo.ui.shared import framed, html, scorer_fields
 from ddpo.ui.shared.events import ONE_AT_A_TIME, PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.shared.sentences import sentences
@@ -181,7 +181,7 @@ def _on_compare(*values: Any) -> Iterator[Any]:
                 else:
                     yield _running(event, settings)
     except gr.Error as error:
-        yield _idle(views.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
+        yield _idle(html.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
         raise error
 
 
@@ -203,7 +203,7 @@ def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
 
 
 def _on_cancel() -> list[Any]:
-    return _idle(views.message("Cancelled", "The computation was stopped between two steps."))
+    return _idle(html.message("Cancelled", "The computation was stopped between two steps."))
 
 
 def _idle(status: str) -> list[Any]:
@@ -245,4 +245,4 @@ def _on_choose(result: ComparisonResult | None, event: gr.EventData) -> tuple[An
 
 
 def _before_after(result: ComparisonResult, index: int) -> tuple[Any, Any]:
-    return views.enlarged(result.base_images[index]), views.enlarged(result.tuned_images[index])
+    return html.enlarged(result.base_images[index]), html.enlarged(result.tuned_images[index])

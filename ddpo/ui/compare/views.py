@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 from ddpo import rewards
-from ddpo.common.words import signed
+from ddpo.common.words import duration, signed
 from ddpo.comparison import first_choice
 from ddpo.comparison.compare import ComparisonResult, Progress
 from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
 from ddpo.hub import client, ids
 from ddpo.runs.pairs import get_pair
+from ddpo.ui.shared.html import amount, data_uri, difference
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ddpo.rewards import RewardSpec
 
-SHOWN_PIXELS = 384  # a side; smaller pictures are enlarged to this for the screen, the files keep their size
 
 EMPTY = """
 <div class="card empty">
@@ -78,11 +76,6 @@ def _to_download(pair: Pair) -> str:
     return f"{names}: not on this machine, and not to be had from the Hugging Face Hub now."
 
 
-def message(heading: str, text: str) -> str:
-    """A card with a sentence, for a run that waits, was cancelled or failed."""
-    return f'<div class="card note"><h2>{escape(heading)}</h2><p>{escape(text)}</p></div>'
-
-
 def waiting() -> str:
     """The card between the press of the button and the first step."""
     return progress_card(Progress("Waiting for a turn", 0, 0))
@@ -100,17 +93,6 @@ def progress_card(progress: Progress) -> str:
         f'<div class="bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" aria-valuemax="100">'
         f'<div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
     )
-
-
-def duration(seconds: float) -> str:
-    """About how long, for a person."""
-    if seconds < 1.5:
-        return "about 1 s"
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h"
 
 
 def summary_card(result: ComparisonResult) -> str:
@@ -151,16 +133,6 @@ def _how(result: ComparisonResult) -> str:
     eta = f", eta {c.eta:g}" if c.scheduler.takes_eta else ""
     steps = f"{c.steps} step{'' if c.steps == 1 else 's'}"
     return f"{c.models} · {c.scheduler.title}, {steps}{eta} · scored by {c.scorer.title} ({c.scorer.name})"
-
-
-def amount(score: float, spec: RewardSpec) -> str:
-    """A score with its digits and unit."""
-    return f"{score:.{spec.decimals}f}" + (f" {spec.unit}" if spec.unit else "")
-
-
-def difference(value: float, spec: RewardSpec) -> str:
-    """A difference of scores, with its sign."""
-    return signed(value, spec.decimals) + (f" {spec.unit}" if spec.unit else "")
 
 
 def preview_panels(previews: tuple[list[Image], list[Image]], seeds: Sequence[int]) -> str:
@@ -238,20 +210,3 @@ def best_index(result: ComparisonResult) -> int:
     """The seed that gained most."""
     gains = [after - before for before, after in zip(result.base_scores, result.tuned_scores, strict=True)]
     return gains.index(max(gains))
-
-
-def enlarged(image: Image, side: int = SHOWN_PIXELS) -> Image:
-    """A small picture, enlarged smoothly for the screen; a large one as it is."""
-    from PIL.Image import Resampling
-
-    factor = side / max(image.size)
-    if factor <= 1:
-        return image
-    return image.resize((round(image.width * factor), round(image.height * factor)), Resampling.BICUBIC)
-
-
-def data_uri(image: Image) -> str:
-    """A picture inside the page itself, so that previews leave no files behind."""
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=90)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -11,6 +11,7 @@ import gradio as gr
 
 from ddpo.common.machine import on_space
 from ddpo.errors import UserError
+from ddpo.hub import ids
 
 logger = logging.getLogger("ddpo.ui")
 
@@ -41,6 +42,18 @@ def check_permission(profile: gr.OAuthProfile | None) -> None:
         raise UserError("Finetuning is switched off here; set DDPO_TRAINING=on where you run the app yourself.")
     if mode() == "owner" and not is_owner(profile):
         raise UserError("Only the owner of this Space may finetune here; sign in as the owner, or duplicate the Space.")
+
+
+def check_source(source: str) -> None:
+    """Refuse a folder of this machine as a model where strangers ask for it.
+
+    Raises:
+        UserError: this is a Space, and the source is a folder, or no id on the Hub.
+    """
+    if on_space() and (ids.as_path(source).exists() or ids.parse(source) is None):
+        raise UserError(
+            "Folders work only where you run the app yourself, not on a Space; here, give ids of models on the Hub."
+        )
 
 
 def longest_minutes() -> float | None:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from ddpo import rewards
-from ddpo.common.machine import on_space, on_zero_gpu
+from ddpo.common.machine import on_zero_gpu
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.diffusion.network import read_network
@@ -33,7 +33,7 @@ from ddpo.runs.store import (
 )
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import make_config
-from ddpo.ui.space import slices
+from ddpo.ui.space import permission, slices
 from ddpo.ui.space.permission import longest_minutes, time_budget
 
 logger = logging.getLogger("ddpo.ui")
@@ -68,8 +68,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         return RunSpec(pair, get_pair(pair).base, reward, recipe, config)
     if not isinstance(base, str) or "\0" in base:
         raise UserError(f"The base model must be given as text, and {base!r} is not.")
-    if on_space() and (ids.as_path(base).exists() or ids.parse(base) is None):
-        raise UserError("Folders of your own work only where you run the app yourself; here, give the id of a model.")
+    permission.check_source(base)
     read_network(base)
     return RunSpec(None, ids.absolute(base), reward, recipe, config)
 

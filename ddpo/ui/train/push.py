@@ -13,8 +13,8 @@ from ddpo.common.machine import on_space
 from ddpo.errors import UserError
 from ddpo.hub.troubles import LOG_IN, http_status
 from ddpo.runs.store import Run
-from ddpo.ui.compare.views import message
 from ddpo.ui.shared.events import PRIVATE, QUICK
+from ddpo.ui.shared.html import message
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, sign_in
 from ddpo.ui.train import actions

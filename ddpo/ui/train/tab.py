@@ -19,9 +19,9 @@ from ddpo import rewards
 from ddpo.errors import UserError
 from ddpo.runs.store import Run, list_runs, runs_root
 from ddpo.ui.compare.tab import pair_choices
-from ddpo.ui.compare.views import message
 from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import PRIVATE, QUICK
+from ddpo.ui.shared.html import message
 from ddpo.ui.shared.inputs import OpenSlider
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, sign_in

@@ -10,7 +10,7 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.common.machine import on_zero_gpu
-from ddpo.common.words import epochs_in_words, moment
+from ddpo.common.words import duration, epochs_in_words, moment
 from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
@@ -18,7 +18,6 @@ from ddpo.runs.store import Run, RunStatus
 from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import RECIPES
-from ddpo.ui.compare.views import duration
 from ddpo.ui.space import quota, slices
 from ddpo.ui.train import motion
 from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot, base_title, reward_title
