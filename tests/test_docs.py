@@ -99,7 +99,7 @@ def test_the_check_of_sentences_sees_a_long_one() -> None:
 
 @pytest.mark.slow
 def test_the_python_examples_run_as_they_stand(tmp_path: Path) -> None:
-    """One after another in a folder of their own, with the short run of the third."""
+    """One after another in a folder of their own, with the short run of `ddpo.train`."""
     codes = examples("docs/api.md", needs_app=False)
     for name in ("compare", "score", "train", "load_model", "get_pair", "UserError"):
         assert any(f"ddpo.{name}" in code for code in codes), name
@@ -109,7 +109,7 @@ def test_the_python_examples_run_as_they_stand(tmp_path: Path) -> None:
         env={**_environment(), "DDPO_RUNS": str(tmp_path / "runs")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "3 of 3 update" in done.stdout and "finished" in done.stdout and "2000" in done.stdout
+    assert "4 of 4 update" in done.stdout and "finished" in done.stdout and "2000" in done.stdout
     assert (tmp_path / "tuned-7.png").is_file()
 
 
