@@ -1,4 +1,19 @@
-.PHONY: test-versions
+.PHONY: check test test-versions
+
+# The fast lane: format, lint, types, and the tests that need no browser and no long run.
+check:
+	ruff format --check .
+	ruff check .
+	mypy
+	pytest -q -m "not slow and not browser"
+
+# The full lane: everything; needs Chromium.
+test:
+	ruff format --check .
+	ruff check .
+	mypy
+	pytest
+
 # The suite on every promised pair of Python and torch, each in an environment of its own; 20 GB, and an hour on 2 cores.
 test-versions:
 	python3 scripts/test_versions.py $(ARGS)

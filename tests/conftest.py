@@ -19,8 +19,29 @@ from ddpo.diffusion.models import DiffusionModel, load_model, save_model
 from ddpo.diffusion.precision import Compute, choose_compute
 from tests.serving import RunningApp, running_app
 
+TESTS = Path(__file__).parent
+
 if TYPE_CHECKING:
     from gradio_client import Client
+
+# What `make check` leaves out, by the name of the file; everything in tests/browser is left out too.
+SLOW = frozenset(
+    {
+        "test_app", "test_bundle", "test_church256", "test_example", "test_export", "test_hub", "test_hub_app",
+        "test_jobs", "test_mcp", "test_package", "test_publish", "test_slices", "test_train_tab", "test_trainer",
+        "test_worker", "test_zero_gpu",
+    }
+)  # fmt: skip
+BROWSER = "browser"  # the folder, and its marker
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests as `slow` or `browser` by the file that they stand in."""
+    for item in items:
+        if BROWSER in item.path.relative_to(TESTS).parts:
+            item.add_marker(pytest.mark.browser)
+        elif item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -104,28 +104,25 @@ def mixed() -> Tensor:
     return from_uint8(np.stack([draw_scene(seed) for seed in range(FIRST_SCENE, FIRST_SCENE + 200)]))
 
 
-@pytest.mark.parametrize("side", [64, 128, 256, 400])
 @pytest.mark.parametrize("degradation", DEGRADATIONS)
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_a_degraded_photograph_scores_lower_the_stronger_it_is_degraded(name: str, degradation: str, side: int) -> None:
-    original = at_size(photograph(name), side)
+def test_a_degraded_photograph_scores_lower_the_stronger_it_is_degraded(degradation: str) -> None:
+    """Every photograph at the smallest and at the largest side."""
     degrade, strengths = DEGRADATIONS[degradation]
-    pictures = [original, *(rounded(degrade(original, strength)) for strength in strengths)]
-    scores = [float(photographic(picture)) for picture in pictures]
-    assert all(before - after > 1e-3 for before, after in pairwise(scores)), scores
-    assert scores[0] - scores[-1] > 1.0, scores
+    for name in PHOTOGRAPHS:
+        for side in (64, 400):
+            original = at_size(photograph(name), side)
+            pictures = [original, *(rounded(degrade(original, strength)) for strength in strengths)]
+            scores = [float(photographic(picture)) for picture in pictures]
+            assert all(before - after > 1e-3 for before, after in pairwise(scores)), (name, side, scores)
+            assert scores[0] - scores[-1] > 1.0, (name, side, scores)
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_the_score_of_a_photograph_hardly_depends_on_its_size(name: str) -> None:
-    scores = [float(photographic(at_size(photograph(name), side))) for side in (64, 101, 256, 400)]
-    assert max(scores) - min(scores) < 1.2, scores
-
-
-@pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_a_photograph_scores_well(name: str) -> None:
+def test_a_photograph_scores_well_and_hardly_differently_at_another_size(name: str) -> None:
     """Above the middle of the scale; the top is for what is crisp at every pixel, which leaves room to improve."""
-    assert float(photographic(at_size(photograph(name), 256))) > 5.2
+    scores = {side: float(photographic(at_size(photograph(name), side))) for side in (64, 101, 256, 400)}
+    assert max(scores.values()) - min(scores.values()) < 1.2, scores
+    assert scores[256] > 5.2
 
 
 def test_vivid_moods_score_well_above_dull_ones(scenes: dict[str, Tensor], mixed: Tensor) -> None:
@@ -143,35 +140,33 @@ def test_no_kind_of_good_picture_is_preferred_by_much(scenes: dict[str, Tensor])
     assert max(best) - min(best) < 0.7, best
 
 
-@pytest.mark.parametrize("mood", [*VIVID, "night", *DULL])
 @pytest.mark.parametrize(
     "edit",
     [
         lambda x: blurred(x, 0.7),
-        lambda x: blurred(x, 1.5),
         lambda x: noisy(x, 0.05),
-        lambda x: noisy(x, 0.1),
         lambda x: sharpened(x, 3),
-        lambda x: sharpened(x, 8),
         lambda x: saturated(x, 0.5),
         lambda x: contrasted(x, 0.5),
-        lambda x: x + 0.8,  # burnt
+        lambda x: x + 0.8,
     ],
-    ids=["blur", "strong-blur", "noise", "strong-noise", "sharpened", "oversharpened", "grey", "flat", "burnt"],
+    ids=["blur", "noise", "sharpened", "grey", "flat", "burnt"],
 )
-def test_spoiling_scenes_of_any_mood_lowers_their_score(
-    scenes: dict[str, Tensor], mood: str, edit: Callable[[Tensor], Tensor]
+def test_spoiling_scenes_lowers_the_score_of_every_mood(
+    scenes: dict[str, Tensor], edit: Callable[[Tensor], Tensor]
 ) -> None:
-    assert _gain(scenes[mood], edit) < 0
+    gains = {mood: _gain(pictures, edit) for mood, pictures in scenes.items()}
+    assert max(gains.values()) < 0, gains
 
 
-@pytest.mark.parametrize("mood", VIVID)
-@pytest.mark.parametrize("factor", [2, 3])
 @pytest.mark.parametrize("edit", [saturated, contrasted])
 def test_good_scenes_cannot_be_pushed_further(
-    scenes: dict[str, Tensor], mood: str, edit: Callable[[Tensor, float], Tensor], factor: float
+    scenes: dict[str, Tensor], edit: Callable[[Tensor, float], Tensor]
 ) -> None:
-    assert _gain(scenes[mood], lambda x: edit(x, factor)) < -0.4 * (factor - 1)
+    for mood in VIVID:
+        for factor in (2, 3):
+            gain = _gain(scenes[mood], lambda x, factor=factor: edit(x, factor))  # type: ignore[misc]
+            assert gain < -0.4 * (factor - 1), (mood, factor)
 
 
 def test_nights_gain_next_to_nothing_from_being_pushed(scenes: dict[str, Tensor]) -> None:

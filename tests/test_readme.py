@@ -1,4 +1,4 @@
-"""What the README promises to a Space and to whoever sets the app up."""
+"""What the README and the page of settings promise to a Space and to whoever sets the app up."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ddpo.hub import ids
 from tests.serving import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 SCOPES = {
     "email", "read-repos", "write-repos", "manage-repos", "read-billing", "inference-api", "jobs", "webhooks",
@@ -69,9 +70,21 @@ def test_the_thumbnail_is_there_and_fit_for_sharing(card: dict[str, Any]) -> Non
         assert picture.width >= 1200 and 1.7 < picture.width / picture.height < 2.1
 
 
+def test_the_chapters_stand_in_the_order_of_their_use() -> None:
+    wanted = ("Install and run", "Compare", "Finetune", "Results", "How it works", "Add to it", "Cite, licence")
+    chapters = re.findall(r"^## (.+)$", README, re.MULTILINE)
+    assert [chapter for chapter in chapters if chapter in wanted] == list(wanted)
+    picture, first_words = README.index("![The Compare tab"), README.index("An unconditional diffusion model")
+    assert README.index("# DDPO Studio") < picture < first_words < README.index("## Install and run")
+
+
+def test_the_test_command_is_there() -> None:
+    assert "pip install -r requirements-dev.txt && pytest\n" in README
+
+
 def test_every_variable_of_ours_is_in_the_table_and_nothing_else() -> None:
     files = [ROOT / "app.py", ROOT / "train_space.py", *(ROOT / "ddpo").rglob("*.py")]
     used = {name for file in files for name in re.findall(r"\bDDPO_[A-Z][A-Z_]*\b", file.read_text(encoding="utf-8"))}
-    table = README.split("## Settings of the app")[1].split("\n\n")[1]
+    table = SETTINGS.split("## Settings of the app")[1].split("\n\n")[1]
     documented = re.findall(r"^\| `(DDPO_[A-Z_]+)` \| .{20,}\|$", table, re.MULTILINE)
     assert sorted(used) == sorted(documented)

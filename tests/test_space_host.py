@@ -29,7 +29,7 @@ def host() -> dict[str, Any]:
 
 @pytest.fixture
 def files() -> Files:
-    names = ("README.md", "requirements.txt", "pyproject.toml")
+    names = ("README.md", "docs/spaces.md", "requirements.txt", "pyproject.toml")
     return {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
 
 
@@ -157,13 +157,13 @@ def test_prices_and_hardware_are_the_hosts(host: dict[str, Any]) -> None:
     assert CPU_HARDWARE[str(host["cpu_basic"]["cores"])] == "cpu-basic"
 
 
-def test_the_readme_speaks_of_one_space(files: Files) -> None:
+def test_the_documentation_speaks_of_one_space(files: Files) -> None:
     thumbnail = URL.fullmatch(card(files)["thumbnail"])
     assert thumbnail
-    commands = re.findall(r"^hf (?:repos create|upload) (\S+)", files["README.md"], re.MULTILINE)
+    commands = re.findall(r"^hf (?:repos create|upload) (\S+)", files["docs/spaces.md"], re.MULTILINE)
     assert commands and set(commands) == {thumbnail["space"]}
 
 
-def test_the_readme_tells_zero_gpus_sizes(files: Files, host: dict[str, Any]) -> None:
+def test_the_documentation_tells_zero_gpus_sizes(files: Files, host: dict[str, Any]) -> None:
     for name, size in host["zero_gpu"]["sizes"].items():
-        assert re.search(rf"`{name}`[^.]*\b{size['memory_gb']} GB", files["README.md"], re.DOTALL)
+        assert re.search(rf"`{name}`[^.]*\b{size['memory_gb']} GB", files["docs/spaces.md"], re.DOTALL)
