@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ from safetensors.torch import load_file
 
 from ddpo import rewards
 from ddpo.church64 import card, measure
-from ddpo.church64.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, REWARD
-from ddpo.church64.pretrain import PretrainConfig, Pretraining, build_noise_schedule, loss_weights
+from ddpo.church64.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, PRETRAINING, REWARD
+from ddpo.church64.fidelity import FIRST_SCENE
 from ddpo.church64.scenes import Scene, draw_scene, draw_scenes
 from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.catalogue import PAIRS
@@ -61,7 +60,7 @@ def test_the_base_keeps_the_colours_of_the_scenes(compute: Compute, scheduler: s
     """Neither grey nor burnt, which is how epsilon prediction fails under deterministic samplers."""
     model = load_model(str(BUNDLE / "base"), compute)
     drawn = to_uint8(sample_pictures(model, list(range(60_000, 60_048)), scheduler, 20, compute))
-    base, scenes = measure.appearance(drawn), measure.appearance(draw_scenes(measure.FIRST_SCENE, 400))
+    base, scenes = measure.appearance(drawn), measure.appearance(draw_scenes(FIRST_SCENE, 400))
     np.testing.assert_allclose(base["rgb"], scenes["rgb"], atol=0.08)  # 48 pictures: three standard errors are 0.08
     assert base["contrast"] == pytest.approx(scenes["contrast"], rel=0.25)
     assert base["saturation"] == pytest.approx(scenes["saturation"], rel=0.35)
@@ -70,7 +69,8 @@ def test_the_base_keeps_the_colours_of_the_scenes(compute: Compute, scheduler: s
 def test_the_card_says_what_was_measured() -> None:
     results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
     written = (BUNDLE / "README.md").read_text(encoding="utf-8")
-    assert written == card.render(results, PretrainConfig(), FINETUNE, COLLAPSE, COLLAPSE_REWARD)
+    pretraining = json.loads(PRETRAINING.read_text(encoding="utf-8"))
+    assert written == card.render(results, pretraining, FINETUNE, COLLAPSE, COLLAPSE_REWARD)
 
 
 # How it is made -------------------------------------------------------------------------------------------------------
@@ -87,37 +87,6 @@ def test_a_scene_is_a_function_of_its_seed() -> None:
 def test_about_a_third_of_the_scenes_are_dull() -> None:
     moods = [Scene(seed).name for seed in range(2000)]
     assert sum(mood in ("overcast", "fog") for mood in moods) / len(moods) == pytest.approx(0.34, abs=0.04)
-
-
-def test_loss_weights_are_epsilons_with_a_floor() -> None:
-    alphas = build_noise_schedule().alphas_cumprod
-    weights = loss_weights(alphas, 0.25)
-    assert torch.equal(weights[:100], alphas[:100]) and weights.min() == 0.25 and weights[-1] == 0.25
-
-
-def test_pretraining_goes_on_after_a_kill_as_if_nothing_had_happened(
-    tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = PretrainConfig(steps=4, batch_size=2, scenes=4, warmup_steps=1, checkpoint_every=2)
-    whole = Pretraining(config, compute, tmp_path / "whole")
-    assert [progress.step for progress in whole.run()] == [4]
-
-    killed = Pretraining(config, compute, tmp_path / "killed")
-    step = killed._train_step
-
-    def die_at_the_fourth(pictures: torch.Tensor, weights: torch.Tensor) -> float:
-        if killed.step == 3:
-            raise KeyboardInterrupt
-        return step(pictures, weights)
-
-    monkeypatch.setattr(killed, "_train_step", die_at_the_fourth)
-    with pytest.raises(KeyboardInterrupt):
-        list(killed.run())
-    resumed = Pretraining(config, compute, tmp_path / "killed")
-    assert resumed.step == 2
-    list(resumed.run())
-    for a, b in zip(whole.ema.parameters(), resumed.ema.parameters(), strict=True):
-        assert torch.equal(a, b)
 
 
 def test_the_grid_shows_every_picture_in_its_place() -> None:

@@ -1,17 +1,26 @@
 """Builds church-64: pretrains the base, finetunes it with DDPO, measures both and writes the card.
 
     python -m ddpo.church64 all
+    python -m ddpo.church64 fidelity assets/church-64/base --scheduler ddim pndm
 
-Every stage is resumable after a kill and draws all its random numbers from fixed seeds.
+Every stage is resumable after a kill and draws all its random numbers from fixed seeds. The long one, `pretrain`, may
+go on while `release` makes a base from where it stands:
+
+    python -m ddpo.church64 pretrain --work build/church-64 --warm-start assets/church-64/base
+    python -m ddpo.church64 release --work build/church-64
+
+`--warm-start` is for a machine on which the checkpoint is not: the training then begins with the released weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,12 +28,18 @@ from PIL import Image
 from tqdm import tqdm
 
 from ddpo import rewards
-from ddpo.church64 import card, measure
+from ddpo.church64 import card, fidelity_command, measure
+from ddpo.church64.fidelity import FidelityMeter
+from ddpo.church64.parts import load_parts_classifier
 from ddpo.church64.pretrain import PretrainConfig, Pretraining
+from ddpo.church64.release import choose, newest_release, open_branch
+from ddpo.church64.trials import run_trials
+from ddpo.church64.watch import Watch
 from ddpo.diffusion.catalogue import ASSETS
 from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.pictures import tile
 from ddpo.diffusion.precision import Compute, choose_compute
+from ddpo.errors import UserError
 from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint
 from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import get_recipe
@@ -32,6 +47,7 @@ from ddpo.training.trainer import Trainer
 
 BUNDLE = ASSETS / "church-64"
 REWARD = "photographic"
+PRETRAINING = BUNDLE / "pretraining.json"  # how the base there was trained
 GRID = 32  # pictures in the grids of the card
 # What the recipe `quick` was when the pair was made.
 FINETUNE = replace(
@@ -43,26 +59,70 @@ COLLAPSE_REWARD = "colourfulness"
 COLLAPSE = TrainConfig(
     epochs=30, batches_per_epoch=2, batch_size=16, sampling_steps=10, trained_steps=4, learning_rate=3e-4, seed=2,
 )  # fmt: skip
+GRID_EVERY = 1800.0  # seconds between two grids of a pretraining
 
 
-def pretrain(work: Path, compute: Compute) -> None:
-    """Train the base model and save it to assets."""
+def pretrain(work: Path, compute: Compute, warm_start: str | None = None) -> None:
+    """Train the base model in `work`, for as long as it is configured to.
+
+    Args:
+        work: where the checkpoint, the drawings, the log and the grids are.
+        compute: device and dtype.
+        warm_start: folder or id of a model to begin with where there is no checkpoint.
+    """
+    warm = load_model(warm_start, compute).unet if warm_start else None
+    _follow(Pretraining(PretrainConfig(), compute, work, warm), work)
+
+
+def release(work: Path, compute: Compute) -> None:
+    """Finish a branch of the pretraining, wherever that stands, and choose its best network."""
     training = Pretraining(PretrainConfig(), compute, work)
-    with tqdm(total=training.config.steps, initial=training.step, desc="pretrain", unit="step") as bar:
+    if training.step == 0:
+        raise UserError(f"There is no pretraining in {work} to release; run the stage pretrain first.")
+    branch = open_branch(training)
+    _follow(branch, work)
+    if (branch.folder / "chosen.json").exists():
+        return
+    facts = choose(branch, FidelityMeter(load_parts_classifier(work / "parts.pt")))
+    print(f"{branch.folder / 'model'}: {facts['chosen']}")
+
+
+def install(work: Path, compute: Compute) -> None:
+    """Put the newest release in the place of the base in assets."""
+    released = newest_release(work)
+    shutil.copytree(released / "model", BUNDLE / "base", dirs_exist_ok=True)
+    shutil.copy(released / "chosen.json", PRETRAINING)
+
+
+def trials(work: Path, compute: Compute, warm_start: str | None = None) -> None:
+    """Compare ways of training by short runs; they begin with the base in assets unless told otherwise."""
+    meter = FidelityMeter(load_parts_classifier(work / "parts.pt"))
+    for results in run_trials(work / "trials", compute, load_model(warm_start or str(BUNDLE / "base"), compute), meter):
+        print(json.dumps(results, indent=1))
+
+
+def _follow(training: Pretraining, work: Path) -> None:
+    watch = Watch(training, GRID_EVERY, load_parts_classifier(work / "parts.pt"))
+    with tqdm(total=training.last_step, initial=training.step, desc=training.folder.name, unit="step") as bar:
         for progress in training.run():
+            watch(progress)
             bar.set_postfix(loss=f"{progress.loss:.4f}")
             bar.update(progress.step - bar.n)
-    save_model(training.ema, dict(training.schedule.config), BUNDLE / "base", torch.float16)
 
 
 def finetune(work: Path, compute: Compute) -> None:
     """Finetune the base on the reward and save the result to assets."""
-    _finetune(FINETUNE, REWARD, work / "finetune.pt", BUNDLE / "tuned", compute)
+    _finetune(FINETUNE, REWARD, work / f"finetune-{_base()}.pt", BUNDLE / "tuned", compute)
 
 
 def collapse(work: Path, compute: Compute) -> None:
     """Make the collapsed copy that the measure of diversity is checked on; it stays in the work folder."""
-    _finetune(COLLAPSE, COLLAPSE_REWARD, work / "collapse.pt", work / "collapsed", compute)
+    _finetune(COLLAPSE, COLLAPSE_REWARD, work / f"collapse-{_base()}.pt", work / f"collapsed-{_base()}", compute)
+
+
+def _base() -> str:
+    """Which base: checkpoints of what was finetuned from another one are not gone on with."""
+    return measure.fingerprint(BUNDLE / "base")
 
 
 def _finetune(config: TrainConfig, reward_name: str, checkpoint: Path, result: Path, compute: Compute) -> None:
@@ -87,19 +147,22 @@ def measure_pair(work: Path, compute: Compute) -> None:
         pictures = measure.draw_pictures(BUNDLE / model, "ddim", work, compute)[:GRID]
         sheet = Image.fromarray(tile(pictures))
         sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.LANCZOS).save(BUNDLE / f"{model}.png")
-    for results in measure.measure(BUNDLE, work / "collapsed", work, REWARD, compute):
+    for results in measure.measure(BUNDLE, work / f"collapsed-{_base()}", work, REWARD, compute):
         (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def write_card(work: Path, compute: Compute) -> None:
     """Write the card from the measured figures."""
     results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
-    text = card.render(results, PretrainConfig(), FINETUNE, COLLAPSE, COLLAPSE_REWARD)
+    pretraining = json.loads(PRETRAINING.read_text(encoding="utf-8"))
+    text = card.render(results, pretraining, FINETUNE, COLLAPSE, COLLAPSE_REWARD)
     (BUNDLE / "README.md").write_text(text, encoding="utf-8")
 
 
 STAGES: dict[str, Callable[[Path, Compute], None]] = {
     "pretrain": pretrain,
+    "release": release,
+    "install": install,
     "finetune": finetune,
     "collapse": collapse,
     "measure": measure_pair,
@@ -109,17 +172,37 @@ STAGES: dict[str, Callable[[Path, Compute], None]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return fidelity_command.main(given[1:]) if given[:1] == ["fidelity"] else _build(given)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _build(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ddpo.church64", description="Rebuild the bundled pair, church-64.")
-    parser.add_argument("stage", choices=["all", *STAGES], help="one stage, or all of them in this order")
+    parser.add_argument(
+        "stage",
+        choices=["all", *STAGES, "trials", "fidelity"],
+        help="one stage, or all of them in this order; trials compares ways of training; fidelity only measures, and "
+        "has a --help of its own",
+    )
     parser.add_argument("--work", type=Path, default=Path("build/church-64"), help="checkpoints and pictures")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 is torch's choice")
+    parser.add_argument("--warm-start", help="folder or id of a model that pretrain begins with, without a checkpoint")
     options = parser.parse_args(arguments)
     if options.threads > 0:
         torch.set_num_threads(options.threads)
     compute = choose_compute(options.precision)
+    stages = {
+        **STAGES,
+        "pretrain": partial(pretrain, warm_start=options.warm_start),
+        "trials": partial(trials, warm_start=options.warm_start),
+    }
     for stage in STAGES if options.stage == "all" else [options.stage]:
-        STAGES[stage](options.work, compute)
+        stages[stage](options.work, compute)
     return 0
 
 

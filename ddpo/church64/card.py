@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from ddpo import rewards
-from ddpo.church64.pretrain import PretrainConfig
 from ddpo.diffusion.schedulers import get_scheduler
 from ddpo.training.config import TrainConfig, settings
 
@@ -67,7 +65,7 @@ Finetuning, where it differs from the defaults of `TrainConfig`: {finetuning}.
 
 def render(
     results: dict[str, Any],
-    pretraining: PretrainConfig,
+    pretraining: dict[str, Any],
     finetuning: TrainConfig,
     collapse: TrainConfig,
     collapse_reward: str,
@@ -76,7 +74,7 @@ def render(
 
     Args:
         results: what `measure.measure` returned.
-        pretraining: how the base was trained.
+        pretraining: what `release.choose` wrote of how the base was trained.
         finetuning: how tuned/ was made.
         collapse: how the copy was made that the measure of diversity is checked on.
         collapse_reward: what that copy was finetuned on.
@@ -92,7 +90,7 @@ def render(
         collapsed=results["collapsed_diversity_kept"],
         collapse_epochs=collapse.epochs,
         compute=results["compute"],
-        pretraining=_fields(asdict(pretraining)),
+        pretraining=_pretraining(pretraining),
         finetuning=_fields({s.name: v for s in settings() if (v := getattr(finetuning, s.name)) != s.default}),
     )
 
@@ -125,6 +123,17 @@ def _appearance(results: dict[str, Any]) -> str:
             f"| {title} | {red:.3f} | {green:.3f} | {blue:.3f} | {look['contrast']:.3f} | {look['saturation']:.3f} |"
         )
     return "\n".join(lines)
+
+
+def _pretraining(facts: dict[str, Any]) -> str:
+    """The settings that the training ended with, and what it took where that was kept."""
+    settings_used = _fields(facts["history"][-1]["config"])
+    if "processor_hours" not in facts:
+        return settings_used
+    return (
+        f"{facts['steps']} steps, {facts['pictures']:,} pictures, {facts['processor_hours']} hours of one core "
+        f"({facts['compute']}), begun with {facts['began_with']}, saved: {facts['chosen']}. Settings: {settings_used}"
+    )
 
 
 def _fields(values: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ddpo import rewards
+from ddpo.church64.fidelity import FIRST_SCENE, SCENES, appearance
 from ddpo.church64.scenes import draw_scenes
 from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.models import DiffusionModel, load_model
@@ -25,13 +26,12 @@ from ddpo.training.diversity import diversity_kept
 FIRST_SEED = 10_000  # of seeds that training never saw: its own are above 2^40
 BATCH = 32
 SCHEDULES = {"ddim": (50, 256), "pndm": (50, 256), "ddpm": (1000, 256)}  # steps and seeds
-FIRST_SCENE, SCENES = 5_000_000, 2_000  # drawings that the base is measured against, none of them trained on
 
 
 def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compute) -> np.ndarray:
     """The pictures of all measured seeds: (N, H, W, 3) uint8. Batches that are on disk already are read."""
     steps, count = SCHEDULES[scheduler]
-    folder = work / "pictures" / f"{model_folder.name}-{_fingerprint(model_folder)}-{scheduler}-{steps}"
+    folder = work / "pictures" / f"{model_folder.name}-{fingerprint(model_folder)}-{scheduler}-{steps}"
     folder.mkdir(parents=True, exist_ok=True)
     model: DiffusionModel | None = None
     batches = []
@@ -48,23 +48,10 @@ def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compu
     return np.concatenate(batches)
 
 
-def _fingerprint(model_folder: Path) -> str:
+def fingerprint(model_folder: Path) -> str:
     """Tells one set of weights from another, so that no picture of an older model is taken for one of this."""
     weights = (model_folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
     return hashlib.sha256(weights).hexdigest()[:8]
-
-
-def appearance(pictures: np.ndarray) -> dict[str, Any]:
-    """Mean of each RGB channel, mean contrast and mean saturation of pictures (N, H, W, 3) uint8, all in [0, 1].
-
-    Contrast is the standard deviation of a picture's grey levels, saturation the largest less the smallest channel.
-    """
-    x = pictures.astype(np.float32) / 255
-    return {
-        "rgb": [round(float(v), 4) for v in x.mean(axis=(0, 1, 2))],
-        "contrast": round(float(x.mean(axis=-1).std(axis=(1, 2)).mean()), 4),
-        "saturation": round(float((x.max(axis=-1) - x.min(axis=-1)).mean()), 4),
-    }
 
 
 def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Compute) -> Iterator[dict[str, Any]]:

@@ -2,11 +2,15 @@
 
 Every scene is a function of one integer, so the whole data set is a range of seeds and needs no files and no licence.
 About a third of the scenes are dull on purpose (overcast or foggy, low contrast): that is what finetuning has to find.
+
+A scene knows which parts it drew, and can leave parts out while everything else stays as it is. That labels pictures
+for `ddpo/church64/parts.py` without anybody's work.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +20,8 @@ CANVAS = 192  # pixels a side while drawing; three times the model's 64, so that
 SIZE = 64
 
 Colour = tuple[int, int, int]
+# What a scene can tell of itself and leave out. The spire, be it pointed or a dome, and the door belong to the tower.
+PARTS = ("tower", "spire", "roof", "door", "windows", "light")
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ MOODS: dict[str, Mood] = {
     ),
     "night": Mood(
         0.09, (10, 16, 46), (46, 62, 112), (28, 42, 44), (26, 36, 62), (84, 88, 112),
-        (38, 36, 56), (255, 204, 96), (52, 62, 98), light=(240, 240, 222), clouds=(0, 3), stars=True,
+        (64, 56, 88), (255, 204, 96), (52, 62, 98), light=(240, 240, 222), clouds=(0, 3), stars=True,
     ),
     "snow": Mood(
         0.10, (108, 158, 208), (214, 228, 240), (240, 244, 248), (186, 204, 220), (206, 180, 152),
@@ -77,9 +83,15 @@ def _mix(a: Colour, b: Colour, share: float) -> Colour:
 
 
 class Scene:
-    """One drawing in progress: the canvas, its mood and the random numbers of its seed."""
+    """One drawing in progress: the canvas, its mood, the random numbers of its seed, and the parts drawn so far.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        seed: any integer >= 0.
+        without: parts (of `PARTS`) to leave out; the rest is drawn as if they were there.
+    """
+
+    def __init__(self, seed: int, without: Collection[str] = ()) -> None:
+        self.without, self.parts = frozenset(without), set[str]()
         self.rng = np.random.default_rng([2305, 13301, seed])
         names = list(MOODS)
         weights = np.array([MOODS[name].weight for name in names])
@@ -101,6 +113,13 @@ class Scene:
         """A random number, even between the two."""
         return float(self.rng.uniform(low, high))
 
+    def pen(self, *parts: str) -> ImageDraw.ImageDraw:
+        """What draws a part that belongs to all of these: on the picture, or on waste paper where one is left out."""
+        if self.without.intersection(parts):
+            return ImageDraw.Draw(Image.new("RGB", self.image.size))
+        self.parts.update(parts)
+        return self.draw
+
     # Back to front -------------------------------------------------------------------------------------------------
 
     def sky(self) -> None:
@@ -109,9 +128,16 @@ class Scene:
         for row in range(int(self.horizon) + 2):
             self.draw.line([(0, row), (CANVAS, row)], fill=_mix(top, low, row / self.horizon))
         if self.mood.stars:
-            for _ in range(int(self.rng.integers(15, 40))):
-                x, y = self.uniform(0, CANVAS), self.uniform(0, self.horizon * 0.8)
-                self.draw.ellipse([x - 1, y - 1, x + 1, y + 1], fill=(236, 236, 220))
+            self._stars(top, low)
+
+    def _stars(self, top: Colour, low: Colour) -> None:
+        """Few stars that glow, none smaller than a pixel of the finished picture: those are noise to a small model."""
+        for _ in range(int(self.rng.integers(7, 17))):
+            x, y = self.uniform(0, CANVAS), self.uniform(0, self.horizon * 0.75)
+            radius, sky = self.uniform(1.6, 2.8), _mix(top, low, y / self.horizon)
+            for size, share in ((2.2, 0.25), (1.0, 0.95)):
+                r = radius * size
+                self.draw.ellipse([x - r, y - r, x + r, y + r], fill=_mix(sky, (240, 238, 216), share))
 
     def sun_or_moon(self) -> None:
         """A disc with a soft halo, where the mood has one."""
@@ -122,11 +148,12 @@ class Scene:
         y = CANVAS * self.uniform(*self.mood.light_height)
         radius = self.uniform(8, 14)
         behind = self.image.getpixel((int(x), min(int(y), CANVAS - 1)))
+        pen = self.pen("light")
         for ring in (2.2, 1.6):  # a soft halo
             r = radius * ring
             halo = _mix(behind, self.mood.light, 0.22 if ring > 2 else 0.4)  # type: ignore[arg-type]
-            self.draw.ellipse([x - r, y - r, x + r, y + r], fill=halo)
-        self.draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=self.mood.light)
+            pen.ellipse([x - r, y - r, x + r, y + r], fill=halo)
+        pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=self.mood.light)
 
     def cloud_bank(self) -> None:
         """Clouds of a few ellipses each."""
@@ -175,7 +202,7 @@ class Scene:
         ridge_inset = self.uniform(0.0, 0.12) * nave_w
         self.draw.rectangle([x0, foot - nave_h, x1, foot], fill=wall if self.lit_from_left != left_tower else shade)
         eaves = 3 * scale
-        self.draw.polygon(
+        self.pen("roof").polygon(
             [
                 (x0 - eaves, foot - nave_h),
                 (x0 + ridge_inset, foot - nave_h - roof_h),
@@ -195,12 +222,7 @@ class Scene:
             x = x0 + (x1 - x0) * (i + 0.5) / count
             if tower_x - width < x < tower_x + tower_w + width:
                 continue  # hidden by the tower
-            self._arch(x, foot - nave_h * 0.28, width, height, colour)
-
-    def _arch(self, x: float, bottom: float, width: float, height: float, colour: Colour) -> None:
-        top = bottom - height
-        self.draw.rectangle([x - width / 2, top + width / 2, x + width / 2, bottom], fill=colour)
-        self.draw.ellipse([x - width / 2, top, x + width / 2, top + width], fill=colour)
+            _arch(self.pen("windows"), x, foot - nave_h * 0.28, width, height, colour)
 
     def _tower(
         self,
@@ -215,34 +237,36 @@ class Scene:
     ) -> None:
         middle, top = x + width / 2, foot - height
         light, dark = (wall, shade) if self.lit_from_left else (shade, wall)
-        self.draw.rectangle([x, top, x + width, foot], fill=light)
-        self.draw.rectangle([middle + width * 0.12, top, x + width, foot], fill=dark)
+        pen = self.pen("tower")
+        pen.rectangle([x, top, x + width, foot], fill=light)
+        pen.rectangle([middle + width * 0.12, top, x + width, foot], fill=dark)
         window = self.tint(self.mood.window, 6)
-        self._arch(middle, foot, width * 0.42, scale * 16, _mix(window, (40, 24, 16), 0.55))  # the door
-        self._arch(middle, top + scale * 20, width * 0.3, scale * 13, window)  # the belfry
+        _arch(self.pen("tower", "door"), middle, foot, width * 0.42, scale * 16, _mix(window, (40, 24, 16), 0.55))
+        _arch(pen, middle, top + scale * 20, width * 0.3, scale * 13, window)  # the belfry
+        self._top(x, width, top, light, roof, scale)
 
-        spire = scale * self.uniform(22, 44)
-        kind = self.rng.random()
+    def _top(self, x: float, width: float, top: float, light: Colour, roof: Colour, scale: float) -> None:
+        """A pointed spire or an onion dome, each with a cross, or battlements."""
+        middle, spire, kind = x + width / 2, scale * self.uniform(22, 44), self.rng.random()
+        pen = self.pen("tower", "spire") if kind < 0.88 else self.pen("tower")
         if kind < 0.7:  # pointed
             overhang = 2 * scale
-            self.draw.polygon([(x - overhang, top), (middle, top - spire), (x + width + overhang, top)], fill=roof)
+            pen.polygon([(x - overhang, top), (middle, top - spire), (x + width + overhang, top)], fill=roof)
             tip = top - spire
         elif kind < 0.88:  # onion dome
             tip = top - width * 0.9
-            self.draw.ellipse([x - 1, top - width * 0.8, x + width + 1, top + width * 0.25], fill=roof)
-            self.draw.polygon(
-                [(middle - 4, top - width * 0.7), (middle, tip), (middle + 4, top - width * 0.7)], fill=roof
-            )
+            pen.ellipse([x - 1, top - width * 0.8, x + width + 1, top + width * 0.25], fill=roof)
+            pen.polygon([(middle - 4, top - width * 0.7), (middle, tip), (middle + 4, top - width * 0.7)], fill=roof)
         else:  # battlements
             tip = top - 5 * scale
             step = width / 5
             for i in range(0, 5, 2):
-                self.draw.rectangle([x + i * step, tip, x + (i + 1) * step, top], fill=light)
+                pen.rectangle([x + i * step, tip, x + (i + 1) * step, top], fill=light)
             return
         cross = _mix(roof, (20, 20, 20), 0.5) if not self.mood.stars else (120, 112, 96)
-        self.draw.line([(middle, tip + 2), (middle, tip - 9 * scale)], fill=cross, width=3)
-        self.draw.line(
-            [(middle - 4 * scale, tip - 5 * scale), (middle + 4 * scale, tip - 5 * scale)], fill=cross, width=2
+        pen.line([(middle, tip + 2), (middle, tip - 10 * scale)], fill=cross, width=4)
+        pen.line(
+            [(middle - 4.5 * scale, tip - 6 * scale), (middle + 4.5 * scale, tip - 6 * scale)], fill=cross, width=3
         )
 
     def path(self) -> None:
@@ -286,9 +310,16 @@ class Scene:
             mask = Image.fromarray((opacity[:, None] * 255).astype(np.uint8).repeat(CANVAS, axis=1))
             self.image.paste(Image.new("RGB", self.image.size, self.mood.sky_low), mask=mask)
         if self.mood.snow and self.rng.random() < 0.4:
-            for _ in range(int(self.rng.integers(12, 30))):
-                x, y = self.uniform(0, CANVAS), self.uniform(0, CANVAS)
-                self.draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=(250, 252, 255))
+            for _ in range(int(self.rng.integers(10, 22))):
+                x, y, r = self.uniform(0, CANVAS), self.uniform(0, CANVAS), self.uniform(2.0, 3.4)
+                self.draw.ellipse([x - r, y - r, x + r, y + r], fill=(250, 252, 255))
+
+
+def _arch(pen: ImageDraw.ImageDraw, x: float, bottom: float, width: float, height: float, colour: Colour) -> None:
+    """A window or a door with a round top, its middle at x."""
+    top = bottom - height
+    pen.rectangle([x - width / 2, top + width / 2, x + width / 2, bottom], fill=colour)
+    pen.ellipse([x - width / 2, top, x + width / 2, top + width], fill=colour)
 
 
 def draw_scene(seed: int) -> np.ndarray:
@@ -300,7 +331,20 @@ def draw_scene(seed: int) -> np.ndarray:
     Returns:
         (64, 64, 3) uint8 in sRGB.
     """
-    scene = Scene(seed)
+    return draw_parts(seed)[0]
+
+
+def draw_parts(seed: int, without: Collection[str] = ()) -> tuple[np.ndarray, frozenset[str]]:
+    """Draw the church scene of a seed, and say which parts were drawn.
+
+    Args:
+        seed: any integer >= 0; equal seeds give equal pictures.
+        without: parts (of `PARTS`) to leave out. Without its tower a church has neither spire nor door.
+
+    Returns:
+        (64, 64, 3) uint8 in sRGB; the parts drawn, some of which a tree may hide.
+    """
+    scene = Scene(seed, without)
     scene.sky()
     scene.sun_or_moon()
     scene.cloud_bank()
@@ -314,7 +358,7 @@ def draw_scene(seed: int) -> np.ndarray:
         scene.church()
         scene.trees()
     scene.weather()
-    return np.asarray(scene.image.resize((SIZE, SIZE), Image.Resampling.BOX))
+    return np.asarray(scene.image.resize((SIZE, SIZE), Image.Resampling.BOX)), frozenset(scene.parts)
 
 
 def draw_scenes(first: int, count: int) -> np.ndarray:
