@@ -11,9 +11,9 @@ from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
 from ddpo import rewards
-from ddpo.church64 import card, measure
+from ddpo.church64 import card
 from ddpo.church64.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, PRETRAINING, REWARD
-from ddpo.church64.fidelity import FIRST_SCENE
+from ddpo.church64.fidelity import FIRST_SCENE, appearance
 from ddpo.church64.scenes import Scene, draw_scene, draw_scenes
 from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.catalogue import PAIRS
@@ -60,7 +60,7 @@ def test_the_base_keeps_the_colours_of_the_scenes(compute: Compute, scheduler: s
     """Neither grey nor burnt, which is how epsilon prediction fails under deterministic samplers."""
     model = load_model(str(BUNDLE / "base"), compute)
     drawn = to_uint8(sample_pictures(model, list(range(60_000, 60_048)), scheduler, 20, compute))
-    base, scenes = measure.appearance(drawn), measure.appearance(draw_scenes(FIRST_SCENE, 400))
+    base, scenes = appearance(drawn), appearance(draw_scenes(FIRST_SCENE, 400))
     np.testing.assert_allclose(base["rgb"], scenes["rgb"], atol=0.08)  # 48 pictures: three standard errors are 0.08
     assert base["contrast"] == pytest.approx(scenes["contrast"], rel=0.25)
     assert base["saturation"] == pytest.approx(scenes["saturation"], rel=0.35)

@@ -69,7 +69,8 @@ def test_an_average_reaches_back_over_its_share_of_the_training() -> None:
         network.weight.data = torch.tensor([[float(step)], [float(step) ** 2]]).double()
         averages.update(network, step)
     for length, average in zip(averages.lengths, averages.networks, strict=True):
-        mean, square = average.weight.flatten().tolist()
+        weight = average.get_parameter("weight")
+        mean, square = weight.flatten().tolist()
         assert mean / steps == pytest.approx((exponent(length) + 1) / (exponent(length) + 2), abs=0.005)
         assert (square - mean**2) ** 0.5 / steps == pytest.approx(length, rel=0.05)
 

@@ -196,7 +196,7 @@ def _build(arguments: list[str]) -> int:
     if options.threads > 0:
         torch.set_num_threads(options.threads)
     compute = choose_compute(options.precision)
-    stages = {
+    stages: dict[str, Callable[[Path, Compute], None]] = {
         **STAGES,
         "pretrain": partial(pretrain, warm_start=options.warm_start),
         "trials": partial(trials, warm_start=options.warm_start),

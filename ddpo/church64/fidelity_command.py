@@ -1,4 +1,4 @@
-"""`python -m ddpo.church64 fidelity`: the figures of `fidelity.py` for any model of 64 x 64, and for spoiled drawings."""
+"""`python -m ddpo.church64 fidelity`: the figures of `fidelity.py` for any model of 64 x 64 and spoiled drawings."""
 
 from __future__ import annotations
 
