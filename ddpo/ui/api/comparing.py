@@ -80,8 +80,35 @@ OWN_MODEL = "owner/name of a model on the Hub (@revision), or a local folder (no
 
 def build() -> None:
     """Add the endpoints to the page that is being built; none of them shows on it."""
+    inputs = _compare_inputs()
+    outputs = [
+        signature.pictures(
+            "base", "PNGs of the base model, in the order of the seeds; `url` is where to download each."
+        ),
+        signature.pictures("tuned", "PNGs of the finetuned model, in the same order."),
+        signature.answer(schemas.COMPARISON),
+    ]
+    trigger = gr.Button(visible=False)
+    document(compare, COMPARE, inputs)
+    trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
+    picture = Upload(label="Picture", type="filepath", visible=False)
+    picture.about = PICTURE
+    scorer = parameter(str, "photographic", "Scorer", SCORER)
+    verdict = signature.answer(schemas.SCORE)
+    document(score, SCORE, [picture, scorer])
+    trigger.click(
+        score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
+        concurrency_id="score", concurrency_limit=2,
+    )  # fmt: skip
+    document(models, MODELS, [])
+    listing = signature.answer(schemas.MODELS)
+    trigger.click(models, [], listing, api_name="models", api_description=MODELS, concurrency_limit=None)
+
+
+def _compare_inputs() -> list[Parameter]:
+    """What /compare takes, in the order of its parameters."""
     pairs = f"Name of a model pair: {', '.join(PAIRS)}, run:<id> of a finetuning run, or own with base and tuned."
-    inputs = [
+    return [
         parameter(str, first_choice.choose().pair, "Model pair", pairs),
         parameter(str, "ddim", "Noise scheduler", "Name of a noise scheduler.", choices=schedulers.SCHEDULERS),
         parameter(
@@ -110,28 +137,6 @@ def build() -> None:
         parameter(str | None, None, "Base", f"{OWN_MODEL} the pair's base; null: the pair's."),
         parameter(str | None, None, "Tuned", f"{OWN_MODEL} the pair's finetuned one; null: the pair's."),
     ]
-    outputs = [
-        signature.pictures(
-            "base", "PNGs of the base model, in the order of the seeds; `url` is where to download each."
-        ),
-        signature.pictures("tuned", "PNGs of the finetuned model, in the same order."),
-        signature.answer(schemas.COMPARISON),
-    ]
-    trigger = gr.Button(visible=False)
-    document(compare, COMPARE, inputs)
-    trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
-    picture = Upload(label="Picture", type="filepath", visible=False)
-    picture.about = PICTURE
-    scorer = parameter(str, "photographic", "Scorer", SCORER)
-    verdict = signature.answer(schemas.SCORE)
-    document(score, SCORE, [picture, scorer])
-    trigger.click(
-        score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
-        concurrency_id="score", concurrency_limit=2,
-    )  # fmt: skip
-    document(models, MODELS, [])
-    listing = signature.answer(schemas.MODELS)
-    trigger.click(models, [], listing, api_name="models", api_description=MODELS, concurrency_limit=None)
 
 
 def parameter(
