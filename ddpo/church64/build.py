@@ -96,8 +96,8 @@ def install(work: Path, compute: Compute) -> None:
 
 def trials(work: Path, compute: Compute, warm_start: str | None = None) -> None:
     """Compare ways of training by short runs; they begin with the base in assets unless told otherwise."""
-    meter = FidelityMeter(load_parts_classifier(work / "parts.pt"))
-    for results in run_trials(work / "trials", compute, load_model(warm_start or str(BUNDLE / "base"), compute), meter):
+    warm = load_model(warm_start or str(BUNDLE / "base"), compute).unet
+    for results in run_trials(work / "trials", compute, warm):
         print(json.dumps(results, indent=1))
 
 

@@ -48,16 +48,26 @@ class PretrainConfig:
     warmup_steps: int = 200  # linear
     noise_mean: float = -0.8  # of ln sigma, see `timestep_density`
     noise_spread: float = 1.6  # standard deviation of ln sigma
-    noise_uniform: float = 0.2  # share of timesteps drawn uniformly
+    noise_uniform: float = 0.3  # share of timesteps drawn uniformly
     weight_floor: float = 1.0  # least loss weight of a timestep, see `floored_weights`
     average_lengths: tuple[float, ...] = (0.05, 0.1)  # of the moving averages, as a share of the training
     max_grad_norm: float = 1.0
+    time_conditioning: str = "default"  # how a block takes the timestep in: added, or "scale_shift"
     seed: int = 0
     checkpoint_every: int = 100  # steps
 
 
-def build_unet() -> UNet2DModel:
-    """The architecture of church-64: 3.9 M parameters, 16 channels at full resolution to be quick on a CPU."""
+def build_unet(time_conditioning: str = "default") -> UNet2DModel:
+    """The architecture of church-64: 3.9 M parameters, 16 channels at full resolution to be quick on a CPU.
+
+    Other splits of the channels were measured on one core, milliseconds a picture and step in bfloat16 and float32:
+
+        (16, 32, 64, 160)   8.5   18     this one
+        (16, 48, 96, 128)   9.3   25
+        (16, 64, 96, 96)    9.9   27
+        (24, 48, 64, 128)  12.8   24
+        (16, 64, 128)      12.7   35     attention at 16 x 16
+    """
     return UNet2DModel(
         sample_size=SIZE,
         block_out_channels=(16, 32, 64, 160),
@@ -66,6 +76,7 @@ def build_unet() -> UNet2DModel:
         up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"),
         norm_num_groups=8,
         attention_head_dim=32,
+        resnet_time_scale_shift=time_conditioning,
     )
 
 
@@ -120,7 +131,7 @@ class Pretraining:
         torch.manual_seed(config.seed)
         self.config, self.compute, self.folder = config, compute, folder
         self.checkpoint = folder / "pretrain.pt"
-        self.unet = build_unet().to(compute.device)
+        self.unet = build_unet(config.time_conditioning).to(compute.device)
         if warm_start is not None:
             self.unet.load_state_dict(warm_start.state_dict())
         self.averages = PowerEma(self.unet, config.average_lengths)
