@@ -38,7 +38,7 @@ gpu._read_gpu_information = lambda: "Model: NVIDIA RTX PRO 6000 Blackwell Server
 gpu.get_config.cache_clear()
 import spaces.zero.torch as lent
 lent.init = lent.move = lambda *args, **kwargs: None
-import ddpo.ui.slices
+import ddpo.ui.space.slices
 ddpo.ui.space.slices.KEPT_BACK = 12.0
 import app
 app.serve(app.demo)
