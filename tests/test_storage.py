@@ -213,9 +213,9 @@ def bucket(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MountedBu
 KILLER = """
 import os, random, select, signal, sys, time
 from pathlib import Path
-import ddpo.worker as worker
-from ddpo import leases
-from ddpo.runs import open_run
+import ddpo.runs.worker as worker
+from ddpo.common import leases
+from ddpo.runs.store import open_run
 worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE, leases.SETTLE = 0.0, 1e9, 0.01
 run, kills, rng = open_run(Path(sys.argv[1]), sys.argv[2]), int(sys.argv[3]), random.Random(0)
 save, last, took = worker._Worker._save_checkpoint, 0, 0.1
