@@ -27,11 +27,13 @@ logger = logging.getLogger("ddpo.runs.mirror")
 
 RUNS = "runs"  # folder of the runs in a bucket
 INTERVAL = 4.0  # seconds, at the least, between the ends of a look at the bucket and the beginning of the next
+SLOW = 15.0  # seconds after which a look counts as slow; the client tries again by itself for a minute
 MOST_RUNS = 40  # the newest ones; as many as a page lists
 MOST_BYTES = 8_000_000  # of a file; a grid has 0.3 MB at 256 x 256
 _RUN_FILE = rf"(?:run|status|result)\.json(?:{re.escape(AHEAD)})?"
 _LEASE = rf"{re.escape(leases.NAME)}(?:{re.escape(AHEAD)})?"
-_FILE = re.compile(rf"[A-Za-z0-9][\w.-]*/({_RUN_FILE}|{_LEASE}|stop|metrics\.jsonl|metrics/[\d-]+\.jsonl|samples/\d+\.png)")
+_GROWING = r"stop|metrics\.jsonl|metrics/[\d-]+\.jsonl|samples/\d+\.png"
+_FILE = re.compile(rf"[A-Za-z0-9][\w.-]*/(?:{_RUN_FILE}|{_LEASE}|{_GROWING})")
 _INDEX = ".index.json"
 Stamp = list[Any]  # hash and size of an object
 
@@ -45,19 +47,26 @@ class Mirror:
         self._known, self.seen_at = self._read_index()
         self._trouble = ""
         self._busy, self._ended = threading.Lock(), float("-inf")
+        self._begun = time.monotonic()
 
     @property
     def sentence(self) -> str:
         """What the page says of it: which bucket is followed or, where the Hub fails, why and since when not."""
+        slow = self._busy.locked() and time.monotonic() - self._begun > SLOW
+        if slow and not self._trouble:
+            return f"The Hugging Face Hub is slow to tell of the bucket {self.bucket}.{self._since()}"
         if not self._trouble:
             return f"Runs in the bucket {self.bucket} are followed."
-        since = f" What is shown is from {moment(_iso(self.seen_at))}." if self.seen_at else ""
-        return f"{self._trouble}{since}"
+        return f"{self._trouble}{self._since()}"
+
+    def _since(self) -> str:
+        return f" What is shown is from {moment(_iso(self.seen_at))}." if self.seen_at else ""
 
     def refresh(self, patience: float = 0.0) -> None:
         """Look at the bucket in a thread, where the last look is long enough ago; wait for it so many seconds."""
         if time.monotonic() - self._ended < INTERVAL or not self._busy.acquire(blocking=False):
             return
+        self._begun = time.monotonic()
         thread = threading.Thread(target=self._look, name="mirror", daemon=True)
         thread.start()
         thread.join(patience)
