@@ -33,7 +33,7 @@ def begin(root: Path, *arguments: object) -> Any:
 def train(root: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run train_space.py with these arguments to its end."""
     process = begin(root, *arguments)
-    process.join(200)
+    process.join(90)
     assert process.exitcode is not None, "it goes on and on"
     out, err = (Path(f"{_outputs(root)}.{name}").read_text() for name in ("out", "err"))
     return subprocess.CompletedProcess([*map(str, arguments)], process.exitcode, out, err)
@@ -44,7 +44,7 @@ def kill_again_and_again(run: Run, kills: int) -> str:
     outputs = _outputs(run.root)
     process = _context.Process(target=_killer, args=(run.root, run.id, kills, str(outputs)))
     process.start()
-    process.join(200)
+    process.join(90)
     out, err = (Path(f"{outputs}.{name}").read_text() for name in ("out", "err"))
     assert out.endswith("lost nothing\n"), out + err
     return out
