@@ -253,7 +253,7 @@ def test_the_app_follows_the_job_that_was_started_here_epoch_after_epoch(hub: Hu
                 assert job.poll() is None, "the job has ended"
                 return len({status["epoch"] for status in seen}) >= 3 and seen[-1]["state"] == "running"
 
-            wait_for(told, 150)
+            wait_for(told, 300)
             run_id = str(seen[-1]["id"])
             assert run_id.startswith("job-colourfulness-") and "in a job and is followed" in str(seen[-1]["notice"])
             assert [status["epoch"] for status in seen] == sorted({status["epoch"] for status in seen})  # type: ignore[type-var]

@@ -224,6 +224,7 @@ def test_kills_at_random_moments_lose_no_checkpoint_that_was_called_saved(bucket
     assert len({*said.split()}) > 3, said  # they came at different steps
     done = train(run.root, "resume", run.id)
     assert done.returncode == 0, done.stderr
+    wait_for(lambda: run.status().state == "finished", 5)  # a late bucket shows it after the process has ended
     assert_same_weights(run, whole)
     figures = [(line["kind"], line["step"], line.get("kl")) for line in run.metrics()]
     assert figures == [(line["kind"], line["step"], line.get("kl")) for line in whole.metrics()]
