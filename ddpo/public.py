@@ -111,14 +111,12 @@ def train(
         UserError: a setting is not acceptable, the model or the reward cannot be had, or training failed.
         Busy: another run trains in that folder.
     """
-    from ddpo.diffusion.network import read_network
-    from ddpo.runs.specs import make_spec
+    from ddpo.runs.specs import found_anywhere, make_spec
     from ddpo.runs.store import check_idle, create_run, runs_root
     from ddpo.runs.worker import carry_out
 
     folder = root or runs_root()
-    spec = make_spec(pair, base, reward, recipe, settings)
-    read_network(spec.base)
+    spec = found_anywhere(make_spec(pair, base, reward, recipe, settings))
     check_idle(folder)
     run = create_run(folder, spec)
     carry_out(run, time_budget, on_step=on_step)

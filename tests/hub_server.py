@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -122,6 +123,8 @@ class HubServer:
     jobs: list[dict[str, Any]] = field(default_factory=list)  # the bodies of the requests that started them
     refuse_jobs: tuple[int, str] | None = None  # with this status and message
     buckets: dict[str, bool] = field(default_factory=dict)  # id -> whether it is private
+    bucket_folders: dict[str, Path] = field(default_factory=dict)  # id -> what is in it; as a job writes there
+    bucket_page: int = 30  # entries in a page of what a bucket holds
     uploads: dict[str, bytes] = field(default_factory=dict)  # large files by sha256, committed or not
     status: int | None = None  # answer everything so: 429, 500, 503
     break_after: list[int] = field(default_factory=list)  # close the next transfers of large files after so many bytes
@@ -233,6 +236,11 @@ class _Handler(BaseHTTPRequestHandler):
         ("GET", r"/api/jobs/hardware", "hardware"),
         ("POST", r"/api/jobs/(?P<owner>[^/]+)", "start_job"),
         ("POST", r"/api/buckets/(?P<owner>[^/]+)/(?P<name>[^/]+)", "create_bucket"),
+        ("GET", r"/api/buckets/(?P<bucket>[^/]+/[^/]+)", "bucket_info"),
+        ("GET", r"/api/buckets/(?P<bucket>[^/]+/[^/]+)/tree(/(?P<prefix>.+))?", "bucket_tree"),
+        ("POST", r"/api/buckets/(?P<bucket>[^/]+/[^/]+)/paths-info", "bucket_paths_info"),
+        ("POST", r"/api/buckets/(?P<bucket>[^/]+/[^/]+)/batch", "bucket_batch"),
+        ("GET", r"/buckets/(?P<bucket>[^/]+/[^/]+)/resolve/(?P<path>.+)", "bucket_file"),
         ("GET", r"/api/(models/)?(?P<id>(spaces/)?[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?", "info"),
         ("GET", r"/api/(models/)?(?P<id>(spaces/)?[^/]+/[^/]+)/tree/(?P<revision>[^/]+)", "tree"),
         ("POST", r"/api/models/(?P<id>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)", "preupload"),
@@ -378,6 +386,86 @@ class _Handler(BaseHTTPRequestHandler):
         exists = id in self.hub.buckets
         self.hub.buckets.setdefault(id, json.loads(body).get("visibility") == "private")
         self.send(409 if exists else 200, {"url": f"{self.hub.url}/buckets/{id}", "name": id, "id": id})
+
+    # Buckets: the paths and answers that huggingface_hub 2.4 asks for and reads
+
+    def bucket_info(self, bucket: str) -> None:
+        files = [path for path in self.bucket(bucket).rglob("*") if path.is_file()]
+        self.send(
+            200,
+            {
+                "id": bucket, "private": self.hub.buckets[bucket], "createdAt": "2026-01-01T00:00:00.000Z",
+                "size": sum(path.stat().st_size for path in files), "totalFiles": len(files),
+            },
+        )  # fmt: skip
+
+    def bucket_tree(self, bucket: str, prefix: str | None) -> None:
+        """In pages. A prefix is compared letter by letter, as the Hub does; without `recursive`, one level of it."""
+        query = parse_qs(urlsplit(self.path).query)
+        folder, prefix = self.bucket(bucket), prefix or ""
+        files = [entry for entry in self.bucket_entries(folder) if entry["path"].startswith(prefix)]
+        if query.get("recursive") != ["true"]:
+            depth = prefix.count("/") + (1 if (folder / prefix).is_dir() and prefix else 0)
+            shallow = [entry for entry in files if entry["path"].count("/") == depth]
+            above = {"/".join(e["path"].split("/")[: depth + 1]) for e in files if e["path"].count("/") > depth}
+            files = [*shallow, *({"type": "directory", "path": path} for path in sorted(above))]
+        begin = int(query.get("cursor", ["0"])[0])
+        end = begin + self.hub.bucket_page
+        more = f"{self.hub.url}{urlsplit(self.path).path}?recursive={query.get('recursive', ['false'])[0]}&cursor={end}"
+        self.send(200, files[begin:end], {"Link": f'<{more}>; rel="next"'} if end < len(files) else None)
+
+    def bucket_paths_info(self, bucket: str, body: bytes) -> None:
+        asked = json.loads(body)["paths"]
+        self.send(200, [entry for entry in self.bucket_entries(self.bucket(bucket)) if entry["path"] in asked])
+
+    def bucket_file(self, bucket: str, path: str) -> None:
+        file = self.bucket(bucket) / path
+        try:
+            content = File(file.read_bytes())
+        except OSError:
+            raise _Failure(404, "EntryNotFound", "Entry not found") from None
+        self.transfer(content, {"Accept-Ranges": "bytes"})
+
+    def bucket_batch(self, bucket: str, body: bytes) -> None:
+        """Copies only: what is uploaded goes through Xet, which is not spoken here."""
+        folder = self.bucket(bucket)
+        self.writer()
+        self.check_owner(bucket)
+        known = {entry["xetHash"]: entry["path"] for entry in self.bucket_entries(folder)}
+        failed = []
+        for line in body.splitlines():
+            operation = json.loads(line)
+            source = known.get(operation.get("xetHash"))
+            if operation["type"] != "copyFile" or operation["sourceRepoId"] != bucket or source is None:
+                failed.append({"path": operation["path"], "error": "no such object"})
+                continue
+            (folder / operation["path"]).write_bytes((folder / source).read_bytes())
+        self.send(422 if failed else 200, {"success": not failed, "failed": failed})
+
+    def bucket(self, id: str) -> Path:
+        """The folder of a bucket; what is private does not exist for others."""
+        if self.headers["Authorization"] and self.user is None:
+            raise _Failure(401, message="Invalid credentials in Authorization header")
+        if id not in self.hub.buckets or (self.hub.buckets[id] and self.user != id.partition("/")[0]):
+            raise _Failure(404 if self.user else 401, "RepoNotFound", "Repository not found")
+        return self.hub.bucket_folders[id]
+
+    def bucket_entries(self, folder: Path) -> list[dict[str, Any]]:
+        entries = []
+        for path in sorted(folder.rglob("*")):
+            try:
+                content, changed = path.read_bytes() if path.is_file() else None, path.stat().st_mtime
+            except OSError:
+                continue  # gone in between
+            if content is not None:
+                when = datetime.fromtimestamp(changed, UTC).isoformat().replace("+00:00", "Z")
+                entries.append(
+                    {
+                        "type": "file", "path": path.relative_to(folder).as_posix(), "size": len(content),
+                        "xetHash": hashlib.sha256(content).hexdigest(), "mtime": when, "uploadedAt": when,
+                    }
+                )  # fmt: skip
+        return entries
 
     def start_job(self, owner: str, body: bytes) -> None:
         if self.writer() != owner:

@@ -27,10 +27,11 @@ from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, create_run, current_run, list_runs, open_run, start_process, training_lock
 from ddpo.ui.train import views
+from tests.forks import SETTINGS, begin, kill_again_and_again, train
 from tests.object_store import Behaviour, MountedBucket, mounted_bucket
 from tests.serving import ROOT
 from tests.test_runs import SPEC
-from tests.test_worker import assert_same_weights, environment, only_run, start, train_space, wait_for
+from tests.test_worker import TINY, assert_same_weights, only_run, wait_for
 
 HF_MOUNT: dict[str, Any] = {}
 WORST: dict[str, Any] = {"refuses": ("append", "rename", "fsync", "flock")}
@@ -193,11 +194,19 @@ def test_a_lease_of_another_machine_ends_with_its_time(tmp_path: Path) -> None:
 # Runs ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module", autouse=True)
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where processes print."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DDPO_TEST_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that nothing disturbed, on a disk."""
-    root = tmp_path_factory.mktemp("whole")
-    done = start(root, tiny_folder)
+    root = tmp_path_factory.mktemp("whole") / "runs"
+    done = train(root, "start", "--base", tiny_folder, "--reward", "colourfulness", *TINY)
     assert done.returncode == 0, done.stderr
     return only_run(root)
 
@@ -208,62 +217,14 @@ def bucket(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MountedBu
         yield mounted
 
 
-# Trains in forks of itself; each tells of every checkpoint that it calls saved, as soon as it is, and is killed at a
-# random moment after a few of them.
-KILLER = """
-import os, random, select, signal, sys, time
-from pathlib import Path
-import ddpo.worker as worker
-from ddpo import leases
-from ddpo.runs import open_run
-worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE, leases.SETTLE = 0.0, 1e9, 0.01
-run, kills, rng = open_run(Path(sys.argv[1]), sys.argv[2]), int(sys.argv[3]), random.Random(0)
-save, last, took = worker._Worker._save_checkpoint, 0, 0.1
-for _ in range(kills):
-    said, saying = os.pipe()
-    child = os.fork()
-    if child == 0:
-        def telling(self):
-            save(self)
-            os.write(saying, bytes([self.saved_step]))
-        worker._Worker._save_checkpoint = telling
-        worker.carry_out(run)
-        os._exit(0)
-    os.close(saying)
-    for _ in range(rng.randint(1, 3)):
-        begun = time.monotonic()
-        step = os.read(said, 1)
-        assert step or run.status().state == "finished", "it has ended by itself"
-        last = max(last, *step, last)
-        took = time.monotonic() - begun
-    time.sleep(rng.uniform(0, 1.5 * took))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    last = max(last, *os.read(said, 4096), last)
-    loaded = run.checkpoints.load_newest()
-    found = loaded.step if loaded else 0
-    assert found >= last and (loaded is None or loaded.notice is None), (found, last, loaded and loaded.notice)
-    print(last, end=" ", flush=True)
-    if run.status().state == "finished":
-        break
-print("lost nothing", flush=True)
-"""
-
-
-def kill_again_and_again(run: Run, kills: int) -> str:
-    command = [sys.executable, "-c", KILLER, str(run.root), run.id, str(kills)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=200)
-    assert done.stdout.endswith("lost nothing\n"), done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("bucket", [HF_MOUNT, WORST, LATE], ids=["as hf-mount", "refuses all", "late"], indirect=True)
 def test_kills_at_random_moments_lose_no_checkpoint_that_was_called_saved(bucket: MountedBucket, whole: Run) -> None:
     run = create_run(bucket.folder / "runs", whole.spec)
-    said = kill_again_and_again(run, kills=6)
-    assert len({*said.split()}) > 4, said  # they came at different steps
-    done = train_space(run.root, "resume", run.id)
+    said = kill_again_and_again(run, kills=3)
+    assert len({*said.split()}) > 3, said  # they came at different steps
+    done = train(run.root, "resume", run.id)
     assert done.returncode == 0, done.stderr
+    wait_for(lambda: run.status().state == "finished", 5)  # a late bucket shows it after the process has ended
     assert_same_weights(run, whole)
     figures = [(line["kind"], line["step"], line.get("kl")) for line in run.metrics()]
     assert figures == [(line["kind"], line["step"], line.get("kl")) for line in whole.metrics()]
@@ -274,22 +235,21 @@ def test_kills_at_random_moments_lose_no_checkpoint_that_was_called_saved(bucket
 
 
 def test_a_mount_that_ends_with_what_it_kept_back_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, whole: Run) -> None:
-    with mounted_bucket(tmp_path, kept_back=1.5, refuses=("append",)) as bucket:
+    with mounted_bucket(tmp_path, kept_back=0.6, refuses=("append",)) as bucket:
         run = create_run(bucket.folder, whole.spec)
-        kill_again_and_again(run, kills=3)
-        time.sleep(1.6)  # one checkpoint at least has come to the store
+        kill_again_and_again(run, kills=2)
+        time.sleep(0.7)  # one checkpoint at least has come to the store
         on_the_way = CheckpointStore(bucket.store / run.id / "checkpoints").steps()
-        command = [sys.executable, str(ROOT / "train_space.py"), "--root", str(run.root), "resume", run.id]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
+        process = begin(run.root, "resume", run.id)
         wait_for(lambda: run.status().step > max(on_the_way) + 1, 240)
         bucket.cut()
         process.kill()
-        process.wait()
+        process.join()
         bucket.mount(Behaviour())
         storage._probed.clear()
         loaded = run.checkpoints.load_newest()
         assert loaded is not None and loaded.step >= max(on_the_way)
-        assert train_space(run.root, "resume", run.id).returncode == 0
+        assert train(run.root, "resume", run.id).returncode == 0
         assert_same_weights(run, whole)
 
 
@@ -299,38 +259,44 @@ def test_files_that_cannot_be_sent_are_told_of_and_the_run_goes_on_from_what_was
     with mounted_bucket(tmp_path) as bucket:
         run = create_run(bucket.folder, whole.spec)
         bucket.unmount()
-        bucket.mount(Behaviour(failing=0.1))
-        for _ in range(40):
-            done = train_space(run.root, "resume", run.id)
+        bucket.mount(Behaviour(failing=0.04))
+        failed = 0
+        for _ in range(20):
+            done = train(run.root, "resume", run.id)
             assert "Traceback" not in done.stderr
             if done.returncode == 0:
                 break
+            failed += 1
             assert "could not be written" in done.stderr or "cannot be written" in done.stderr, done.stderr
-        assert done.returncode == 0
+        assert done.returncode == 0 and failed
         assert_same_weights(run, whole)
 
 
 def test_a_run_that_was_begun_on_a_disk_goes_on_in_a_bucket_and_back(tmp_path: Path, whole: Run) -> None:
     disk = tmp_path / "runs"
     run = create_run(disk, whole.spec)
-    for _ in range(5):
-        train_space(disk, "resume", run.id, "--time-budget", "0.01")
+    for _ in range(3):
+        train(disk, "resume", run.id, "--time-budget", "0.01")
     with mounted_bucket(tmp_path, **WORST) as bucket:
         subprocess.run(["cp", "-r", str(run.folder), str(bucket.folder)], check=True)
-        for _ in range(6):
-            assert train_space(bucket.folder, "resume", run.id, "--time-budget", "0.01").returncode == 4
+        for _ in range(3):
+            assert train(bucket.folder, "resume", run.id, "--time-budget", "0.01").returncode == 4
         there = open_run(bucket.folder, run.id)
-        assert there.status().step == 11 and not (there.folder / "metrics.jsonl").exists()
+        assert there.status().step == 6 and not (there.folder / "metrics.jsonl").exists()
         subprocess.run(["cp", "-r", str(there.folder), str(tmp_path / "back")], check=True)
     back = Run(tmp_path / "back", "back", whole.spec, run.created)
-    assert train_space(tmp_path, "resume", "back").returncode == 0
+    assert train(tmp_path, "resume", "back").returncode == 0
     assert_same_weights(back, whole)
     assert [(line["kind"], line["step"]) for line in back.metrics()] == [
         (line["kind"], line["step"]) for line in whole.metrics()
     ]
 
 
-def test_a_page_starts_stops_and_resumes_a_run_in_a_bucket(tmp_path: Path, whole: Run) -> None:
+def test_a_page_starts_stops_and_resumes_a_run_in_a_bucket(
+    tmp_path: Path, whole: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SETTINGS.items():  # of the processes that are started
+        monkeypatch.setenv(name, value)
     with mounted_bucket(tmp_path, **WORST) as bucket:
         run = create_run(bucket.folder, whole.spec)
         start_process(run)

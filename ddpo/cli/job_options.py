@@ -6,6 +6,7 @@ import argparse
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ddpo.common import leases
@@ -13,7 +14,8 @@ from ddpo.common.words import in_words
 from ddpo.errors import UserError, under_way
 from ddpo.hub import client
 from ddpo.publish import jobs
-from ddpo.runs.store import Run, RunSpec, create_run, open_run
+from ddpo.runs import followed
+from ddpo.runs.store import Run, RunSpec, create_run, open_run, runs_root
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +84,9 @@ def start(options: argparse.Namespace, spec: RunSpec, given: Mapping[str, str]) 
         f"The run {jobs.run_id(spec)} lies in the bucket {job.bucket}: where its time is up or it is cut short, the "
         "same command goes on with it."
     )
+    with suppress(OSError):  # the job is on its way all the same
+        followed.note_bucket(Path(options.root) if options.root else runs_root(), job.bucket)
+        print("The Train tab of the app shows it here, and elsewhere where DDPO_FOLLOW=" + job.bucket + " is set.")
 
 
 def open_or_create(root: Path, run_id: str, spec: RunSpec) -> Run:

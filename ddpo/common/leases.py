@@ -104,10 +104,10 @@ class Lease:
         write_json(self._path, {**self._facts, "renewed": time.time()}, storage=self._storage, confirmed=False)
 
 
-def holder(folder: Path) -> dict[str, Any] | None:
-    """The facts of whoever holds the lease of a run folder; None where nobody does."""
+def holder(folder: Path, now: float | None = None) -> dict[str, Any] | None:
+    """The facts of whoever holds the lease of a run folder, now or when a copy of it was made; None: nobody."""
     found = _read(folder / NAME)
-    return found if _holds(found) else None
+    return found if _holds(found, now) else None
 
 
 def is_here(found: dict[str, Any] | None) -> bool:
@@ -122,10 +122,10 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _holds(found: dict[str, Any]) -> bool:
+def _holds(found: dict[str, Any], now: float | None = None) -> bool:
     """Whether a lease has been renewed in time, by a process that is not known to be gone."""
     renewed = found.get("renewed")
-    if not isinstance(renewed, int | float) or abs(time.time() - renewed) > LIFE:
+    if not isinstance(renewed, int | float) or abs((time.time() if now is None else now) - renewed) > LIFE:
         return False
     return not _is_gone(found)
 

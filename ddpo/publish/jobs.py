@@ -24,6 +24,7 @@ from ddpo import rewards
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
 from ddpo.hub import client, ids, troubles
+from ddpo.runs.followed import JOB
 from ddpo.runs.store import RunSpec, slug
 
 IMAGE = "python:3.12"  # with pip and git; the wheels of torch bring CUDA's libraries with them
@@ -132,7 +133,7 @@ def plan_job(
 def run_id(spec: RunSpec) -> str:
     """The id of a job's run: the same for the same base, reward, recipe and settings, whatever time they are given."""
     told = json.dumps(asdict(spec), sort_keys=True).encode()
-    return f"job-{slug(spec.reward)}-{hashlib.sha256(told).hexdigest()[:10]}"
+    return f"{JOB}{slug(spec.reward)}-{hashlib.sha256(told).hexdigest()[:10]}"
 
 
 def check_bucket(bucket: str) -> None:

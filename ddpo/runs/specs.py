@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ddpo import rewards
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
+from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.folder import RunSpec
@@ -24,7 +26,7 @@ def make_spec(
     values: Mapping[str, Any],
     own_functions: bool = True,
 ) -> RunSpec:
-    """What to train on what. Of the base only the name is looked at.
+    """What to train on what. Of the base only the name is looked at, and kept as it was given (see `found_anywhere`).
 
     Args:
         pair: name of the pair whose base is finetuned; None is the bundled one, unless `base` is given.
@@ -45,4 +47,14 @@ def make_spec(
     assert source is not None
     reward = reward or (chosen.reward if chosen else DEFAULT_REWARD)
     rewards.get(reward, own_functions)
-    return RunSpec(chosen.name if chosen else None, ids.absolute(source), reward, recipe, config)
+    return RunSpec(chosen.name if chosen else None, source, reward, recipe, config)
+
+
+def found_anywhere(spec: RunSpec) -> RunSpec:
+    """The same, with a base that is found from any working folder.
+
+    Raises:
+        UserError: the base is neither a folder with a UNet2DModel nor an id.
+    """
+    read_network(spec.base)
+    return replace(spec, base=ids.absolute(spec.base))

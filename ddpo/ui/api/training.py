@@ -9,7 +9,7 @@ import gradio as gr
 
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.errors import UserError
-from ddpo.runs import store
+from ddpo.runs import followed, store
 from ddpo.training.config import settings
 from ddpo.training.recipes import RECIPES
 from ddpo.ui.api import schemas
@@ -143,4 +143,4 @@ def list_runs(limit: int = 50) -> list[dict[str, Any]]:
     with sentences("Cannot list", for_page=False):
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit < 1:
             raise UserError(f"The limit must be a whole number of at least 1, and {limit!r} is not one.")
-        return [actions.facts(run) for run in store.list_runs(store.runs_root())[: int(limit)]]
+        return [actions.facts(run) for run in followed.all_runs(store.runs_root())[: int(limit)]]

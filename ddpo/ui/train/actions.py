@@ -16,6 +16,7 @@ from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
+from ddpo.runs import followed
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.pairs import get_pair
@@ -26,8 +27,6 @@ from ddpo.runs.store import (
     check_idle,
     create_run,
     current_run,
-    list_runs,
-    open_run,
     runs_root,
     start_process,
 )
@@ -91,6 +90,7 @@ def start(spec: RunSpec, minutes: Any) -> Run:
 
 def resume(run: Run, minutes: Any) -> Run:
     """Go on with a run where it stopped; raises as `start` does, and UserError for one that is done."""
+    followed.check_resumable_here(run)
     budget = time_budget(minutes)
     with _starting:
         status, longest = run.status(), longest_minutes()
@@ -123,16 +123,20 @@ def stop(run: Run) -> Run:
 
 
 def find(run_id: str | None) -> Run | None:
-    """The run of that id; without one, the run that trains, else the newest, else None.
+    """The run of that id; without one, the run that trains here, else in a job, else the newest, else None.
 
     Raises:
         UserError: there is no run of that id.
     """
     root = runs_root()
     if run_id:
-        return open_run(root, run_id)
+        return followed.open_any(root, run_id)
     training = current_run(root)
-    return training or next(iter(list_runs(root)), None)
+    if training is not None:
+        return training
+    runs = followed.all_runs(root)
+    elsewhere = (run for run in runs if followed.is_elsewhere(run) and run.status().state in ACTIVE)
+    return next(elsewhere, None) or next(iter(runs), None)
 
 
 def need(run_id: str | None) -> Run:
@@ -193,7 +197,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         "seconds": status.seconds,
         "seconds_left": status.seconds_left,
         "error": status.error,
-        "notice": status.notice,
+        "notice": " ".join(filter(None, (status.notice, followed.whereabouts(run)))) or None,
         "metrics": epoch_facts(seen.epochs[-1]) if seen.epochs else None,
         "diagnosis": {
             "verdict": seen.diagnosis.verdict,

@@ -17,7 +17,8 @@ import gradio as gr
 
 from ddpo import rewards
 from ddpo.errors import UserError
-from ddpo.runs.store import Run, list_runs, runs_root
+from ddpo.runs import followed
+from ddpo.runs.store import Run, runs_root
 from ddpo.ui.compare.tab import pair_choices
 from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import PRIVATE, QUICK
@@ -209,7 +210,8 @@ def _parts(seen: Snapshot | None, epoch: int, follows: bool) -> dict[str, Any]:
     if seen is None:
         names = Live.__dataclass_fields__
         texts = ("diagnosis", "charts", "pictures", "animation", "runs")
-        return {n: views.EMPTY if n == "status" else "" if n in texts else hidden for n in names}
+        empty = {n: views.EMPTY if n == "status" else "" if n in texts else hidden for n in names}
+        return {**empty, "runs": views.follow_line()}
     state, done = seen.status.state, seen.has_result and seen.status.state not in ACTIVE
     slider: Any = gr.update(maximum=max(1, seen.last_epoch), visible=seen.last_epoch > 0)
     return {
@@ -218,7 +220,7 @@ def _parts(seen: Snapshot | None, epoch: int, follows: bool) -> dict[str, Any]:
         "stop": gr.update(
             visible=state in ACTIVE, interactive=not seen.stopping, value="Stopping…" if seen.stopping else "Stop"
         ),
-        "resume": gr.update(visible=state in RESUMABLE),
+        "resume": gr.update(visible=state in RESUMABLE and not followed.is_elsewhere(seen.run)),
         "compare": gr.update(visible=done),
         "download": gr.update(visible=done),
         "pushing": gr.update(visible=done),
@@ -226,7 +228,7 @@ def _parts(seen: Snapshot | None, epoch: int, follows: bool) -> dict[str, Any]:
         "pictures": views.pictures(seen, epoch),
         "epoch": {**slider, "value": epoch} if follows else slider,
         "animation": views.animation(seen),
-        "runs": views.run_list(list_runs(runs_root()), seen.run.id),
+        "runs": views.run_list(followed.all_runs(runs_root()), seen.run.id) + views.follow_line(),
     }
 
 

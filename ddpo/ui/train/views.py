@@ -12,9 +12,10 @@ from ddpo import rewards
 from ddpo.common.machine import on_zero_gpu
 from ddpo.common.words import duration, epochs_in_words, moment
 from ddpo.errors import UserError
+from ddpo.runs import followed
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
-from ddpo.runs.store import Run, RunStatus
+from ddpo.runs.store import Run, RunStatus, runs_root
 from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import RECIPES
@@ -53,6 +54,8 @@ def status_card(seen: Snapshot) -> str:
     status, spec = seen.status, seen.run.spec
     state = "stopping" if seen.stopping else status.state
     word, hint = _STATES[state]
+    if followed.is_elsewhere(seen.run):
+        hint = _elsewhere(seen.run, state)
     share = status.step / status.steps if status.steps else status.epoch / max(1, status.epochs)
     title = f"{reward_title(spec.reward)} on {base_title(spec)}"
     notes = [_note("error", status.error), _note("notice", status.notice), _note("hint", hint), _rest(seen)]
@@ -66,9 +69,14 @@ def status_card(seen: Snapshot) -> str:
     )
 
 
+def _elsewhere(run: Run, state: str) -> str:
+    """What is said of a run that trains in a job, where there is no button to go on with it."""
+    return " ".join([followed.whereabouts(run), followed.how_to_go_on(run) if state in RESUMABLE else ""]).strip()
+
+
 def _rest(seen: Snapshot) -> str:
     """On ZeroGPU, what it costs to resume the run."""
-    if not on_zero_gpu() or seen.status.state not in RESUMABLE:
+    if not on_zero_gpu() or seen.status.state not in RESUMABLE or followed.is_elsewhere(seen.run):
         return ""
     try:
         rest = slices.plan(seen.run.spec, seen.epochs)
@@ -256,6 +264,12 @@ def place_line() -> str:
     """Where runs are kept, and whether they outlive a Space."""
     sentence = runs_place().sentence
     return f'<p class="hint place">{escape(sentence)}</p>' if sentence else ""
+
+
+def follow_line() -> str:
+    """Which bucket is followed, or why it cannot be."""
+    sentence = followed.follow_line(runs_root())
+    return f'<p class="hint follow" role="status">{escape(sentence)}</p>' if sentence else ""
 
 
 def problem_line(sentence: str) -> str:
