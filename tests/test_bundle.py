@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +13,14 @@ from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
 from ddpo import rewards
-from ddpo.church64 import card
+from ddpo.church64 import build, card
 from ddpo.church64.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, PRETRAINING, REWARD
 from ddpo.church64.fidelity import FIRST_SCENE, appearance
 from ddpo.church64.scenes import Scene, draw_scene, draw_scenes
+from ddpo.common.files import read_json, write_json
 from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.catalogue import PAIRS
-from ddpo.diffusion.models import load_model
+from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import sample_pictures
@@ -94,3 +97,46 @@ def test_the_grid_shows_every_picture_in_its_place() -> None:
     sheet = tile(pictures, columns=2, gap=2)
     assert sheet.shape == (18, 18, 3)
     assert [int(sheet[y, x, 0]) for y in (0, 10) for x in (0, 10)] == [0, 1, 2, 3] and sheet[9, 9, 0] == 255
+
+
+# The stages -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_release_without_a_pretraining_is_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build.main(["release", "--work", str(tmp_path)]) == 1
+    assert f"There is no pretraining in {tmp_path}" in capsys.readouterr().err
+
+
+def test_the_newest_release_takes_the_place_of_the_base(
+    tmp_path: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was finetuned from another base is not gone on with."""
+    assets = tmp_path / "assets"
+    shutil.copytree(BUNDLE / "base", assets / "base")
+    monkeypatch.setattr(build, "BUNDLE", assets)
+    monkeypatch.setattr(build, "PRETRAINING", assets / "pretraining.json")
+    before = build._base()
+    for steps in (100, 900):
+        folder = tmp_path / "work" / f"branch-{steps}"
+        model = load_model(str(BUNDLE / "tuned"), compute)
+        model.unet.conv_in.bias.data += steps
+        save_model(model.unet, model.scheduler_config, folder / "model", torch.float16)
+        write_json(folder / "chosen.json", {"steps": steps})
+    build.install(tmp_path / "work", compute)
+    assert read_json(assets / "pretraining.json") == {"steps": 900}
+    assert load_model(str(assets / "base"), compute).unet.conv_in.bias.mean() > 500
+    assert build._base() != before
+
+
+def test_the_card_shows_the_fidelity_once_it_is_measured() -> None:
+    results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
+    figures = json.loads((BUNDLE.parents[1] / "benchmarks/results/church64-fidelity.json").read_text(encoding="utf-8"))
+    drawings, base = (figures["rows"][name] for name in ("held-out drawings", "base of 144,000 pictures, DDIM 50"))
+    results["fidelity"] = drawings
+    for row in results["schedulers"].values():
+        row["fidelity"] = {"base": base, "tuned": base}
+    facts = json.loads(PRETRAINING.read_text(encoding="utf-8"))
+    text = card.render(results, facts, FINETUNE, COLLAPSE, COLLAPSE_REWARD)
+    assert "samples.png" in text and "| base, DDIM 50 | 64 | 411.9 ± 52.2 |" in text and "| tower |" in text

@@ -135,7 +135,7 @@ def test_a_run_whose_app_has_ended_is_interrupted_and_resumable(tmp_path: Path, 
     run = new_run(tmp_path, tiny_folder)
     app = multiprocessing.get_context("spawn").Process(target=slices.carry_on, args=(run, None, 0.0))
     app.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while run.status().step < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     app.kill()

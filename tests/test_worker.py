@@ -292,7 +292,7 @@ def test_a_second_run_is_told_which_one_is_training(whole: Run, root: Path) -> N
     [
         (["start", "--epochs", "0"], "epochs must be at least 1"),
         (["start", "--epoch-count", "3"], "--epoch-count"),
-        (["start", "--recipe", "slow"], "quick, short, paper"),
+        (["start", "--recipe", "slow"], "quick, short, zerogpu, paper"),
         (["start", "--reward", "beauty"], "photographic"),
         (["start", "--pair", "church-1"], "church-64"),
         (["start", "--time-budget", "soon"], "10m"),

@@ -23,16 +23,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
 
 from ddpo import rewards
 from ddpo.church64 import card, fidelity_command, measure
-from ddpo.church64.fidelity import FidelityMeter
+from ddpo.church64.fidelity import FIRST_SCENE, FidelityMeter
 from ddpo.church64.parts import load_parts_classifier
 from ddpo.church64.pretrain import PretrainConfig, Pretraining
 from ddpo.church64.release import choose, newest_release, open_branch
+from ddpo.church64.scenes import draw_scenes
 from ddpo.church64.trials import run_trials
 from ddpo.church64.watch import Watch
 from ddpo.diffusion.catalogue import ASSETS
@@ -59,6 +61,7 @@ COLLAPSE_REWARD = "colourfulness"
 COLLAPSE = TrainConfig(
     epochs=30, batches_per_epoch=2, batch_size=16, sampling_steps=10, trained_steps=4, learning_rate=3e-4, seed=2,
 )  # fmt: skip
+PAGE = 64  # samples, and as many drawings, on a page of the card
 GRID_EVERY = 1800.0  # seconds between two grids of a pretraining
 
 
@@ -142,13 +145,22 @@ def _finetune(config: TrainConfig, reward_name: str, checkpoint: Path, result: P
 
 
 def measure_pair(work: Path, compute: Compute) -> None:
-    """Measure both models and write the figures and the two grids."""
+    """Measure both models and write the figures, the two grids, and a page of samples beside drawings."""
     for model in ("base", "tuned"):
         pictures = measure.draw_pictures(BUNDLE / model, "ddim", work, compute)[:GRID]
         sheet = Image.fromarray(tile(pictures))
         sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.LANCZOS).save(BUNDLE / f"{model}.png")
-    for results in measure.measure(BUNDLE, work / f"collapsed-{_base()}", work, REWARD, compute):
+    _side_by_side(measure.draw_pictures(BUNDLE / "base", "ddim", work, compute)[:PAGE], draw_scenes(FIRST_SCENE, PAGE))
+    classifier = load_parts_classifier(work / "parts.pt")
+    for results in measure.measure(BUNDLE, work / f"collapsed-{_base()}", work, REWARD, compute, classifier):
         (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _side_by_side(samples: np.ndarray, drawings: np.ndarray) -> None:
+    """A page of the base's samples on the left and drawings on the right, none of either chosen."""
+    halves = [tile(pictures) for pictures in (samples, drawings)]
+    between = np.full((halves[0].shape[0], 16, 3), 255, np.uint8)
+    Image.fromarray(np.concatenate([halves[0], between, halves[1]], axis=1)).save(BUNDLE / "samples.png")
 
 
 def write_card(work: Path, compute: Compute) -> None:

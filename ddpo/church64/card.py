@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ddpo import rewards
+from ddpo.church64 import fidelity
 from ddpo.diffusion.schedulers import get_scheduler
 from ddpo.training.config import TrainConfig, settings
 
@@ -52,7 +53,7 @@ Mean of each RGB channel, mean contrast (standard deviation of a picture's grey 
 (largest less smallest channel), all in 0..1, of the same pictures against {scenes} drawings that were not trained on.
 
 {appearance}
-
+{fidelity}
 ## How it was made
 
 Measured with `python -m ddpo.church64 measure` on {compute}. A scheduler without a row was not measured.
@@ -86,6 +87,7 @@ def render(
         scenes=scenes["count"],
         gains=_gains(results, rewards.get(reward).decimals),
         appearance=_appearance(results),
+        fidelity=_fidelity(results),
         collapse_reward=collapse_reward,
         collapsed=results["collapsed_diversity_kept"],
         collapse_epochs=collapse.epochs,
@@ -123,6 +125,31 @@ def _appearance(results: dict[str, Any]) -> str:
             f"| {title} | {red:.3f} | {green:.3f} | {blue:.3f} | {look['contrast']:.3f} | {look['saturation']:.3f} |"
         )
     return "\n".join(lines)
+
+
+_FIDELITY = """
+The left half of this page are samples of the base (DDIM 50, the first 64 of the measured seeds), the right half
+drawings, neither sorted nor chosen.
+
+![64 samples beside 64 drawings](samples.png)
+
+The figures of `python -m ddpo.church64 fidelity`: the unbiased kernel distance to held-out drawings in a scattering
+transform, times 1000, with its standard error; edge sharpness; roughness of flat areas in grey levels; and in how many
+pictures a small classifier finds each part of a church.
+
+{table}
+"""
+
+
+def _fidelity(results: dict[str, Any]) -> str:
+    """The page of samples and the table of fidelity; nothing for figures from before there was one."""
+    if "fidelity" not in results:
+        return ""
+    rows = {"drawings": results["fidelity"]}
+    for name, row in results["schedulers"].items():
+        for model, title in (("base", "base"), ("tuned", "finetuned")):
+            rows[f"{title}, {get_scheduler(name).title} {row['steps']}"] = row["fidelity"][model]
+    return _FIDELITY.format(table=fidelity.table({title: fidelity.Fidelity(**row) for title, row in rows.items()}))
 
 
 def _pretraining(facts: dict[str, Any]) -> str:

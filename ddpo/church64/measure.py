@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ddpo import rewards
-from ddpo.church64.fidelity import FIRST_SCENE, SCENES, appearance
+from ddpo.church64.fidelity import FIRST_SCENE, SCENES, FidelityMeter, appearance, as_json
+from ddpo.church64.parts import PartsClassifier
 from ddpo.church64.scenes import draw_scenes
 from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.models import DiffusionModel, load_model
@@ -54,7 +55,9 @@ def fingerprint(model_folder: Path) -> str:
     return hashlib.sha256(weights).hexdigest()[:8]
 
 
-def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Compute) -> Iterator[dict[str, Any]]:
+def measure(
+    assets: Path, collapsed: Path, work: Path, reward: str, compute: Compute, classifier: PartsClassifier | None
+) -> Iterator[dict[str, Any]]:
     """All figures of the card, yielded anew after each scheduler.
 
     Args:
@@ -63,7 +66,9 @@ def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Com
         work: where pictures are kept.
         reward: name of the reward that tuned/ was finetuned on.
         compute: device and dtype.
+        classifier: finds the parts of churches; None leaves them out.
     """
+    meter = FidelityMeter(classifier)
     results: dict[str, Any] = {
         "compute": str(compute),
         "reward": reward,
@@ -72,6 +77,7 @@ def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Com
         "collapsed_diversity_kept": _diversity_kept(
             draw_pictures(collapsed, "ddim", work, compute), draw_pictures(assets / "base", "ddim", work, compute)
         ),
+        "fidelity": as_json(meter.of_drawings),
         "schedulers": {},
     }
     score = rewards.load(reward, compute)
@@ -84,6 +90,7 @@ def measure(assets: Path, collapsed: Path, work: Path, reward: str, compute: Com
             "tuned": appearance(tuned),
             "statistics": asdict(paired_statistics(*scores)),
             "diversity_kept": _diversity_kept(tuned, base),
+            "fidelity": {"base": as_json(meter(base)), "tuned": as_json(meter(tuned))},
         }
         yield results
 
