@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,10 @@ def test_one_picture_can_be_scored_whatever_its_mode() -> None:
     colourful = Image.new("RGBA", (40, 30), (255, 0, 0, 255))
     colourful.paste((0, 0, 255, 255), (0, 0, 20, 30))
     assert grey == pytest.approx(0, abs=1e-3) and score_picture(colourful, "colourfulness") > 50
+
+
+@pytest.mark.parametrize("scorer", ["photographic", "prompt:a sunny day|a grey day"])
+def test_a_comparison_can_be_handed_to_the_process_that_has_the_gpu(scorer: str) -> None:
+    comparison = resolve(ComparisonSettings(pair="church-64", scorer=scorer, steps=3))
+    again = pickle.loads(pickle.dumps(comparison))
+    assert again.to_dict() == comparison.to_dict() and again.scorer.title == comparison.scorer.title

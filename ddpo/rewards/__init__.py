@@ -12,7 +12,7 @@ import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ddpo.errors import UserError
 from ddpo.rewards import weights
@@ -47,6 +47,10 @@ class RewardSpec:
     files: tuple[WeightsFile, ...] = ()  # fetched on first use
     packages: tuple[str, ...] = ()  # Python packages that it needs and the app can do without
     argument: str = ""  # what follows the name and a colon, in words; "" where nothing does
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its name, as a loader cannot be; a borrowed GPU is in another process."""
+        return get, (self.name, True)
 
     @property
     def download_megabytes(self) -> float:
