@@ -66,14 +66,15 @@ def _sync_folder(folder: Path) -> None:
 
 def json_bytes(value: Any, indent: int | None = None) -> bytes:
     """Strict JSON with a newline at its end; numbers that are not finite, which it has no words for, become null."""
-    return (json.dumps(_finite(value), indent=indent, allow_nan=False) + "\n").encode()
+    return (json.dumps(finite(value), indent=indent, allow_nan=False) + "\n").encode()
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A value ready for JSON: None stands for numbers that are not finite, and lists for tuples."""
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

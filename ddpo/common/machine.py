@@ -29,7 +29,7 @@ def on_zero_gpu() -> bool:
 
 def hourly_price() -> float | None:
     """Dollars an hour of the Space's hardware; None where this is no Space, on ZeroGPU, or if it is not known."""
-    if on_zero_gpu() or not os.environ.get("SPACE_ID"):
+    if on_zero_gpu() or not on_space():
         return None
     return HOURLY_PRICES.get(_space_hardware())
 

@@ -217,17 +217,15 @@ def _waiting(count: int, finished: bool) -> Diagnosis:
 
 def _not_finite(lines: Sequence[EpochMetrics]) -> str | None:
     names = {"reward_mean": "reward", "grad_norm": "gradient", "kl": "KL to the base", "diversity": "diversity"}
-    return next((text for line in lines for name, text in names.items() if not _is_finite(getattr(line, name))), None)
+    return next(
+        (text for line in lines for name, text in names.items() if not math.isfinite(getattr(line, name))), None
+    )
 
 
 def _series(epochs: Sequence[EpochMetrics], name: str) -> list[float]:
     """The finite values of a figure."""
     values = [getattr(epoch, name) for epoch in epochs]
-    return [float(value) for value in values if _is_finite(value)]
-
-
-def _is_finite(value: float) -> bool:
-    return math.isfinite(value)
+    return [float(value) for value in values if math.isfinite(value)]
 
 
 def _recent(values: list[float]) -> float:

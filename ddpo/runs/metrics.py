@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpo.common import typed
-from ddpo.common.files import FileCache, json_bytes, replacing
+from ddpo.common.files import FileCache, finite, json_bytes, replacing
 from ddpo.common.storage import Storage
 from ddpo.runs import metric_parts
 from ddpo.training.events import EpochMetrics, UpdateMetrics
@@ -35,7 +34,8 @@ def epoch_line(epoch: EpochMetrics) -> dict[str, Any]:
 
 def epoch_facts(epoch: EpochMetrics) -> dict[str, Any]:
     """The same, ready for JSON: None stands for numbers that are not finite."""
-    return {name: _or_none(value) for name, value in epoch_line(epoch).items()}
+    facts: dict[str, Any] = finite(epoch_line(epoch))
+    return facts
 
 
 def read_epoch(line: dict[str, Any]) -> EpochMetrics:
@@ -132,9 +132,3 @@ def _append_line(path: Path, line: bytes) -> None:
         except OSError:
             file.truncate(size)
             raise
-
-
-def _or_none(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_or_none(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

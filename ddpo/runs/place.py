@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddpo.common.machine import on_space
 from ddpo.common.storage import Mount, bucket_mounts, mount_of
 
 LEGACY = Path("/data/runs")  # on a Space that still has the persistent storage of before
@@ -27,10 +28,10 @@ class RunsPlace:
 
 def runs_place() -> RunsPlace:
     """The folder that $DDPO_RUNS names; else, on a Space, `runs` in a bucket that is mounted; else `runs` here."""
-    named, on_space = os.environ.get("DDPO_RUNS"), bool(os.environ.get("SPACE_ID"))
+    named, here_is_a_space = os.environ.get("DDPO_RUNS"), on_space()
     if named:
-        return _named(Path(named).expanduser(), on_space)
-    if not on_space:
+        return _named(Path(named).expanduser(), here_is_a_space)
+    if not here_is_a_space:
         return RunsPlace(Path("runs"), None, "")
     found = bucket_mounts()
     usable = [mount for mount in found if _can_write(mount)]
@@ -42,7 +43,7 @@ def runs_place() -> RunsPlace:
     return RunsPlace(Path("runs"), None, _vanish(found))
 
 
-def _named(folder: Path, on_space: bool) -> RunsPlace:
+def _named(folder: Path, here_is_a_space: bool) -> RunsPlace:
     mount = mount_of(folder)
     if mount is not None and mount.is_remote:
         said = (
@@ -52,10 +53,10 @@ def _named(folder: Path, on_space: bool) -> RunsPlace:
             + ("attach it to be read and written, or name another folder in DDPO_RUNS.")
         )
         return RunsPlace(folder, mount, said)
-    if on_space and (mount is None or mount.folder == Path("/")):
+    if here_is_a_space and (mount is None or mount.folder == Path("/")):
         said = f"Runs are kept in {folder} and vanish with this Space when it restarts, as that is in no bucket. "
         return RunsPlace(folder, None, f"{said}{HOW_TO_KEEP} once DDPO_RUNS is not set, or names a folder in it.")
-    return RunsPlace(folder, None, f"Runs are kept in {folder}." if on_space else "")
+    return RunsPlace(folder, None, f"Runs are kept in {folder}." if here_is_a_space else "")
 
 
 def _can_write(mount: Mount) -> bool:
