@@ -92,9 +92,9 @@ def test_a_name_that_takes_long_to_look_up_is_not_waited_for(
 
 
 def test_it_is_what_a_comparison_takes_without_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ComparisonSettings().pair == SMALL.name
+    assert resolve(ComparisonSettings()).pair.name == SMALL.name
     monkeypatch.setattr(first_choice, "choose", lambda: first_choice.Choice(LARGE.name, "."))
-    assert ComparisonSettings().pair == LARGE.name
+    assert resolve(ComparisonSettings(scorer="colourfulness")).pair.name == LARGE.name
 
 
 def test_the_hub_is_asked_for_a_moment_only() -> None:

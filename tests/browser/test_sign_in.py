@@ -136,7 +136,7 @@ def test_only_the_owner_may_train_whether_signed_in_or_not(space: Space, visit: 
 def test_who_changes_their_mind_is_back_on_the_tab_and_not_signed_in(space: Space, visit: Visit) -> None:
     page = visit()
     sign_in(page, "Cancel")
-    assert page.url.rstrip("/") == space.app.url and ONLY_THE_OWNER in press_start(page)
+    assert page.url == f"{space.app.url}/?tab=train" and ONLY_THE_OWNER in press_start(page)
 
 
 def test_where_hugging_face_does_not_answer_a_sentence_leads_back(space: Space, visit: Visit) -> None:
