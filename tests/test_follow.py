@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio_client import Client
@@ -16,16 +17,18 @@ from ddpo.cli.main import main
 from ddpo.common.files import write_json
 from ddpo.errors import UserError
 from ddpo.runs import followed, mirror
+from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.mirror import Mirror
-from ddpo.runs.store import Run
+from ddpo.runs.store import Run, open_run
 from ddpo.ui.train import actions, views
+from tests.forks import PATIENCE, train
 from tests.hub_server import HubServer, serving, use
-from tests.object_store import mounted_bucket
+from tests.object_store import mounted_bucket, stop_at
 from tests.run_folders import draw_grid, epoch_line, make_run
 from tests.serving import running_app
-from tests.test_jobs import BASE, START, TINY, TOKEN, begin_job
+from tests.test_jobs import BASE, START, TINY, TOKEN, begin_job, run_job
 from tests.test_jobs import hub as hub  # a fixture
-from tests.test_worker import wait_for
+from tests.test_worker import assert_same_weights, only_run, wait_for
 
 BUCKET = "me/ddpo-runs"
 
@@ -232,9 +235,12 @@ def test_a_space_follows_only_the_bucket_that_its_owner_names(tmp_path: Path, mo
     assert followed.followed_bucket(tmp_path) == "me/other"
 
 
-def test_the_app_follows_the_job_that_was_started_here_epoch_after_epoch(hub: HubServer, tmp_path: Path) -> None:
+def test_the_app_follows_a_job_live_that_is_killed_and_goes_on_by_the_same_command(
+    hub: HubServer, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command of a job, as the Hub got it, really trains; another process, the app, sees only the Hub."""
-    assert main([*START, "--base", BASE, "--epochs", "200", *TINY]) == 0
+    command = [*START, "--base", BASE, "--epochs", "5", *TINY]
+    assert main(command) == 0
     variables = {
         "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_XET": "1", "DDPO_RUNS": str(tmp_path / "runs"),
@@ -242,36 +248,47 @@ def test_the_app_follows_the_job_that_was_started_here_epoch_after_epoch(hub: Hu
     with mounted_bucket(tmp_path / "mounted") as mounted, running_app(tmp_path / "log.txt", **variables) as app:
         hub.bucket_folders[BUCKET] = mounted.store
         client = Client(app.url, verbose=False)
-        job = begin_job(hub, tmp_path / "container", mounted.folder)
+
+        def shown() -> dict[str, Any]:
+            return next(iter(client.predict(api_name="/list_runs")), {})
+
+        stop_at(mounted.folder, "*/samples/00002.png")  # the job stands still while it is looked at
+        first = begin_job(hub, tmp_path / "first", mounted.folder)
         try:
-            seen: list[dict[str, object]] = []
-
-            def told() -> bool:
-                (status,) = client.predict(api_name="/list_runs") or [None]
-                if status and (not seen or status["epoch"] != seen[-1]["epoch"]):
-                    seen.append(status)
-                assert job.poll() is None, "the job has ended"
-                return len({status["epoch"] for status in seen}) >= 3 and seen[-1]["state"] == "running"
-
-            wait_for(told, 300)
-            run_id = str(seen[-1]["id"])
-            assert run_id.startswith("job-colourfulness-") and "in a job and is followed" in str(seen[-1]["notice"])
-            assert [status["epoch"] for status in seen] == sorted({status["epoch"] for status in seen})  # type: ignore[type-var]
-            history = client.predict(run_id, True, api_name="/run_status")["history"]
-            assert [line["epoch"] for line in history] == list(range(1, len(history) + 1))
-            (copies,) = (tmp_path / "home" / "ddpo-followed" / "me--ddpo-runs").glob("*/samples")
-            assert len([*copies.glob("*.png")]) >= 3
-            for path in copies.glob("*.png"):
-                assert path.read_bytes() == (mounted.store / "runs" / run_id / "samples" / path.name).read_bytes()
+            wait_for(lambda: shown().get("epoch") == 1, PATIENCE)
+            assert shown()["state"] == "running" and "in a job and is followed" in shown()["notice"]
+            run_id = shown()["id"]
+            assert run_id.startswith("job-colourfulness-") and grids(tmp_path / "home") == grids(mounted.store) != {}
             with pytest.raises(AppError, match="The same command that started the job"):
                 client.predict(run_id, api_name="/resume_run")
-            client.predict(run_id, api_name="/stop_run")
-            wait_for(lambda: job.poll() is not None, 120)
-            wait_for(lambda: client.predict(run_id, api_name="/run_status")["state"] == "stopped", 30)
+            stop_at(mounted.folder, "*/samples/00004.png")
+            os.killpg(first.pid, signal.SIGCONT)
+            wait_for(lambda: shown()["epoch"] == 3, PATIENCE)
+            history = client.predict(run_id, True, api_name="/run_status")["history"]
+            assert [line["epoch"] for line in history] == [1, 2, 3]
+            wait_for(lambda: [*grids(tmp_path / "home")] == [f"{epoch:05d}.png" for epoch in range(5)], PATIENCE)
         finally:
-            if job.poll() is None:
-                os.killpg(job.pid, signal.SIGKILL)
-            out, err = job.communicate()
-        assert job.returncode == 0, out + err
+            os.killpg(first.pid, signal.SIGKILL)
+            first.communicate()
+        wait_for(lambda: shown()["state"] == "interrupted", PATIENCE)
+        saved = max(CheckpointStore(mounted.store / "runs" / run_id / "checkpoints").steps())
+        assert main(command) == 0 and hub.jobs[0]["command"] == hub.jobs[1]["command"]
+        done = run_job(hub, tmp_path / "second", mounted.folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"The run {run_id} is in the bucket already, at step" in done.stdout and saved > 0
+        assert "Published: " in done.stdout
+        wait_for(lambda: shown()["state"] == "finished", PATIENCE)
+        monkeypatch.setenv("DDPO_TEST_OUTPUTS", str(tmp_path))
+        alone = ["--base", tiny_folder, "--reward", "colourfulness", "--epochs", "5", *TINY]
+        assert train(tmp_path / "alone", "start", *alone).returncode == 0
+        run, undisturbed = open_run(mounted.folder / "runs", run_id), only_run(tmp_path / "alone")
+        assert_same_weights(run, undisturbed)
+        assert [epoch.epoch for epoch in run.epochs()] == [1, 2, 3, 4, 5]
+        assert grids(tmp_path / "home") == grids(mounted.store) == grids(undisturbed.folder)
         assert "Traceback" not in app.log and TOKEN not in app.log
         assert all("/buckets/" in r.path for r in hub.requests if "runs/" in r.path) and hub.asked_for("/tree")
+
+
+def grids(folder: Path) -> dict[str, bytes]:
+    """The pictures of the only run in or below a folder."""
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("samples/*.png"))}
