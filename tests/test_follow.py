@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from ddpo.runs.store import Run, open_run
 from ddpo.ui.train import actions, views
 from tests.forks import PATIENCE, train
 from tests.hub_server import HubServer, serving, use
-from tests.object_store import mounted_bucket, stop_at
+from tests.object_store import MountedBucket, mounted_bucket, stop_at
 from tests.run_folders import draw_grid, epoch_line, make_run
 from tests.serving import running_app
 from tests.test_jobs import BASE, START, TINY, TOKEN, begin_job, run_job
@@ -235,6 +237,38 @@ def test_a_space_follows_only_the_bucket_that_its_owner_names(tmp_path: Path, mo
     assert followed.followed_bucket(tmp_path) == "me/other"
 
 
+@dataclass(frozen=True)
+class Watched:
+    """The app, as a program asks it, and the bucket that it sees through the Hub alone."""
+
+    client: Client
+    copies: Path
+    mounted: MountedBucket
+
+    def shown(self) -> dict[str, Any]:
+        """What the app says of the only run."""
+        return next(iter(self.client.predict(api_name="/list_runs")), {})
+
+    def shows(self, epoch: int, pictures: int) -> bool:
+        """Whether the app shows an epoch, and has every picture that is in the bucket."""
+        there = grids(self.mounted.store)
+        return self.shown().get("epoch") == epoch and len(there) == pictures and grids(self.copies) == there
+
+    def see_it_train(self, job: subprocess.Popen[str]) -> str:
+        """Look at a job where it stands still for the second picture, and then for the fourth; returns its run's id."""
+        wait_for(lambda: self.shows(1, 3), PATIENCE)
+        facts = self.shown()
+        assert facts["state"] == "running" and "in a job and is followed" in facts["notice"]
+        with pytest.raises(AppError, match="The same command that started the job"):
+            self.client.predict(facts["id"], api_name="/resume_run")
+        stop_at(self.mounted.folder, "*/samples/00004.png")
+        os.killpg(job.pid, signal.SIGCONT)
+        wait_for(lambda: self.shows(3, 5), PATIENCE)
+        history = self.client.predict(facts["id"], True, api_name="/run_status")["history"]
+        assert [line["epoch"] for line in history] == [1, 2, 3]
+        return str(facts["id"])
+
+
 def test_the_app_follows_a_job_live_that_is_killed_and_goes_on_by_the_same_command(
     hub: HubServer, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,41 +281,22 @@ def test_the_app_follows_a_job_live_that_is_killed_and_goes_on_by_the_same_comma
     }  # fmt: skip
     with mounted_bucket(tmp_path / "mounted") as mounted, running_app(tmp_path / "log.txt", **variables) as app:
         hub.bucket_folders[BUCKET] = mounted.store
-        client = Client(app.url, verbose=False)
-
-        def shown() -> dict[str, Any]:
-            return next(iter(client.predict(api_name="/list_runs")), {})
-
-        def shows(epoch: int, pictures: int) -> bool:
-            """Whether the app shows an epoch, and has every picture that is in the bucket."""
-            there = grids(mounted.store)
-            return shown().get("epoch") == epoch and len(there) == pictures and grids(tmp_path / "home") == there
-
-        stop_at(mounted.folder, "*/samples/00002.png")  # the job stands still while it is looked at
+        watched = Watched(Client(app.url, verbose=False), tmp_path / "home", mounted)
+        stop_at(mounted.folder, "*/samples/00002.png")
         first = begin_job(hub, tmp_path / "first", mounted.folder)
         try:
-            wait_for(lambda: shows(1, 3), PATIENCE)
-            assert shown()["state"] == "running" and "in a job and is followed" in shown()["notice"]
-            run_id = shown()["id"]
-            assert run_id.startswith("job-colourfulness-")
-            with pytest.raises(AppError, match="The same command that started the job"):
-                client.predict(run_id, api_name="/resume_run")
-            stop_at(mounted.folder, "*/samples/00004.png")
-            os.killpg(first.pid, signal.SIGCONT)
-            wait_for(lambda: shows(3, 5), PATIENCE)
-            history = client.predict(run_id, True, api_name="/run_status")["history"]
-            assert [line["epoch"] for line in history] == [1, 2, 3]
+            run_id = watched.see_it_train(first)
         finally:
             os.killpg(first.pid, signal.SIGKILL)
             first.communicate()
-        wait_for(lambda: shown()["state"] == "interrupted", PATIENCE)
-        saved = max(CheckpointStore(mounted.store / "runs" / run_id / "checkpoints").steps())
+        assert run_id.startswith("job-colourfulness-")
+        wait_for(lambda: watched.shown()["state"] == "interrupted", PATIENCE)
+        assert CheckpointStore(mounted.store / "runs" / run_id / "checkpoints").steps()[-1] > 0
         assert main(command) == 0 and hub.jobs[0]["command"] == hub.jobs[1]["command"]
         done = run_job(hub, tmp_path / "second", mounted.folder)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert f"The run {run_id} is in the bucket already, at step" in done.stdout and saved > 0
-        assert "Published: " in done.stdout
-        wait_for(lambda: shows(5, 6) and shown()["state"] == "finished", PATIENCE)
+        assert f"The run {run_id} is in the bucket already, at step" in done.stdout and "Published: " in done.stdout
+        wait_for(lambda: watched.shows(5, 6) and watched.shown()["state"] == "finished", PATIENCE)
         monkeypatch.setenv("DDPO_TEST_OUTPUTS", str(tmp_path))
         alone = ["--base", tiny_folder, "--reward", "colourfulness", "--epochs", "5", *TINY]
         assert train(tmp_path / "alone", "start", *alone).returncode == 0
