@@ -23,7 +23,8 @@ from typing import Any
 
 import pytest
 
-SERVER = Path(__file__).with_name("bucket_server.py")
+PACKAGE = __name__.rpartition(".")[0]
+ROOT = Path(__file__).resolve().parents[PACKAGE.count(".") + 1]
 MOUNTING = 60  # seconds that it may take, on a busy machine
 
 
@@ -57,8 +58,9 @@ class MountedBucket:
         told = json.dumps(asdict(self.behaviour))
         with self._log.open("wb") as log:  # not a pipe, which would fill up with nobody to read it
             self.process = subprocess.Popen(
-                [sys.executable, str(SERVER), str(self.folder), str(self.store), told], stdout=log, stderr=log
-            )
+                [sys.executable, "-m", f"{PACKAGE}.bucket_server", str(self.folder), str(self.store), told],
+                cwd=ROOT, stdout=log, stderr=log,
+            )  # fmt: skip
         deadline = time.monotonic() + MOUNTING
         shown = str(self.folder).replace(" ", "\\040")
         while f" {shown} fuse" not in Path("/proc/mounts").read_text():
