@@ -103,8 +103,7 @@ class Bucket(Operations):  # type: ignore[misc]
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
         with self.changing():
-            if self.store.newest(path) is None:
-                self.store.mine[path] = Object(b"", time.time_ns())
+            self.store.create(path)
             return self._open(path, b"", True)
 
     def open(self, path: str, flags: int) -> int:

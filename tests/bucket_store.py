@@ -32,6 +32,7 @@ class Store:
         self.folder, self.late, self.keeps_back = folder, late, keeps_back
         self.mine: dict[str, Object | None] = {}  # what the bucket has not got, or has just been created
         self.waiting: list[tuple[str, Object | None]] = []
+        self.fresh: set[str] = set()  # created, and not written yet
         self.earlier: dict[str, _Earlier] = {}
 
     def is_folder(self, path: str) -> bool:
@@ -57,12 +58,19 @@ class Store:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
+    def create(self, path: str) -> None:
+        """Have an empty file for who writes it, which is none yet for others."""
+        if self.newest(path) is None:
+            self.fresh.add(path)
+            self.mine[path] = Object(b"", time.time_ns())
+
     def put(self, path: str, content: bytes | None) -> None:
         """Put an object in its place, or take it away."""
         if self.late:
             earlier = self.earlier.get(path)
-            seen = earlier.seen if earlier else self.newest(path)
-            self.earlier[path] = _Earlier(self.late, seen)
+            before = None if path in self.fresh else self.newest(path)
+            self.earlier[path] = _Earlier(self.late, earlier.seen if earlier else before)
+        self.fresh.discard(path)
         made = None if content is None else Object(content, time.time_ns())
         self.waiting.append((path, made))
         self.mine[path] = made

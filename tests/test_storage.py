@@ -198,14 +198,14 @@ def test_kills_while_training_lose_no_checkpoint_that_was_called_saved(bucket: M
     assert len({*saved}) == 3 and saved[-1] < 20, saved  # they came at different steps, and before the last
     done = train(run.root, "resume", run.id)
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: run.status().state == "finished", 5)  # a late bucket shows it after a few looks
-    assert_same_weights(run, whole)
-    figures = [(line["kind"], line["step"], line.get("kl")) for line in run.metrics()]
+    there = open_run(bucket.store / "runs", run.id)  # a late mount shows it after a few looks
+    assert there.status().state == "finished" and not (there.folder / "metrics.jsonl").exists()
+    assert_same_weights(there, whole)
+    figures = [(line["kind"], line["step"], line.get("kl")) for line in there.metrics()]
     assert figures == [(line["kind"], line["step"], line.get("kl")) for line in whole.metrics()]
-    assert [epoch for epoch, _ in run.samples()] == [0, 1, 2, 3]
-    for (_, ours), (_, theirs) in zip(run.samples(), whole.samples(), strict=True):
+    assert [epoch for epoch, _ in there.samples()] == [0, 1, 2, 3]
+    for (_, ours), (_, theirs) in zip(there.samples(), whole.samples(), strict=True):
         assert ours.read_bytes() == theirs.read_bytes()
-    assert run.status().state == "finished" and not (run.folder / "metrics.jsonl").exists()
 
 
 def test_a_mount_that_ends_with_what_it_kept_back_leaves_a_checkpoint_to_go_on_from(tmp_path: Path, whole: Run) -> None:
