@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # which an optimizer imports when it is made, and that takes seconds
 
 import ddpo.runs.worker as worker
 from ddpo.cli.main import main
