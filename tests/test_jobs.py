@@ -124,7 +124,7 @@ def begin_job(hub: HubServer, container: Path, bucket: Path | None = None) -> su
     environment = {
         **job["environment"], **job["secrets"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(container), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "", "DDPO_RUNS": runs,
+        "CUDA_VISIBLE_DEVICES": "", "DDPO_RUNS": runs, "DDPO_PRECISION": "float32",
     }  # fmt: skip
     return subprocess.Popen(
         job["command"], cwd=container, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
