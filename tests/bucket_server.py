@@ -1,10 +1,10 @@
 """The file system of `object_store.py`, served by a process of its own, which never touches its own mount.
 
 It imports nothing of the tests, so that it starts in a moment. What the bucket holds lies in a folder, which the
-stand-in for the Hub may read and write as well. Four attributes of any folder in the mount steer it:
+stand-in for the Hub may read and write as well. Five attributes of any folder in the mount steer it:
 `user.kill` = N kills whoever makes the N-th change from now on, `user.stop` = a pattern of paths stops (SIGSTOP) who
-puts such a file in its place, `user.fail` = patterns, space between, has one file for each fail to be sent, and
-`user.hand_over` = N hands over the N oldest changes that were kept back.
+puts such a file in its place, `user.fail` = patterns, space between, has one file for each fail to be sent,
+`user.lose` = likewise, but nobody is told, and `user.hand_over` = N hands over N changes that were kept back.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Bucket(Operations):  # type: ignore[misc]
         self.until_kill = 0
         self.stopping = ""
         self.failing: list[str] = []
+        self.losing: list[str] = []
         self.mutex = threading.RLock()
 
     @contextmanager
@@ -82,6 +83,8 @@ class Bucket(Operations):  # type: ignore[misc]
                 self.store.hand_over(int(value))
             elif name == "user.fail":
                 self.failing = value.decode().split()
+            elif name == "user.lose":
+                self.losing = value.decode().split()
             else:
                 raise FuseOSError(errno.ENOTSUP)
         return 0
@@ -154,10 +157,10 @@ class Bucket(Operations):  # type: ignore[misc]
         with self.changing(path):
             handle = self.handles[fh]
             handle.dirty = False
-            for pattern in self.failing:
-                if fnmatch(path, pattern):
-                    self.failing.remove(pattern)
-                    raise FuseOSError(errno.EIO)
+            if _takes(self.failing, path):
+                raise FuseOSError(errno.EIO)
+            if _takes(self.losing, path):
+                return 0
             self.store.put(path, bytes(handle.content))
         return 0
 
@@ -217,6 +220,14 @@ class BucketWithoutLocks(Bucket):
 
     def flock(self, path: str, fh: int, op: int) -> int:
         raise FuseOSError(errno.ENOTSUP)
+
+
+def _takes(patterns: list[str], path: str) -> bool:
+    """Whether one of the patterns fits, which is used up by that."""
+    found = next((pattern for pattern in patterns if fnmatch(path, pattern)), None)
+    if found is not None:
+        patterns.remove(found)
+    return found is not None
 
 
 def _facts(mode: int, size: int, changed: int) -> dict[str, Any]:

@@ -78,13 +78,21 @@ class Store:
             self.hand_over(ALL)
 
     def hand_over(self, count: int) -> None:
-        """Have the bucket get the oldest changes that it has not got yet."""
-        ready, self.waiting = self.waiting[:count], self.waiting[count:]
-        later = {path for path, _ in self.waiting}
-        for path, made in ready:
+        """Have the bucket get so many of the changes that it has not got yet, in the worst order: removals first."""
+        for _ in range(min(count, len(self.waiting))):
+            path, made = self.waiting.pop(self._next())
             self._send(path, made)
-            if path not in later:
+            if path not in {waiting for waiting, _ in self.waiting}:
                 self.mine.pop(path, None)
+
+    def _next(self) -> int:
+        """The oldest removal of what the bucket has; else the oldest change."""
+        written: set[str] = set()
+        for number, (path, made) in enumerate(self.waiting):
+            if made is None and path not in written:
+                return number
+            written.add(path)
+        return 0
 
     def _send(self, path: str, made: Object | None) -> None:
         place = self.folder / path[1:]

@@ -78,8 +78,12 @@ class MountedBucket:
         """Have the next file that fits each of these patterns fail to be sent."""
         os.setxattr(self.folder, "user.fail", " ".join(patterns).encode())
 
+    def lose_once(self, *patterns: str) -> None:
+        """Have the next file that fits each of these patterns be lost after it was closed without an error."""
+        os.setxattr(self.folder, "user.lose", " ".join(patterns).encode())
+
     def hand_over(self, count: int = 1 << 30) -> None:
-        """Let the bucket get so many of the changes that were kept back, the oldest first."""
+        """Let the bucket get so many of the changes that were kept back, in the worst order: removals first."""
         os.setxattr(self.folder, "user.hand_over", str(count).encode())
 
     def cut(self) -> None:

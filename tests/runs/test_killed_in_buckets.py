@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from ddpo.common import storage
 from ddpo.common.files import read_json, write_json
 from ddpo.common.storage import Storage, probe
+from ddpo.errors import UserError
 from ddpo.runs import checkpoints
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import RunSpec, create_run
@@ -97,6 +99,21 @@ def test_a_checkpoint_that_was_called_saved_outlives_a_kill_at_whichever_change(
     os.close(said)
     os.close(saying)
     assert found > 5
+
+
+@pytest.mark.parametrize("lost", ["*.pt*", "*.json*"])
+def test_a_checkpoint_of_which_the_bucket_loses_a_file_is_not_called_saved(
+    bucket: MountedBucket, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr(storage, "PATIENCE", 0.5)
+    monkeypatch.setattr(checkpoints, "STALE", 0.5)
+    store = CheckpointStore(bucket.folder / "checkpoints", storage=probe(bucket.folder))
+    store.save(state(1), 1, 1)
+    bucket.lose_once(lost)
+    with pytest.raises(UserError, match="The checkpoint of step 2 could not be written"):
+        store.save(state(2), 2, 1)
+    loaded = store.load_newest()
+    assert loaded is not None and loaded.step == 1
 
 
 def _read(pipe: int) -> bytes:
