@@ -105,10 +105,10 @@ def test_a_checkpoint_that_was_called_saved_outlives_a_kill_at_whichever_change(
 def test_a_checkpoint_of_which_the_bucket_loses_a_file_is_not_called_saved(
     bucket: MountedBucket, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    monkeypatch.setattr(storage, "PATIENCE", 0.5)
-    monkeypatch.setattr(checkpoints, "STALE", 0.5)
     store = CheckpointStore(bucket.folder / "checkpoints", storage=probe(bucket.folder))
     store.save(state(1), 1, 1)
+    monkeypatch.setattr(storage, "PATIENCE", 0.3)
+    monkeypatch.setattr(checkpoints, "STALE", 0.3)
     bucket.lose_once(lost)
     with pytest.raises(UserError, match="The checkpoint of step 2 could not be written"):
         store.save(state(2), 2, 1)
