@@ -222,6 +222,13 @@ class BucketWithoutLocks(Bucket):
         raise FuseOSError(errno.ENOTSUP)
 
 
+class BucketWithSharedLocks(Bucket):
+    """Gives everybody the same lock."""
+
+    def flock(self, path: str, fh: int, op: int) -> int:
+        return 0
+
+
 def _takes(patterns: list[str], path: str) -> bool:
     """Whether one of the patterns fits, which is used up by that."""
     found = next((pattern for pattern in patterns if fnmatch(path, pattern)), None)
@@ -239,7 +246,9 @@ def main(folder: str, store_folder: str, told: str) -> None:
     """Mount the folder and serve it until it is unmounted."""
     behaviour = SimpleNamespace(**json.loads(told))
     store = Store(Path(store_folder), behaviour.late, behaviour.keeps_back)
-    kind = BucketWithoutLocks if "flock" in behaviour.refuses else Bucket
+    kind = Bucket
+    if "flock" in behaviour.refuses:
+        kind = BucketWithSharedLocks if behaviour.shares_locks else BucketWithoutLocks
     try:
         FUSE(
             kind(store, behaviour), folder, foreground=True, fsname="hf-mount",

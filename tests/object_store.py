@@ -35,6 +35,7 @@ class Behaviour:
     refuses: tuple[str, ...] = ("append",)  # of append, rename, fsync and flock
     late: int = 0  # looks at a path, after it was written, renamed or removed, that show what was there before
     keeps_back: bool = False  # the bucket gets nothing until `hand_over`; what it has not is lost with a cut
+    shares_locks: bool = False  # flock, where it is refused, is so by giving everybody the lock
     slow: float = 0.0  # seconds that closing and fsync take
 
 

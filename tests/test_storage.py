@@ -49,10 +49,11 @@ def quick_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (HF_MOUNT, Storage(remote=True, appends=False)),
         ({"refuses": ()}, Storage(remote=True)),
+        ({"refuses": ("flock",), "shares_locks": True}, Storage(remote=True, locks=False)),
         (WORST, CAREFUL),
         (LATE, Storage(remote=True, renames=False, appends=False)),  # a rename that is not seen at once is none
     ],
-    ids=["as hf-mount", "refuses nothing", "refuses all", "late"],
+    ids=["as hf-mount", "refuses nothing", "shares locks", "refuses all", "late"],
 )
 def test_what_works_in_a_bucket_is_found_out(tmp_path: Path, behaviour: dict[str, Any], expected: Storage) -> None:
     with mounted_bucket(tmp_path, **behaviour) as bucket:
