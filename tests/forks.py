@@ -24,20 +24,21 @@ from tests.object_store import kill_at
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.forks"])
 SETTINGS = {"DDPO_PRECISION": "float32", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+GRID_STEPS = 2  # of the pictures of an epoch, which would take half of the time
 PATIENCE = 240  # seconds for what takes a few on a machine with nothing else to do
 
 
-def begin(root: Path, *arguments: object) -> Any:
+def begin(root: Path, *arguments: object, grid_steps: int = GRID_STEPS) -> Any:
     """Start train_space.py with these arguments."""
     words = ["--root", str(root), *map(str, arguments)]
-    process = _context.Process(target=_command, args=(words, str(_outputs(root))))
+    process = _context.Process(target=_command, args=(words, str(_outputs(root)), grid_steps))
     process.start()
     return process
 
 
-def train(root: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def train(root: Path, *arguments: object, grid_steps: int = GRID_STEPS) -> subprocess.CompletedProcess[str]:
     """Run train_space.py with these arguments to its end."""
-    process = begin(root, *arguments)
+    process = begin(root, *arguments, grid_steps=grid_steps)
     out, err = _end(process, str(_outputs(root)))
     return subprocess.CompletedProcess([*map(str, arguments)], process.exitcode, out, err)
 
@@ -72,20 +73,21 @@ def _outputs(root: Path) -> Path:
     return folder / root.parent.name
 
 
-def _prepare(outputs: str) -> None:
+def _prepare(outputs: str, grid_steps: int = GRID_STEPS) -> None:
     os.environ.update(SETTINGS)
     for number, name in ((1, "out"), (2, "err")):
         handle = os.open(f"{outputs}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    worker.GRID_STEPS = grid_steps
     leases.SETTLE = 0.05
     checkpoints.SETTLE = 600.0  # a busy machine is slower than any bucket
     torch.set_num_threads(1)  # OMP_NUM_THREADS comes too late: torch has been imported
 
 
-def _command(words: list[str], outputs: str) -> None:
-    _prepare(outputs)
+def _command(words: list[str], outputs: str, grid_steps: int) -> None:
+    _prepare(outputs, grid_steps)
     code = main(words)
     sys.stdout.flush()
     os._exit(code)

@@ -195,8 +195,8 @@ def bucket(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MountedBu
 @pytest.mark.parametrize("bucket", [HF_MOUNT, WORST, LATE], ids=["as hf-mount", "refuses all", "late"], indirect=True)
 def test_kills_while_training_lose_no_checkpoint_that_was_called_saved(bucket: MountedBucket, whole: Run) -> None:
     run = create_run(bucket.folder / "runs", whole.spec)
-    saved = train_and_be_killed(run, [100, 97, 120])
-    assert len({*saved}) == 3 and saved[-1] < 20, saved  # they came at different steps, and before the last
+    saved = train_and_be_killed(run, [100, 120])
+    assert len({*saved}) == 2 and saved[-1] < 20, saved  # they came at different steps, and before the last
     done = train(run.root, "resume", run.id)
     assert done.returncode == 0, done.stderr
     there = open_run(bucket.store / "runs", run.id)  # a late mount shows it after a few looks
@@ -266,10 +266,10 @@ def test_a_run_that_was_begun_on_a_disk_goes_on_in_a_bucket_and_back(tmp_path: P
     ]
 
 
-def test_a_page_starts_stops_and_resumes_a_run_in_a_bucket(
+def test_a_page_starts_and_stops_a_run_in_a_bucket_and_it_goes_on_from_there(
     tmp_path: Path, whole: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in SETTINGS.items():  # of the processes that are started
+    for name, value in SETTINGS.items():  # of the process that is started
         monkeypatch.setenv(name, value)
     with mounted_bucket(tmp_path, **WORST) as bucket:
         run = create_run(bucket.folder, whole.spec)
@@ -280,8 +280,7 @@ def test_a_page_starts_stops_and_resumes_a_run_in_a_bucket(
         wait_for(lambda: run.status().state == "stopped", 240)
         assert run.status().step == 1 and run.has_result() and list_runs(bucket.folder) == [run]
         wait_for(lambda: current_run(bucket.folder) is None)
-        start_process(run)
-        wait_for(lambda: run.status().state == "finished", 240)
+        assert train(bucket.folder, "resume", run.id).returncode == 0
         assert_same_weights(run, whole)
 
 

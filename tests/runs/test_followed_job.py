@@ -14,6 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from ddpo.cli.main import main
+from ddpo.runs import worker
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import open_run
 from tests.forks import PATIENCE, train
@@ -88,7 +89,7 @@ def test_the_app_follows_a_job_live_that_is_killed_and_goes_on_by_the_same_comma
         wait_for(lambda: watched.shows(5, 6) and watched.shown()["state"] == "finished", PATIENCE)
         monkeypatch.setenv("DDPO_TEST_OUTPUTS", str(tmp_path))
         alone = ["--base", tiny_folder, "--reward", "colourfulness", "--epochs", "5", *TINY]
-        assert train(tmp_path / "alone", "start", *alone).returncode == 0
+        assert train(tmp_path / "alone", "start", *alone, grid_steps=worker.GRID_STEPS).returncode == 0
         run, undisturbed = open_run(mounted.folder / "runs", run_id), only_run(tmp_path / "alone")
         assert_same_weights(run, undisturbed)
         assert [epoch.epoch for epoch in run.epochs()] == [1, 2, 3, 4, 5]
