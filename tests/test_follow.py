@@ -199,6 +199,7 @@ def test_what_the_hub_refuses_is_said_and_what_is_there_stays(
         assert [run.id for run in followed_now().values()] == [seen.id]
         line = views.follow_line()
         assert words in line and "What is shown is from" in line and "Traceback" not in line
+        assert followed.whereabouts(seen) == f"It trains in a job. {followed.follow_line(root)}"  # on its card as well
         later = time.time() + 300
         patch.setattr(time, "time", lambda: later)
         assert seen.status().state == "running"  # as it was when it was seen last; nothing is known of it since

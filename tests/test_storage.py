@@ -31,7 +31,7 @@ from tests.test_worker import TINY, assert_same_weights, only_run, wait_for
 
 HF_MOUNT: dict[str, Any] = {}
 WORST: dict[str, Any] = {"refuses": ("append", "rename", "fsync", "flock")}
-LATE: dict[str, Any] = {"late": 5, "slow": 0.01}
+LATE: dict[str, Any] = {"late": 2, "slow": 0.01}
 CAREFUL = Storage(remote=True, renames=False, appends=False, syncs=False, locks=False)
 
 
@@ -232,7 +232,6 @@ def test_files_that_cannot_be_sent_are_told_of_and_the_run_goes_on_from_what_was
         "*/samples/00001.png*": "The pictures of epoch 1 could not be written",
         "*/metrics/*": "The metrics of the run could not be written",
         "*/checkpoints/*.pt*": "The checkpoint of step 21 could not be written",
-        "*/checkpoints/*.json*": "The checkpoint of step 21 could not be written",
         "*/result/unet/*.safetensors*": "The finetuned model could not be written",
         "*/status.json*": "The status of the run could not be written",
     }
@@ -249,14 +248,14 @@ def test_files_that_cannot_be_sent_are_told_of_and_the_run_goes_on_from_what_was
 def test_a_run_that_was_begun_on_a_disk_goes_on_in_a_bucket_and_back(tmp_path: Path, whole: Run) -> None:
     disk = tmp_path / "runs"
     run = create_run(disk, whole.spec)
-    for _ in range(3):
+    for _ in range(4):  # the fourth step is the first that has metrics
         train(disk, "resume", run.id, "--time-budget", "0.01")
+    assert len(run.metrics()) == 1
     with mounted_bucket(tmp_path, **WORST) as bucket:
         subprocess.run(["cp", "-r", str(run.folder), str(bucket.folder)], check=True)
-        for _ in range(3):
-            assert train(bucket.folder, "resume", run.id, "--time-budget", "0.01").returncode == 4
+        assert train(bucket.folder, "resume", run.id, "--time-budget", "0.01").returncode == 4
         there = open_run(bucket.folder, run.id)
-        assert there.status().step == 6 and not (there.folder / "metrics.jsonl").exists()
+        assert there.status().step == 5 and len(there.metrics()) == 2 and not (there.folder / "metrics.jsonl").exists()
         subprocess.run(["cp", "-r", str(there.folder), str(tmp_path / "back")], check=True)
     back = Run(tmp_path / "back", "back", whole.spec, run.created)
     assert train(tmp_path, "resume", "back").returncode == 0

@@ -92,11 +92,13 @@ def is_elsewhere(run: Run) -> bool:
 
 
 def whereabouts(run: Run) -> str:
-    """Where a run trains, as a sentence; "" for one of this machine."""
+    """Where a run trains, and since when that cannot be seen; "" for one of this machine."""
     if not is_elsewhere(run):
         return ""
     what = "It trains in a job" if run.id.startswith(JOB) else "It trains elsewhere"
     if isinstance(run, FollowedRun):
+        if run.mirror.troubled:
+            return f"{what}. {run.mirror.sentence}"
         return f"{what} and is followed in the bucket {run.mirror.bucket}."
     return f"{what}, and is kept in the bucket that is shared with it."
 

@@ -50,6 +50,11 @@ class Mirror:
         self._begun = time.monotonic()
 
     @property
+    def troubled(self) -> bool:
+        """Whether the last look at the bucket failed, so that what is here may be old."""
+        return bool(self._trouble)
+
+    @property
     def sentence(self) -> str:
         """What the page says of it: which bucket is followed or, where the Hub fails, why and since when not."""
         slow = self._busy.locked() and time.monotonic() - self._begun > SLOW

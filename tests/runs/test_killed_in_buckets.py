@@ -27,7 +27,7 @@ from tests.test_worker import wait_for
 BEHAVIOURS: dict[str, dict[str, Any]] = {
     "as hf-mount": {},
     "refuses all": {"refuses": ("append", "rename", "fsync", "flock")},
-    "late": {"late": 3},
+    "late": {"late": 2},
 }
 LONG = "x" * 300_000  # more than the kernel hands over at once, so that a kill comes in between
 
