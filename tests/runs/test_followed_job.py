@@ -45,7 +45,7 @@ class Watched:
     def shows(self, epoch: int, pictures: int) -> bool:
         """Whether the app shows an epoch, and has every picture that is in the bucket."""
         there = grids(self.mounted.store)
-        return self.shown().get("epoch") == epoch and len(there) == pictures and grids(self.copies) == there
+        return len(there) == pictures and self.shown().get("epoch") == epoch and grids(self.copies) == there
 
     def see_it_train(self, job: subprocess.Popen[str]) -> str:
         """Look at a job where it stands still at its second picture, and then at its third; returns its run's id."""
