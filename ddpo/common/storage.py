@@ -19,6 +19,7 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/mounts")
 PATIENCE = 30.0  # seconds until what was written must be there to read; hf-mount shows changes within 10
+FIRST_PAUSE = 0.05  # seconds between the first two looks at what was written; each pause is twice the one before
 LOCAL_FUSE = ("fuseblk", "fuse.fuse-overlayfs", "fuse.lxcfs", "fuse.gocryptfs", "fuse.encfs")
 
 
@@ -185,7 +186,7 @@ def confirm(path: Path, is_there: Callable[[], bool], patience: float | None = N
         OSError: it could not be read back in time.
     """
     deadline = time.monotonic() + (PATIENCE if patience is None else patience)
-    pause = 0.05
+    pause = FIRST_PAUSE
     while not _works(is_there):
         if time.monotonic() > deadline:
             raise OSError(None, "what was written could not be read back", str(path))

@@ -33,7 +33,8 @@ LONG = "x" * 300_000  # more than the kernel hands over at once, so that a kill 
 
 
 @pytest.fixture(params=BEHAVIOURS)
-def bucket(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MountedBucket]:
+def bucket(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[MountedBucket]:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.002)
     with mounted_bucket(tmp_path, **BEHAVIOURS[request.param]) as mounted:
         yield mounted
 
