@@ -1,7 +1,7 @@
 """Runs the test suite with every pair of Python and torch that is promised, and writes down what came of it.
 
     python scripts/test_versions.py                           # or: make test-versions
-    python scripts/test_versions.py --only py312-torch28 -- tests/test_trainer.py -x
+    python scripts/test_versions.py --only py312-torch28 -- tests/training/test_trainer.py -x
 
 Each pair has a virtual environment of its own, made from requirements-dev.txt. A pair that passed at this commit with
 these arguments is left out, so an interrupted call is taken up by calling it again. Whatever follows `--` goes to

@@ -17,7 +17,7 @@ from ddpo.comparison.compare import ComparisonResult, Progress, compare, score_p
 from ddpo.comparison.settings import MAX_SEED, ComparisonSettings, resolve
 from ddpo.diffusion.models import save_model
 from ddpo.errors import UserError
-from tests.conftest import make_unet
+from tests.helpers.models import make_unet
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from ddpo.diffusion.catalogue import PAIRS
 from ddpo.hub import client
 from ddpo.rewards import weights
 from ddpo.runs.pairs import OWN
-from tests.hub_server import HubServer, serving, use
-from tests.test_catalog import put_in_cache
+from tests.helpers.hub_cache import put_in_cache
+from tests.helpers.hub_server import HubServer, serving, use
 
 LARGE, SMALL = PAIRS["church-256-aesthetic"], PAIRS["church-64"]
 

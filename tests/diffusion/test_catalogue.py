@@ -12,8 +12,9 @@ from ddpo.diffusion.catalogue import PAIRS, bases
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.pairs import all_pairs, get_pair, run_pairs
-from tests.run_folders import make_run
-from tests.serving import ROOT
+from tests.helpers.hub_cache import put_in_cache
+from tests.helpers.run_folders import make_run
+from tests.helpers.serving import ROOT
 
 TASKS = {
     "aesthetic": "laion-v2",
@@ -64,16 +65,6 @@ def test_what_is_not_on_this_machine_is_known_without_asking(tmp_path: Path, mon
     put_in_cache(tmp_path, pair.tuned, "unet/config.json")
     put_in_cache(tmp_path, pair.tuned, "unet/diffusion_pytorch_model.safetensors")
     assert pair.missing == []
-
-
-def put_in_cache(cache: Path, source: str, file: str, commit: str = "1" * 40) -> None:
-    """An empty file where huggingface_hub keeps that of a model's commit, which is that of its main branch."""
-    folder = cache / ("models--" + source.replace("/", "--"))
-    path = folder / "snapshots" / commit / file
-    for parent in (path.parent, folder / "refs"):
-        parent.mkdir(parents=True, exist_ok=True)
-    (folder / "refs" / "main").write_text(commit)
-    path.touch()
 
 
 def test_a_family_alone_is_its_aesthetic_pair() -> None:

@@ -12,7 +12,7 @@ from benchmarks import church256, gpu_church256
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import Compute
 from ddpo.runs.pairs import get_pair
-from tests.hub_server import use
+from tests.helpers.hub_server import use
 
 SMALL: dict[str, Any] = {"channels": (8, 8, 16, 16, 32, 32), "size": 64, "groups": 8}
 

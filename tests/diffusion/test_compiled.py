@@ -14,7 +14,7 @@ from ddpo.diffusion import compiled
 from ddpo.diffusion.models import DiffusionModel, ModelCache
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import sample_pictures
-from tests.conftest import make_unet
+from tests.helpers.models import make_unet
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,11 +13,7 @@ from diffusers import DDPMPipeline
 from ddpo.diffusion.models import ModelCache, load_model, save_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from tests.conftest import make_unet
-
-
-def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+from tests.helpers.models import edit_config, make_unet, same_weights
 
 
 def test_both_layouts_load_the_same_model(tiny_folder: Path, tmp_path: Path, compute: Compute) -> None:
@@ -55,17 +50,6 @@ def test_the_cache_sees_that_a_folder_was_written_again(tiny_folder: Path, tmp_p
     before = cache.get(str(folder), compute)
     save_model(make_unet(seed=1), before.scheduler_config, folder, torch.float32)
     assert not same_weights(before.unet, cache.get(str(folder), compute).unet)
-
-
-def edit_config(folder: Path, **changes: object) -> None:
-    path = folder / "unet" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def edit_scheduler(folder: Path, **changes: object) -> None:
-    """Change the scheduler's configuration of a saved model."""
-    path = folder / "scheduler" / "scheduler_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 @pytest.mark.parametrize("scheduler", ["DDPM", "DDIM", "PNDM", "DPMSolverMultistep", "UniPCMultistep", "EulerDiscrete"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +44,6 @@ def save_clip(model: Any, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: weight.contiguous() for name, weight in model.state_dict().items()}, path)
     return path
-
-
-def place(file: WeightsFile, cache: Path) -> Path:
-    """Where the Hub's client looks for a file in its cache, with the folders for it."""
-    commit = file.revision or "1" * 40
-    folder = cache / ("models--" + file.repo.replace("/", "--"))
-    if file.revision is None:
-        (folder / "refs").mkdir(parents=True, exist_ok=True)
-        (folder / "refs" / "main").write_text(commit)
-    path = folder / "snapshots" / commit / file.filename
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def put(file: WeightsFile, cache: Path, source: Path) -> Path:
-    """Lay a file into the cache as if it had been downloaded."""
-    return Path(shutil.copy(source, place(file, cache)))
 
 
 def pictures(height: int, width: int, count: int = 3) -> tuple[np.ndarray, Tensor]:

@@ -18,7 +18,7 @@ from ddpo.common import leases
 from ddpo.runs.store import Run, open_run
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.forks"])
+_context.set_forkserver_preload(["tests.helpers.forks"])
 SETTINGS = {"DDPO_PRECISION": "float32", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
 

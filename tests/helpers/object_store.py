@@ -26,7 +26,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("FUSE_LIBRARY_NAME", "fuse3")
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class MountedBucket:
         """Mount it, perhaps to behave in another way from now on."""
         self.behaviour = behaviour or self.behaviour
         told = json.dumps(asdict(self.behaviour))
-        command = [sys.executable, "-m", "tests.object_store", str(self.folder), str(self.store), told]
+        command = [sys.executable, "-m", "tests.helpers.object_store", str(self.folder), str(self.store), told]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 20
         shown = str(self.folder).replace(" ", "\\040")

@@ -9,9 +9,11 @@ from typing import Any
 from PIL import Image
 
 from ddpo.runs.store import Run, RunSpec, create_run
-from ddpo.training.recipes import make_config
+from ddpo.training.recipes import get_recipe, make_config
+from tests.helpers.serving import ROOT
 
-CHURCH = Path(__file__).resolve().parent.parent / "assets" / "church-64" / "base"
+CHURCH = ROOT / "assets" / "church-64" / "base"
+SPEC = RunSpec("church-64", "some/base", "photographic", "quick", get_recipe("quick").config)
 
 
 def make_run(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE = 180  # seconds; on ZeroGPU the app imports torch and loads two models before it serves
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from tests.hub_server import HubServer
+from tests.helpers.hub_server import HubServer
 
 HOURS = 8 * 3600  # seconds that a sign-in holds
 WRITE = "manage-repos"

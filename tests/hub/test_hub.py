@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,21 @@ from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.hub import client, downloads, ids
 from ddpo.rewards import weights
-from tests.conftest import make_unet
-from tests.hub_server import HubServer, serving, use
-from tests.test_pipelines import edit_config, edit_scheduler, same_weights
+from tests.helpers.hub_server import HubServer, serving, use
+from tests.helpers.models import (
+    BIN,
+    SAFETENSORS,
+    UNSUITED,
+    drop_tensors,
+    edit_config,
+    flatten,
+    make_unet,
+    same_weights,
+    to_bin,
+    truncate,
+)
+from tests.helpers.serving import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-SAFETENSORS, BIN = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 TINY = "google/ddpm-tiny"
 TOKEN = "hf_aVerySecretToken"
 
@@ -51,29 +59,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> I
 def folder(tiny_folder: Path, tmp_path: Path) -> Path:
     """A copy of the tiny model, to be changed."""
     return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
-
-
-def flatten(folder: Path) -> None:
-    """Have everything in the root, as the google/ddpm-* repositories do."""
-    for part in ("unet", "scheduler"):
-        for file in (folder / part).iterdir():
-            file.rename(folder / file.name)
-        (folder / part).rmdir()
-
-
-def to_bin(folder: Path, old_names: bool = False) -> None:
-    """Replace the safetensors by a .bin, on wish with the names that attention had in the first diffusers."""
-    from safetensors.torch import load_file
-
-    (path,) = folder.rglob(SAFETENSORS)
-    weights = load_file(path)
-    if old_names:
-        names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
-        for new, old in names.items():
-            weights = {name.replace(f".{new}.", f".{old}."): weight for name, weight in weights.items()}
-        assert any(".query." in name for name in weights)
-    torch.save(weights, path.with_name(BIN))
-    path.unlink()
 
 
 @pytest.mark.parametrize("root", [False, True], ids=["sub-folders", "root"])
@@ -308,48 +293,6 @@ def test_a_renamed_model_is_followed(hub: HubServer, tiny_folder: Path, compute:
     assert same_weights(model.unet, load_model(str(tiny_folder), compute).unet)
 
 
-def no_unet(folder: Path) -> None:
-    shutil.rmtree(folder / "unet")
-    (folder / "config.json").write_text('{"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}')
-
-
-def with_autoencoder(folder: Path) -> None:
-    """As in CompVis/ldm-celebahq-256, whose network has three channels too."""
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps({**index, "vqvae": ["diffusers", "VQModel"]}))
-
-
-UNSOUND: list[dict[str, Any]] = [  # configurations of a scheduler
-    {"beta_schedule": "foo"}, {"prediction_type": "flow_prediction"}, {"num_train_timesteps": "many"},
-    {"trained_betas": [0.1, 0.2]}, {"variance_type": "learned_range"}, {"timestep_spacing": "foo"},
-    {"clip_sample_range": None, "clip_sample": True},
-]  # fmt: skip
-UNSUITED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "conditional": (lambda f: edit_config(f, _class_name="UNet2DConditionModel"), "holds a UNet2DConditionModel"),
-    "transformer": (lambda f: edit_config(f, _class_name="DiTTransformer2DModel"), "holds a DiTTransformer2DModel"),
-    "classes": (lambda f: edit_config(f, num_class_embeds=10), "conditioned on classes"),
-    "latent": (lambda f: edit_config(f, in_channels=4, out_channels=4), "latent"),
-    "latent of three channels": (with_autoencoder, "latent"),
-    "no size": (lambda f: edit_config(f, sample_size=None), "sample_size is missing"),
-    "language model": (no_unet, "holds a GPT2LMHeadModel"),
-    "no scheduler": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json is missing"),
-    "no configuration": (lambda f: (f / "unet" / "config.json").unlink(), "unet/config.json is missing"),
-    "no scheduler of betas": (lambda f: edit_scheduler(f, _class_name="ScoreSdeVeScheduler"), "noise of a ScoreSde"),
-    "flow matching": (lambda f: edit_scheduler(f, _class_name="FlowMatchEulerDiscreteScheduler"), "noise of a Flow"),
-    "unknown scheduler": (lambda f: edit_scheduler(f, _class_name=5), "noise of a 5"),
-    **{
-        f"noise schedule {number}": (partial(edit_scheduler, **changes), "does not describe a noise schedule")
-        for number, changes in enumerate(UNSOUND)
-    },
-    **{
-        f"size {number}": (partial(edit_config, sample_size=size), "as the sample_size of its pictures")
-        for number, size in enumerate(([16, 16, 16], 16.0, 17, -16, "16", 100_000))
-    },
-    "odd classes": (lambda f: edit_config(f, _class_name=None, architectures=5, sample_size="x"), "sample_size of its"),
-    "not JSON": (lambda f: (f / "unet" / "config.json").write_text("<html>"), "not valid JSON"),
-}
-
-
 @pytest.mark.parametrize("kind", UNSUITED)
 def test_what_is_no_unconditional_pixel_model_is_refused_before_its_weights_are_downloaded(
     hub: HubServer, folder: Path, compute: Compute, kind: str
@@ -359,19 +302,6 @@ def test_what_is_no_unconditional_pixel_model_is_refused_before_its_weights_are_
     hub.add("me/other", folder)
     assert_refused("me/other", words, compute)
     assert not hub.asked_for("/cdn/")
-
-
-def truncate(folder: Path) -> None:
-    path = folder / "unet" / SAFETENSORS
-    path.write_bytes(path.read_bytes()[:-1000])
-
-
-def drop_tensors(folder: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "unet" / SAFETENSORS
-    weights = load_file(path)
-    save_file({name: weight for name, weight in weights.items() if "mid_block" not in name}, path)
 
 
 @pytest.mark.parametrize(
@@ -479,7 +409,7 @@ def test_a_killed_download_leaves_the_cache_whole(hub: HubServer, tiny_folder: P
 def test_a_full_disk_is_told_in_a_sentence(
     hub: HubServer, compute: Compute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from tests.small_disk import small_disk
+    from tests.helpers.small_disk import small_disk
 
     with small_disk(tmp_path / "disk", "128k") as disk:
         use(hub, disk / "cache", monkeypatch)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,38 +24,10 @@ from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import Run, RunSpec, list_runs
 from ddpo.training.config import settings
 from ddpo.training.recipes import make_config
-from tests.hub_server import HubServer, serving, use
-from tests.object_store import mounted_bucket
-from tests.serving import ROOT
-from tests.test_worker import wait_for
-
-TOKEN = "hf_aVerySecretToken"
-BASE = "google/ddpm-tiny"
-SPACE = "me/studio"
-TINY = [
-    "--batches-per-epoch", "1", "--batch-size", "4", "--accumulation", "1", "--sampling-steps", "4",
-    "--trained-steps", "2", "--window", "random", "--group-size", "1",
-]  # fmt: skip
-START = ["start", "--on", "jobs:l4x1", "--code", SPACE, "--push-to", "me/church-ddpo", "--reward", "colourfulness"]
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> Iterator[HubServer]:
-    """A Hub with a base and with this program as a Space, and `me` logged in."""
-    space = tmp_path / "space"
-    shutil.copytree(ROOT / "ddpo", space / "ddpo", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("train_space.py", "requirements.txt"):
-        shutil.copy(ROOT / name, space)
-    with serving(HubServer(users={TOKEN: "me"}, readers={TOKEN + "ReadOnly": "me"})) as server:
-        server.add(BASE, tiny_folder)
-        server.add(f"spaces/{SPACE}", space)
-        use(server, tmp_path / "cache", monkeypatch)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        for name in ("DDPO_CODE", "SPACE_ID"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("DDPO_RUNS", str(tmp_path / "runs"))
-        monkeypatch.chdir(tmp_path)
-        yield server
+from tests.helpers.hub_server import HubServer, use
+from tests.helpers.jobs import BASE, SPACE, START, TINY, TOKEN, begin_job
+from tests.helpers.object_store import mounted_bucket
+from tests.helpers.waiting import wait_for
 
 
 def test_the_hub_is_asked_for_the_hardware_the_time_and_the_same_start_command(
@@ -119,23 +89,6 @@ def run_job(hub: HubServer, container: Path, bucket: Path | None = None) -> subp
     process = begin_job(hub, container, bucket)
     out, err = process.communicate(timeout=500)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def begin_job(hub: HubServer, container: Path, bucket: Path | None = None) -> subprocess.Popen[str]:
-    """As `run_job`, without waiting; the bucket is mounted at a path of this machine rather than the container's."""
-    job = hub.jobs[-1]
-    container.mkdir()
-    (mount,) = [volume["mountPath"] for volume in job["volumes"]]
-    runs = job["environment"]["DDPO_RUNS"].replace(mount, str(bucket or container / "bucket"), 1)
-    environment = {
-        **job["environment"], **job["secrets"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(container), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "", "DDPO_RUNS": runs,
-    }  # fmt: skip
-    return subprocess.Popen(
-        job["command"], cwd=container, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
 
 
 def test_what_a_job_runs_fetches_this_program_trains_and_pushes(
@@ -317,7 +270,7 @@ def no_program(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def no_such_hardware(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    patch.setattr("tests.hub_server.HARDWARE", [])
+    patch.setattr("tests.helpers.hub_server.HARDWARE", [])
 
 
 TROUBLES: dict[str, tuple[Callable[..., None], int, str]] = {

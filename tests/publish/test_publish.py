@@ -29,9 +29,8 @@ from ddpo.runs.store import Run, RunSpec, create_run
 from ddpo.training.config import settings
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import get_recipe, make_config
-from tests.conftest import make_unet
-from tests.hub_server import HubServer, front_matter, serving, use
-from tests.test_pipelines import same_weights
+from tests.helpers.hub_server import HubServer, front_matter, serving, use
+from tests.helpers.models import make_unet, same_weights
 
 TOKEN = "hf_aVerySecretToken"
 BASE = "google/ddpm-tiny"

@@ -15,7 +15,8 @@ from ddpo import rewards
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.rewards import age, weights
-from tests.clips import pictures, place, put
+from tests.helpers.clips import pictures
+from tests.helpers.hub_cache import place, put
 
 transformers = pytest.importorskip("transformers", reason="the age scorers need transformers")
 PICTURES = {"do_normalize": True, "do_resize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": 224}

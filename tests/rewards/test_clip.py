@@ -20,7 +20,8 @@ from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.rewards import clip as clip_module
 from ddpo.rewards.clip import STD, Clip, in_chunks, load_clip, preprocess, read_clip
-from tests.clips import TINY, TINY_FILE, TINY_SPEC, pictures, put, save_clip, tiny_clip
+from tests.helpers.clips import TINY, TINY_FILE, TINY_SPEC, pictures, save_clip, tiny_clip
+from tests.helpers.hub_cache import put
 
 CPU = torch.device("cpu")
 

@@ -23,9 +23,11 @@ from ddpo.rewards import clip as clip_module
 from ddpo.rewards import laion, weights
 from ddpo.rewards.clip import Clip
 from ddpo.rewards.laion import V1, V1_B_32, V2, Head, LaionScorer, MlpHead, read_head
-from tests.clips import TINY_FILE, TINY_SPEC, pictures, put, save_clip, tiny_clip
+from tests.helpers.clips import TINY_FILE, TINY_SPEC, pictures, save_clip, tiny_clip
+from tests.helpers.hub_cache import put
+from tests.helpers.serving import ROOT
 
-DATA = Path(__file__).parents[2] / "shared" / "laion"
+DATA = ROOT.parent / "shared" / "laion"
 V2_FILE = DATA / "sac+logos+ava1-l14-linearMSE.pth"
 with_data = pytest.mark.skipif(not V2_FILE.is_file(), reason=f"LAION's heads and embeddings are not in {DATA}")
 CPU = torch.device("cpu")

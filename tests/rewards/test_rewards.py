@@ -18,6 +18,7 @@ from ddpo.church64.scenes import draw_scenes
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
+from tests.helpers.serving import ROOT
 
 COMPUTE = choose_compute("float32", "cpu")
 WITHOUT_WEIGHTS = [name for name, spec in rewards.REWARDS.items() if not spec.files]  # the others have their own tests
@@ -59,7 +60,7 @@ def test_the_registry_does_not_import_torch() -> None:
         "found = {name for name in sys.modules if name.startswith('ddpo.rewards.')}; "
         "assert found == {'ddpo.rewards.weights'}, found"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_colourfulness_is_hasler_and_suesstrunks_measure(images: Tensor) -> None:

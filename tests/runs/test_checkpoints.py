@@ -16,7 +16,7 @@ import torch
 
 from ddpo.errors import UserError
 from ddpo.runs.checkpoints import CheckpointStore, load_checkpoint, save_checkpoint
-from tests.small_disk import fill, make_read_only, small_disk
+from tests.helpers.small_disk import fill, make_read_only, small_disk
 
 
 def state_of(step: int, size: int = 1000) -> dict[str, Any]:

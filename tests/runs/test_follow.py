@@ -19,13 +19,13 @@ from ddpo.runs import followed, mirror
 from ddpo.runs.mirror import Mirror
 from ddpo.runs.store import Run
 from ddpo.ui.train import actions, views
-from tests.hub_server import HubServer, serving, use
-from tests.object_store import mounted_bucket
-from tests.run_folders import draw_grid, epoch_line, make_run
-from tests.serving import running_app
-from tests.test_jobs import BASE, START, TINY, TOKEN, begin_job
-from tests.test_jobs import hub as hub  # a fixture
-from tests.test_worker import wait_for
+from tests.helpers.hub_server import HubServer, serving, use
+from tests.helpers.jobs import BASE, START, TINY, TOKEN, begin_job
+from tests.helpers.jobs import hub as hub  # a fixture
+from tests.helpers.object_store import mounted_bucket
+from tests.helpers.run_folders import draw_grid, epoch_line, make_run
+from tests.helpers.serving import running_app
+from tests.helpers.waiting import wait_for
 
 BUCKET = "me/ddpo-runs"
 

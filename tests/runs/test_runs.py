@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,24 +24,16 @@ from ddpo.common import storage
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, UserError
 from ddpo.runs import store
-from ddpo.runs.store import Run, RunSpec, create_run, current_run, list_runs, open_run, training_lock
-from ddpo.training.recipes import get_recipe
-from tests.small_disk import fill, make_read_only, small_disk
-
-SPEC = RunSpec("church-64", "some/base", "photographic", "quick", get_recipe("quick").config)
-REPOSITORY = Path(__file__).resolve().parent.parent
+from ddpo.runs.store import Run, create_run, current_run, list_runs, open_run, training_lock
+from tests.helpers.run_folders import SPEC
+from tests.helpers.serving import ROOT
+from tests.helpers.small_disk import fill, make_read_only, small_disk
+from tests.helpers.waiting import wait_for
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return create_run(tmp_path / "runs", SPEC)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_run_is_found_again_as_it_was_made(run: Run) -> None:
@@ -318,7 +310,7 @@ with training_lock(run.root, run):
 @contextmanager
 def another_process_trains(run: Run) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", HOLD, str(run.root), run.id]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         yield process
@@ -359,7 +351,7 @@ def test_a_look_at_the_lock_keeps_nobody_from_training(run: Run) -> None:
 TRAIN = """
 import os, sys, time
 from pathlib import Path
-sys.path.insert(0, os.environ["REPOSITORY"])
+sys.path.insert(0, os.environ["ROOT"])
 from ddpo.runs.store import open_run, training_lock
 print("arguments", *sys.argv[1:])
 run = open_run(Path(sys.argv[4]), sys.argv[2])
@@ -377,7 +369,7 @@ def test_a_started_process_is_on_its_own_and_stops_on_request(
 ) -> None:
     (tmp_path / "train.py").write_text(TRAIN)
     monkeypatch.setattr(store, "TRAINER", (sys.executable, str(tmp_path / "train.py")))
-    monkeypatch.setenv("REPOSITORY", str(REPOSITORY))
+    monkeypatch.setenv("ROOT", str(ROOT))
     run.request_stop()  # of an earlier time
     pid = store.start_process(run, time_budget=90)
     assert not run.stop_requested()
@@ -429,5 +421,5 @@ def test_nothing_slow_is_imported() -> None:
         "import sys, ddpo.runs.store, ddpo.runs.diagnosis; "
         "print(sorted({'torch', 'diffusers', 'gradio'} & sys.modules.keys()))"
     )
-    output = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert output.stdout == "[]\n"

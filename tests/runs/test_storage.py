@@ -27,11 +27,12 @@ from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, create_run, current_run, list_runs, open_run, start_process, training_lock
 from ddpo.ui.train import views
-from tests.forks import SETTINGS, begin, kill_again_and_again, train
-from tests.object_store import Behaviour, MountedBucket, mounted_bucket
-from tests.serving import ROOT
-from tests.test_runs import SPEC
-from tests.test_worker import TINY, assert_same_weights, only_run, wait_for
+from tests.helpers.forks import SETTINGS, begin, kill_again_and_again, train
+from tests.helpers.object_store import Behaviour, MountedBucket, mounted_bucket
+from tests.helpers.run_folders import SPEC
+from tests.helpers.serving import ROOT
+from tests.helpers.trainer_command import TINY, assert_same_weights, only_run
+from tests.helpers.waiting import wait_for
 
 HF_MOUNT: dict[str, Any] = {}
 WORST: dict[str, Any] = {"refuses": ("append", "rename", "fsync", "flock")}

@@ -24,7 +24,7 @@ from ddpo.training.events import EpochMetrics
 from ddpo.training.objective import reward_weight
 from ddpo.training.trainer import Trainer
 from ddpo.training.weight_average import decay_after
-from tests.conftest import make_unet
+from tests.helpers.models import make_unet
 
 SHAPE = (3, 16, 16)
 SCHEDULE = NoiseSchedule(DDPMScheduler().alphas_cumprod, "epsilon", None)

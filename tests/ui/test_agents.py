@@ -15,10 +15,10 @@ from PIL import Image
 
 from ddpo.ui.space import permission
 from ddpo.ui.train import actions
-from tests.serving import RunningApp, get
-from tests.test_train_tab import TINY
+from tests.helpers.serving import ROOT, RunningApp, get
+from tests.helpers.training_calls import TINY
 
-PROMISED = Path(__file__).with_name("api.json")  # names, types and defaults, on a machine without a GPU
+PROMISED = ROOT / "tests" / "api.json"  # names, types and defaults, on a machine without a GPU
 KINDS: dict[str, Any] = {
     "string": str, "number": (int, float), "integer": int, "boolean": bool, "null": type(None), "object": dict,
     "array": list,

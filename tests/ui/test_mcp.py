@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import RunningApp
+from tests.helpers.serving import RunningApp
 
 pytest.importorskip("mcp")
 TOOLS = {"compare", "score", "models", "start_run", "run_status", "stop_run", "resume_run", "list_runs"}

@@ -16,7 +16,8 @@ from ddpo.rewards import clip as clip_module
 from ddpo.ui import score
 from ddpo.ui.compare import tab
 from ddpo.ui.shared import scorer_fields
-from tests.clips import TINY_FILE, TINY_SPEC, put, save_clip, tiny_clip
+from tests.helpers.clips import TINY_FILE, TINY_SPEC, save_clip, tiny_clip
+from tests.helpers.hub_cache import put
 
 
 @pytest.mark.parametrize(

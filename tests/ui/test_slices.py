@@ -19,7 +19,7 @@ from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import make_config
 from ddpo.ui.space import slices
 from ddpo.ui.space.zero_gpu import NoGpu
-from tests.test_train_tab import assert_whole
+from tests.helpers.training_calls import assert_whole
 
 CONFIG: TrainConfig = make_config(
     {

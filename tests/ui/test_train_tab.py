@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +14,13 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from ddpo.errors import UserError
-from ddpo.runs.store import Run, open_run, training_lock
+from ddpo.runs.store import open_run, training_lock
 from ddpo.ui.train.actions import write_archive
-from tests.run_folders import CHURCH, make_run
-from tests.serving import ROOT, RunningApp, running_app
+from tests.helpers.run_folders import CHURCH, make_run
+from tests.helpers.serving import ROOT, RunningApp, running_app
+from tests.helpers.training_calls import TINY, assert_whole, wait_for
 
 TRAINING = {"/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs"}
-TINY = {
-    "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "sampling_steps": 4, "trained_steps": 1,
-    "window": "random", "group_size": 1, "warmup_epochs": 0,
-}  # fmt: skip
-SLOW = 240  # seconds that a step of a test may take; a process that trains starts with importing torch
 
 
 @pytest.fixture
@@ -45,18 +40,6 @@ def refusal(client: Client, endpoint: str, **arguments: Any) -> str:
     sentence = str(caught.value)
     assert sentence.endswith((".", "?")) and "\n" not in sentence and "Traceback" not in sentence
     return sentence
-
-
-def wait_for(client: Client, run: str, done: Any) -> dict[str, Any]:
-    """The status of a run, once it is as is asked for; fails with its log when the run fails first."""
-    deadline = time.monotonic() + SLOW
-    while time.monotonic() < deadline:
-        status: dict[str, Any] = client.predict(run, api_name="/run_status")
-        if done(status):
-            return status
-        assert status["state"] != "failed", status["error"]
-        time.sleep(0.3)
-    raise AssertionError(f"still {status}")
 
 
 def test_the_endpoints_are_documented_and_have_defaults(client: Client) -> None:
@@ -194,13 +177,6 @@ def test_start_watch_stop_resume_and_compare(app: RunningApp, client: Client, ru
     compared = client.predict(pair=f"run:{run_id}", steps=2, samples=2, api_name="/compare")[2]
     assert compared["base_scores"] != compared["tuned_scores"]
     assert "Unexpected error" not in app.log
-
-
-def assert_whole(run: Run) -> None:
-    """Every epoch stands once in the metrics and has its grid."""
-    epochs = [epoch.epoch for epoch in run.epochs()]
-    assert epochs == list(range(1, len(epochs) + 1))
-    assert [epoch for epoch, _ in run.samples()] == [0, *epochs]
 
 
 def test_training_goes_on_when_the_app_is_gone_and_is_found_again(tmp_path: Path) -> None:

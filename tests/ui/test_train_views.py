@@ -19,7 +19,7 @@ from ddpo.ui.space import permission, sign_in
 from ddpo.ui.space.sign_in_button import SIGN_IN
 from ddpo.ui.train import actions, motion, push, tab, views
 from ddpo.ui.train.plots import Curve, chart
-from tests.run_folders import CHURCH, draw_grid, epoch_line, make_run
+from tests.helpers.run_folders import CHURCH, draw_grid, epoch_line, make_run
 
 OWNER = {"name": "O", "preferred_username": "owner", "profile": "", "picture": ""}
 

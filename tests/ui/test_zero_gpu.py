@@ -23,9 +23,9 @@ from PIL import Image
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.runs.store import list_runs
 from ddpo.ui.compare.run import comparison_seconds
-from tests.lending import START, Lender, Visitor, lending, variables
-from tests.serving import ROOT, RunningApp, running_app
-from tests.test_train_tab import TINY, assert_whole, wait_for
+from tests.helpers.lending import START, Lender, Visitor, lending, variables
+from tests.helpers.serving import ROOT, RunningApp, running_app
+from tests.helpers.training_calls import TINY, assert_whole, wait_for
 
 pytest.importorskip("spaces")
 
