@@ -236,7 +236,7 @@ def _note_resolutions(report: dict[str, Any], folder: Path, given: dict[str, str
 
 def _tested(case: Case, report: dict[str, Any], options: argparse.Namespace, arguments: list[str]) -> Row:
     """The case's row: the one in the report where it still holds, else a new one, which is saved at once."""
-    commit = _commit()
+    commit = head_commit()
     old = next((Row(**row) for row in report["suites"] if row["name"] == case.name), None)
     if old and old.green and not options.again and (old.commit, old.arguments) == (commit, arguments):
         print(f"{case.name}: passed at this commit already; --again tests it again")
@@ -296,7 +296,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _commit() -> str:
+def head_commit() -> str:
     """The commit that is tested; what this script itself writes does not count as a change."""
 
     def git(*command: str) -> str:

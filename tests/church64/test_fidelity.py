@@ -143,7 +143,7 @@ def test_the_classifier_goes_on_after_a_kill_and_is_trained_once(tmp_path: Path)
     killed = PartsTraining(config, tmp_path / "killed.pt")
     killed._save()
     for _ in range(2):
-        killed._train_step(*labelled_drawings(config))
+        killed.train_step(*labelled_drawings(config))
         killed.step += 1
     killed._save()
     resumed = PartsTraining(config, tmp_path / "killed.pt")

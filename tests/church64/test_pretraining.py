@@ -105,14 +105,14 @@ def test_pretraining_goes_on_after_a_kill_as_if_nothing_had_happened(
     assert [progress.step for progress in whole.run()] == [6]
 
     killed = Pretraining(TINY, compute, tmp_path / "killed")
-    step = killed._train_step
+    step = killed.train_step
 
     def die_at_the_fifth() -> float:
         if killed.step == 4:
             raise KeyboardInterrupt
         return step()
 
-    monkeypatch.setattr(killed, "_train_step", die_at_the_fifth)
+    monkeypatch.setattr(killed, "train_step", die_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         list(killed.run())
     resumed = Pretraining(TINY, compute, tmp_path / "killed")

@@ -155,7 +155,7 @@ def go_silent(hub: HubServer, patch: pytest.MonkeyPatch) -> None:
 
 def go_silent_after_the_first_answer(hub: HubServer, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(client, "SECONDS_TO_ANSWER", 0.3)
-    patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
+    patch.setattr(time, "sleep", lambda seconds: None)  # between two attempts
     hub.silent_at = "/tree/"
 
 
@@ -325,7 +325,7 @@ def test_damaged_weights_are_told_in_a_sentence(
 def test_a_transfer_that_breaks_is_resumed_where_it_broke(
     hub: HubServer, tiny_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     hub.break_after = [50_500, 60_000]
     told: list[tuple[int, int]] = []
@@ -340,7 +340,7 @@ def test_a_transfer_that_breaks_is_resumed_where_it_broke(
 def test_a_comparison_tells_of_the_download_and_then_goes_on(
     hub: HubServer, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     hub.hang_after = 50_000
     stages = []
@@ -359,7 +359,7 @@ def test_a_comparison_s_files_can_be_had_beforehand_and_the_scorer_s_are_told_of
     scorer = weights.WeightsFile("someone/scorer", "unet/" + SAFETENSORS, 1.0)
     spec = replace(rewards.REWARDS["laion-v2"], files=(scorer,), packages=())
     monkeypatch.setitem(rewards.REWARDS, "laion-v2", spec)
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     hub.add(scorer.repo, tiny_folder)
     hub.hang_after = 50_000
@@ -377,7 +377,7 @@ def test_a_comparison_s_files_can_be_had_beforehand_and_the_scorer_s_are_told_of
 def test_a_download_that_breaks_for_good_leaves_nothing_behind_that_is_taken_for_the_model(
     hub: HubServer, tiny_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     hub.break_after = [0] * 6
     assert_refused(TINY, "broke off; try again", compute)
     assert not list(cache().rglob("*.incomplete")) and not list(cache().rglob(SAFETENSORS))

@@ -9,19 +9,23 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from huggingface_hub import JobHardware
 from safetensors.torch import load_file
 
-from ddpo.cli.main import FAILED, OUT_OF_TIME, WRONG_USAGE, build_parser, main
+from ddpo.cli.exit_codes import FAILED, OUT_OF_TIME, WRONG_USAGE
+from ddpo.cli.main import main
+from ddpo.cli.options import build_parser
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.publish import jobs
+from ddpo.runs import worker
 from ddpo.runs.checkpoints import CheckpointStore
-from ddpo.runs.store import Run, RunSpec, list_runs
+from ddpo.runs.store import RunSpec, list_runs
 from ddpo.training.config import settings
 from ddpo.training.recipes import make_config
 from tests.helpers.hub_server import HubServer, use
@@ -237,7 +241,7 @@ def refuse(status: int, message: str = "No") -> Callable[..., None]:
 
 def status(number: int) -> Callable[..., None]:
     def answer(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
+        patch.setattr(time, "sleep", lambda seconds: None)  # between two attempts
         hub.status = number
 
     return answer
@@ -323,13 +327,15 @@ def test_a_result_that_cannot_be_pushed_is_tried_again_and_then_told_of(
         pauses.append(seconds)
         hub.status = None if len(pauses) > 2 else 500
 
-    def end(run: Run, outcome: str) -> int:
-        hub.status = 500  # from now on, when training is done
-        return OUT_OF_TIME
+    def train_and_fail(*arguments: Any, **options: Any) -> Any:
+        outcome = carry_out(*arguments, **options)
+        hub.status = 500  # from now on
+        return outcome
 
     start = ["start", "--base", BASE, "--reward", "colourfulness", "--push-to", "me/x", *TINY, "--time-budget", "0.01"]
-    monkeypatch.setattr("ddpo.cli.main.time.sleep", wait)
-    monkeypatch.setattr("ddpo.cli.main._report_end", end)
+    carry_out = worker.carry_out
+    monkeypatch.setattr(time, "sleep", wait)
+    monkeypatch.setattr(worker, "carry_out", train_and_fail)
     assert main([*start, "--in-job"]) == FAILED and pauses == [30, 120]
     assert "It is kept in" in capsys.readouterr().err
     assert main(["resume", "latest", "--push-to", "me/x", "--time-budget", "0.01"]) == OUT_OF_TIME

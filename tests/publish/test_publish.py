@@ -253,7 +253,7 @@ def silent(at: str) -> Callable[..., None]:
     def go_silent(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         patch.setattr("ddpo.hub.client.SECONDS_TO_ANSWER", 0.5)
         patch.setattr("ddpo.hub.client.SECONDS_TO_WRITE", 0.5)
-        patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
+        patch.setattr(time, "sleep", lambda seconds: None)  # between two attempts
         hub.silent_at = at
 
     return go_silent

@@ -26,7 +26,7 @@ PICTURES |= {"resample": 2, "feature_extractor_type": "ViTFeatureExtractor"}
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(age, "_loaded", {})
+    monkeypatch.setattr(age, "loaded", {})
     return tmp_path / "hub"
 
 

@@ -45,7 +45,7 @@ def clip(model: Any) -> Clip:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty Hub cache, and nothing loaded."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(clip_module, "_loaded", {})
+    monkeypatch.setattr(clip_module, "loaded", {})
     return tmp_path
 
 

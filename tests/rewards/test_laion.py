@@ -146,7 +146,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty Hub cache, and nothing loaded."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
-    monkeypatch.setattr(clip_module, "_loaded", {})
+    monkeypatch.setattr(clip_module, "loaded", {})
     return tmp_path / "hub"
 
 

@@ -43,7 +43,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Hu
         monkeypatch.setenv("DDPO_RUNS", str(tmp_path / "runs"))
         monkeypatch.setenv("DDPO_FOLLOW", BUCKET)
         monkeypatch.setattr(mirror, "INTERVAL", 60.0)  # looks come when a test asks for them
-        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between two attempts
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between two attempts
         yield server, store / "runs"
 
 

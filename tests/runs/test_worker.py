@@ -178,7 +178,7 @@ def test_tensorboard_gets_the_curve(whole: Run, root: Path) -> None:
 def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_made(
     tracker: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ddpo.cli.main.find_spec", lambda name: None)
+    monkeypatch.setattr("ddpo.cli.training.find_spec", lambda name: None)
     assert main(["--root", str(root), "start", "--log-with", tracker]) == 2
     assert capsys.readouterr().err == f"--log-with {tracker} needs a package: `pip install {tracker}`.\n"
     assert not root.exists()

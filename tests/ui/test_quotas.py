@@ -38,8 +38,8 @@ BLACKWELL = 1.5  # seconds that `spaces` asks for instead of one
 def space(monkeypatch: pytest.MonkeyPatch) -> None:
     """On ZeroGPU, as far as that can be seen without its package."""
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
-    monkeypatch.setattr(zero_gpu, "_duration_factor", lambda: BLACKWELL)
-    monkeypatch.setattr(zero_gpu, "_set_aside", {CHURCH_256.base, CHURCH_256.tuned})
+    monkeypatch.setattr(zero_gpu, "duration_factor", lambda: BLACKWELL)
+    monkeypatch.setattr(zero_gpu, "set_aside", {CHURCH_256.base, CHURCH_256.tuned})
 
 
 def profile(**facts: Any) -> gr.OAuthProfile:
@@ -89,7 +89,7 @@ def test_a_comparison_of_church_256_fits_a_quota_without_an_account_several_time
 def test_what_was_not_set_aside_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ComparisonSettings(CHURCH_256.name, scorer="laion-v2", samples=1)
     set_aside = comparison_seconds(settings)
-    monkeypatch.setattr(zero_gpu, "_set_aside", set())
+    monkeypatch.setattr(zero_gpu, "set_aside", set())
     megabytes = 2 * lent_gpu.MEGABYTES_OF_DDPM_256
     assert comparison_seconds(settings) == pytest.approx(set_aside + megabytes / lent_gpu.MEGABYTES_READ)
 

@@ -91,7 +91,7 @@ def picture(folder: Path) -> str:
 def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tiny CLIP of random weights, found in the cache as the real one is."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(clip_module, "_loaded", {})
+    monkeypatch.setattr(clip_module, "loaded", {})
     weights = save_clip(tiny_clip(tmp_path), tmp_path / "clip.safetensors")
     for file in (TINY_FILE, clip_module.VIT_L_14.file):
         put(file, tmp_path / "hub", weights)

@@ -180,7 +180,7 @@ def test_the_time_budget_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_longest_time_is_for_all_goes_of_a_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     budgets: list[float | None] = []
-    monkeypatch.setattr(actions, "_begin", lambda run, budget: budgets.append(budget))
+    monkeypatch.setattr(actions, "start_process", lambda run, budget: budgets.append(budget))
     monkeypatch.setenv("DDPO_MAX_MINUTES", "5")
     run = make_run(tmp_path, "stopped", 2)
     run.write_status(seconds=200.0)
