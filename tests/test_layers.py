@@ -15,6 +15,8 @@ LAYERS = (
     "public", "publish", "cli", "church64", "ui",
 )  # fmt: skip
 UI_LAYERS = ("shared", "space", "compare", "train", "score", "api", "address", "page")
+# What huggingface_hub and spaces keep to themselves, and tests cannot reach by another way.
+PRIVATE_OF_OTHERS = {"_IN_MEMORY_TREE_CACHE", "_read_gpu_information"}
 TORCH_ALONE = ("diffusion/step.py", "training/objective.py")
 
 
@@ -82,14 +84,16 @@ def test_tests_lie_where_what_they_test_lies() -> None:
     assert len(names) == len({*names})  # without packages, pytest tells files apart by their names alone
 
 
-def test_no_test_replaces_a_private_name_by_its_path() -> None:
-    """A private name in a string is found by no tool that renames it."""
+def test_no_test_replaces_a_private_name_in_a_string() -> None:
+    """What renames a name does not look into strings."""
+    wrong = []
     for path in (ROOT / "tests").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
-                names = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant)]
-                private = [name for name in names if isinstance(name, str) and "._" in f".{name}"]
-                assert not private, f"{path.relative_to(ROOT)}:{node.lineno} replaces {private}"
+                names = [str(part.value) for part in node.args[:2] if isinstance(part, ast.Constant)]
+                private = {name for name in names if "._" in f".{name}"} - PRIVATE_OF_OTHERS
+                wrong += [f"{path.relative_to(ROOT)}:{node.lineno} replaces {name}" for name in private]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_tensors_on_the_page() -> None:

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpo.church64.scenes import PARTS, draw_parts
+from ddpo.church64.canvas import PARTS
+from ddpo.church64.scenes import draw_parts
 from ddpo.church64.spoiled import blurred, warped
 from ddpo.diffusion.pictures import from_uint8
 from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint

@@ -104,7 +104,7 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     base, tuned = yield from _load_pair(comparison, compute)
     yield Progress("Loading the scorer", 0, 0)
     if comparison.scorer.obstacle() is None:
-        yield from _download_scorer(comparison.scorer)
+        yield from download_scorer(comparison.scorer)
     reward = rewards.build(comparison.scorer, compute)  # before anything is drawn: its weights may be out of reach
     started = time.perf_counter()
     next_preview = started
@@ -125,14 +125,32 @@ def score_picture(picture: Image, scorer: str) -> float:
     Raises:
         UserError: the scorer is not known or cannot score this picture.
     """
+    return picture_scorer(scorer)(picture)
+
+
+def picture_scorer(scorer: str, own_functions: bool = False) -> Callable[[Image], float]:
+    """What scores pictures of any size, one at a time.
+
+    Args:
+        scorer: its name.
+        own_functions: whether that may be "module:function", whose code is run.
+
+    Raises:
+        UserError: the scorer is not known, or its weights cannot be had.
+    """
     import numpy as np
 
     from ddpo.diffusion.pictures import from_uint8
     from ddpo.diffusion.precision import choose_compute
 
-    reward = rewards.load(scorer, choose_compute())
-    pixels = np.asarray(picture.convert("RGB"))[None]
-    return float(reward(from_uint8(pixels))[0])
+    compute = choose_compute()
+    reward = rewards.load(scorer, compute, own_functions)
+
+    def score(picture: Image) -> float:
+        pixels = np.asarray(picture.convert("RGB"))[None]  # (1, H, W, 3)
+        return float(reward(from_uint8(pixels).to(compute.device))[0])
+
+    return score
 
 
 def _load_pair(
@@ -164,10 +182,15 @@ def download(settings: ComparisonSettings) -> Iterator[Progress]:
     comparison = resolve(settings)
     for source in (comparison.base, comparison.tuned):
         yield from _watched(ids.short_name(source), partial(fetch, source))
-    yield from _download_scorer(comparison.scorer)
+    yield from download_scorer(comparison.scorer)
 
 
-def _download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
+def download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
+    """Fetch what a scorer needs and this machine lacks, and tell how many bytes have come.
+
+    Raises:
+        UserError: a file cannot be had.
+    """
     for file in scorer.files:
         if weights.cached(file) is None:
             yield from _watched(file.filename, partial(weights.fetch, file))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpo.church64.scenes import MOODS, Scene, draw_scene, draw_scenes
+from ddpo.church64.moods import MOODS
+from ddpo.church64.scenes import Scene, draw_scene, draw_scenes
 from ddpo.diffusion.pictures import from_uint8
 from ddpo.errors import UserError
 from ddpo.training.diversity import describe_pictures, diversity, diversity_kept

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from ddpo import rewards
 from ddpo.common import lent_gpu
 from ddpo.common.machine import on_zero_gpu
-from ddpo.comparison.compare import score_picture
-from ddpo.rewards import weights
+from ddpo.comparison.compare import download_scorer, score_picture
 from ddpo.ui.space import zero_gpu
 
 if TYPE_CHECKING:
@@ -38,5 +37,5 @@ def _score(picture: Image, scorer: str) -> float:
 
 
 def _download_scorer(name: str) -> None:
-    for file in rewards.get(name).files:
-        weights.fetch(file)
+    for _ in download_scorer(rewards.get(name)):
+        pass  # nobody is told how many bytes have come

@@ -13,13 +13,11 @@ from ddpo import rewards
 from ddpo.common.machine import on_zero_gpu
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
-from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.runs import followed
+from ddpo.runs import followed, specs
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
-from ddpo.runs.pairs import get_pair
 from ddpo.runs.store import (
     Run,
     RunSpec,
@@ -31,7 +29,6 @@ from ddpo.runs.store import (
     start_process,
 )
 from ddpo.training.events import EpochMetrics
-from ddpo.training.recipes import make_config
 from ddpo.ui.space import permission, slices
 from ddpo.ui.space.permission import longest_minutes, time_budget
 
@@ -58,18 +55,17 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
     for what, name in (("pair", pair), ("reward", reward), ("recipe", recipe)):
         if not isinstance(name, str):
             raise UserError(f"The {what} must be given as text, and {name!r} is not.")
+    if base and (not isinstance(base, str) or "\0" in base):
+        raise UserError(f"The base model must be given as text, and {base!r} is not.")
     given = {name: value for name, value in values.items() if value is not None and value != ""}
-    config = make_config(given, recipe)
+    spec = specs.make_spec(None if base else pair, base or None, reward, recipe, given, own_functions=False)
     obstacle = rewards.get(reward).obstacle()
     if obstacle is not None:
         raise UserError(obstacle)
     if not base:
-        return RunSpec(pair, get_pair(pair).base, reward, recipe, config)
-    if not isinstance(base, str) or "\0" in base:
-        raise UserError(f"The base model must be given as text, and {base!r} is not.")
+        return spec
     permission.check_source(base)
-    read_network(base)
-    return RunSpec(None, ids.absolute(base), reward, recipe, config)
+    return specs.found_anywhere(spec)
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
