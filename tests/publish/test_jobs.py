@@ -274,7 +274,7 @@ def no_program(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 def no_such_hardware(hub: HubServer, patch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    patch.setattr("tests.helpers.hub_server.HARDWARE", [])
+    hub.hardware.clear()
 
 
 TROUBLES: dict[str, tuple[Callable[..., None], int, str]] = {
