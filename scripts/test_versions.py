@@ -5,7 +5,8 @@
 
 Each pair has a virtual environment of its own, made from requirements-dev.txt. A pair that passed at this commit with
 these arguments is left out, so an interrupted call is taken up by calling it again. Whatever follows `--` goes to
-pytest. Only the standard library is needed here.
+pytest. Only the standard library is needed here, and the script is one file, though a long one, so that it runs with
+any Python that is at hand.
 
 Before the suites, pip is asked on Python 3.12 what it would install: without a constraint, and with each torch that
 ZeroGPU supports (scripts/space_host.json) as the only one.

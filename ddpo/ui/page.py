@@ -15,6 +15,7 @@ from ddpo.ui.api import bad_calls, comparing, training
 from ddpo.ui.compare import tab as compare_page
 from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import QUICK
+from ddpo.ui.shared.theme import theme
 from ddpo.ui.space import duplicate, permission, sign_in, zero_gpu
 from ddpo.ui.train import tab as train_page
 
@@ -88,50 +89,3 @@ def _offers_tools() -> bool:
     """Whether the endpoints are tools for language models too: where `mcp` is installed, unless told otherwise."""
     wanted = os.environ.get("GRADIO_MCP_SERVER", "true").lower() == "true"
     return wanted and importlib.util.find_spec("mcp") is not None
-
-
-def theme() -> gr.themes.Base:
-    """Quiet surfaces and one accent. The fonts are the visitor's own, so nothing is fetched from elsewhere."""
-    return gr.themes.Soft(
-        primary_hue="indigo",
-        secondary_hue="indigo",
-        neutral_hue="slate",
-        radius_size="lg",
-        font=["Inter", "ui-sans-serif", "system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "Consolas", "monospace"],
-    ).set(
-        body_background_fill="#f6f7fb",
-        body_background_fill_dark="#0c1120",
-        block_background_fill_dark="#141b2d",
-        block_border_color="#e2e6f0",
-        block_border_color_dark="#26304a",
-        block_title_background_fill="transparent",
-        block_title_background_fill_dark="transparent",
-        block_title_padding="0",
-        block_title_text_color="#334155",
-        block_title_text_color_dark="#cbd5e1",
-        block_title_text_weight="600",
-        block_label_background_fill="transparent",
-        block_label_background_fill_dark="transparent",
-        block_label_text_color="#334155",
-        block_label_text_color_dark="#cbd5e1",
-        input_background_fill="#f6f7fb",
-        input_background_fill_dark="#1c2540",
-        input_shadow="none",
-        input_shadow_dark="none",
-        block_padding="10px 14px",
-        block_border_width="1px",
-        block_shadow="none",
-        block_shadow_dark="none",
-        button_secondary_background_fill="#eef0f7",
-        button_secondary_background_fill_hover="#e2e6f2",
-        button_secondary_background_fill_dark="#1c2540",
-        button_secondary_background_fill_hover_dark="#26304a",
-        button_secondary_shadow="none",
-        button_secondary_shadow_dark="none",
-        button_primary_background_fill="linear-gradient(135deg, #4f46e5, #7c3aed)",
-        button_primary_background_fill_hover="linear-gradient(135deg, #4338ca, #6d28d9)",
-        button_primary_background_fill_dark="linear-gradient(135deg, #4f46e5, #7c3aed)",
-        button_primary_background_fill_hover_dark="linear-gradient(135deg, #6366f1, #8b5cf6)",
-        button_primary_text_color="white",
-    )

@@ -104,6 +104,20 @@ def test_the_estimate_follows_what_is_pasted_emptied_or_missing(training_app: Ru
     estimate_says("nor is it the id of a model")
 
 
+def stop(page: Page) -> None:
+    page.click("#stop-button")
+    wait_for_state(page, "stopped")
+
+
+def download_result(page: Page, path: Path) -> list[str]:
+    """The names in the archive that the button downloads."""
+    with page.expect_download(timeout=SLOW) as download:
+        page.click("#download-run-button")
+    download.value.save_as(path)
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
 def test_start_watch_reload_stop_resume_and_compare(
     training_app: RunningApp, open_tab: Open, shots: Path, tmp_path: Path
 ) -> None:
@@ -127,25 +141,19 @@ def test_start_watch_reload_stop_resume_and_compare(
     show_tab(page)
     wait_for_state(page, "running")
     seen = wait_for_epoch(page, 3)
-    page.click("#stop-button")
-    wait_for_state(page, "stopped")
+    stop(page)
     stopped = wait_for_epoch(page, seen)
     page.wait_for_selector(".motion img")
     assert page.evaluate("document.querySelector('.motion img').naturalWidth") > 200
 
     set_number(page, "#epoch-slider", 1)
     page.wait_for_function("document.querySelector('.panel.finetuned h3').innerText.startsWith('Epoch 1')")
-    with page.expect_download(timeout=SLOW) as download:
-        page.click("#download-run-button")
-    download.value.save_as(tmp_path / "result.zip")
-    with zipfile.ZipFile(tmp_path / "result.zip") as archive:
-        assert any(name.endswith("/model_index.json") for name in archive.namelist())
+    assert any(name.endswith("/model_index.json") for name in download_result(page, tmp_path / "result.zip"))
 
     page.click("#resume-button")
     wait_for_state(page, "running")
     wait_for_epoch(page, stopped + 1)
-    page.click("#stop-button")
-    wait_for_state(page, "stopped")
+    stop(page)
 
     page.click("#compare-run-button")
     page.wait_for_selector("#compare-button:visible")

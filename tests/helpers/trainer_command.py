@@ -20,6 +20,9 @@ TINY = [
     "--inner-epochs", "2", "--ema-decay", "0.5", "--kl-weight", "0.1", "--learning-rate", "1e-3",
 ]  # fmt: skip
 
+# `accelerate launch` starts several processes on GPUs only; on a CPU its processes come from torchrun.
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
 
 def command(root: Path, *arguments: object, launcher: Sequence[str] = (sys.executable,)) -> list[str]:
     return [*launcher, str(ROOT / "train_space.py"), "--root", str(root), *map(str, arguments)]

@@ -5,13 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +14,12 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from ddpo import rewards
-from ddpo.comparison.compare import Progress, compare, download
-from ddpo.comparison.settings import ComparisonSettings
-from ddpo.diffusion.models import ModelCache, load_model, save_model
+from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.hub import client, downloads, ids
-from ddpo.rewards import weights
-from tests.helpers.hub_server import HubServer, serving, use
+from tests.helpers.hub_server import HubServer, use
+from tests.helpers.loading import TINY, assert_refused, cache
 from tests.helpers.models import (
     BIN,
     SAFETENSORS,
@@ -40,25 +32,8 @@ from tests.helpers.models import (
     to_bin,
     truncate,
 )
-from tests.helpers.serving import ROOT
 
-TINY = "google/ddpm-tiny"
 TOKEN = "hf_aVerySecretToken"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path) -> Iterator[HubServer]:
-    """A Hub with one model, that this process talks to with an empty cache."""
-    with serving() as server:
-        server.add(TINY, tiny_folder)
-        use(server, tmp_path / "cache", monkeypatch)
-        yield server
-
-
-@pytest.fixture
-def folder(tiny_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model, to be changed."""
-    return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
 
 
 @pytest.mark.parametrize("root", [False, True], ids=["sub-folders", "root"])
@@ -172,12 +147,6 @@ OUTAGES: dict[str, Callable[[HubServer, pytest.MonkeyPatch], None]] = {
 }
 
 
-def cache() -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
-
-
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_what_is_in_the_cache_loads_whatever_the_hub_does(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, compute: Compute, outage: str
@@ -225,15 +194,6 @@ def test_half_a_model_in_the_cache_is_told_offline(
     next(cache().rglob(SAFETENSORS)).unlink()
     use(hub, cache(), monkeypatch, offline=True)
     assert_refused(TINY, "not all of it.*HF_HUB_OFFLINE", compute)
-
-
-def assert_refused(source: str, words: str, compute: Compute) -> None:
-    with pytest.raises(UserError, match=words) as caught:
-        load_model(source, compute)
-    sentence = str(caught.value)
-    assert (
-        sentence.endswith(".") and "\n" not in sentence and "http://" not in sentence and str(cache()) not in sentence
-    )
 
 
 @pytest.mark.parametrize(
@@ -322,124 +282,12 @@ def test_damaged_weights_are_told_in_a_sentence(
     assert_refused("me/damaged", words, compute)
 
 
-def test_a_transfer_that_breaks_is_resumed_where_it_broke(
-    hub: HubServer, tiny_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
-    hub.break_after = [50_500, 60_000]
-    told: list[tuple[int, int]] = []
-    model = load_model(TINY, compute, lambda done, total: told.append((done, total)))
-    assert same_weights(model.unet, load_model(str(tiny_folder), compute).unet)
-    ranges = [request.headers.get("range") for request in hub.asked_for("/cdn/")]
-    assert ranges == [None, "bytes=50000-", "bytes=110000-"]
-    size = (tiny_folder / "unet" / SAFETENSORS).stat().st_size
-    assert told == sorted(told) and told[-1] == (size, size) and {total for _, total in told} == {size}
-
-
-def test_a_comparison_tells_of_the_download_and_then_goes_on(
-    hub: HubServer, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
-    hub.hang_after = 50_000
-    stages = []
-    settings = ComparisonSettings(base=TINY, tuned=str(tiny_folder), steps=2, samples=1)
-    for event in compare(settings):
-        if isinstance(event, Progress) and event.stage.startswith("Downloading"):
-            hub.hang_after = None
-            hub.let_go.set()  # the transfer breaks, and is resumed
-        stages.append(event.stage if isinstance(event, Progress) else "result")
-    assert any(stage.startswith(f"Downloading {TINY}: 0 of 0 MB") for stage in stages) and stages[-1] == "result"
-
-
-def test_a_comparison_s_files_can_be_had_beforehand_and_the_scorer_s_are_told_of(
-    hub: HubServer, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scorer = weights.WeightsFile("someone/scorer", "unet/" + SAFETENSORS, 1.0)
-    spec = replace(rewards.REWARDS["laion-v2"], files=(scorer,), packages=())
-    monkeypatch.setitem(rewards.REWARDS, "laion-v2", spec)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
-    hub.add(scorer.repo, tiny_folder)
-    hub.hang_after = 50_000
-    told = []
-    for progress in download(ComparisonSettings(base=str(tiny_folder), tuned=str(tiny_folder), scorer="laion-v2")):
-        hub.hang_after = None
-        hub.let_go.set()
-        told.append(progress.stage)
-    assert told and all(stage.startswith(f"Downloading {scorer.filename}: ") for stage in told)
-    assert weights.cached(scorer) is not None
-    assert list(download(ComparisonSettings(base=TINY, tuned=TINY, scorer="laion-v2"))) == []  # too quick to be told of
-    assert (cache() / "models--google--ddpm-tiny").is_dir()
-
-
-def test_a_download_that_breaks_for_good_leaves_nothing_behind_that_is_taken_for_the_model(
-    hub: HubServer, tiny_folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    hub.break_after = [0] * 6
-    assert_refused(TINY, "broke off; try again", compute)
-    assert not list(cache().rglob("*.incomplete")) and not list(cache().rglob(SAFETENSORS))
-    assert same_weights(load_model(TINY, compute).unet, load_model(str(tiny_folder), compute).unet)
-
-
-def test_a_killed_download_leaves_the_cache_whole(hub: HubServer, tiny_folder: Path, compute: Compute) -> None:
-    """In a process of its own, which also shows that the environment of a user has the effect that `use` has here."""
-    code = (
-        "import sys; from ddpo.hub import downloads, ids; "
-        "downloads.download(ids.parse(sys.argv[1]), lambda folder: None)"
-    )
-    variables = {
-        "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(cache()), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
-    hub.hang_after = 50_000
-    process = subprocess.Popen([sys.executable, "-c", code, TINY], cwd=ROOT, env={**os.environ, **variables})
-    try:
-        assert hub.hanging.wait(60)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    hub.let_go.set()
-    hub.hang_after = None
-    assert not list(cache().rglob(SAFETENSORS)) and list(cache().rglob("config.json"))
-    assert same_weights(load_model(TINY, compute).unet, load_model(str(tiny_folder), compute).unet)
-
-
-def test_a_full_disk_is_told_in_a_sentence(
-    hub: HubServer, compute: Compute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from tests.helpers.small_disk import small_disk
-
-    with small_disk(tmp_path / "disk", "128k") as disk:
-        use(hub, disk / "cache", monkeypatch)
-        with pytest.raises(UserError, match=r"because the disk that holds .* is full; make room there"):
-            load_model(TINY, compute)
-
-
 def test_a_folder_of_that_name_comes_before_the_hub(
     hub: HubServer, compute: Compute, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     save_model(make_unet(seed=5), {}, tmp_path / TINY, torch.float32)
     monkeypatch.chdir(tmp_path)
     assert same_weights(load_model(TINY, compute).unet, make_unet(seed=5)) and hub.requests == []
-
-
-def test_a_slow_download_does_not_hold_up_other_models(hub: HubServer, tiny_folder: Path, compute: Compute) -> None:
-    models = ModelCache()
-    slow, quick = (threading.Thread(target=models.get, args=(source, compute)) for source in (TINY, str(tiny_folder)))
-    hub.hang_after = 1000
-    slow.start()
-    try:
-        assert hub.hanging.wait(20)
-        quick.start()
-        quick.join(20)
-        assert not quick.is_alive() and slow.is_alive()
-    finally:
-        hub.hang_after = None
-        hub.let_go.set()
-        slow.join(20)
-    assert same_weights(models.get(TINY, compute).unet, models.get(str(tiny_folder), compute).unet)
 
 
 def test_the_licence_of_a_model_is_read_from_its_card(hub: HubServer, folder: Path) -> None:

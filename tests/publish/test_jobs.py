@@ -30,6 +30,7 @@ from ddpo.training.config import settings
 from ddpo.training.recipes import make_config
 from tests.helpers.hub_server import HubServer, use
 from tests.helpers.jobs import BASE, SPACE, START, TINY, TOKEN, begin_job
+from tests.helpers.jobs import hub as hub  # a fixture
 from tests.helpers.object_store import mounted_bucket
 from tests.helpers.waiting import wait_for
 

@@ -2,66 +2,31 @@
 
 from __future__ import annotations
 
-import io
-import math
 import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from diffusers import DDPMPipeline, DDPMScheduler
+from diffusers import DDPMPipeline
 from PIL import Image
 
-from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.catalogue import PAIRS
-from ddpo.diffusion.models import load_model, save_model
+from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from ddpo.publish.curve import draw_curve
-from ddpo.publish.push import plan_push, push, write_card
-from ddpo.runs.metrics import read_epoch
-from ddpo.runs.store import Run, RunSpec, create_run
-from ddpo.training.config import settings
-from ddpo.training.events import EpochMetrics
-from ddpo.training.recipes import get_recipe, make_config
+from ddpo.publish.push import plan_push, push
+from ddpo.runs.store import Run
+from tests.helpers.finished_run import BASE, make_run
 from tests.helpers.hub_server import HubServer, front_matter, serving, use
 from tests.helpers.models import make_unet, same_weights
 
 TOKEN = "hf_aVerySecretToken"
-BASE = "google/ddpm-tiny"
 FILES = {
     "README.md", "grids/after.png", "grids/before.png", "model_index.json", "reward.png",
     "scheduler/scheduler_config.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors",
 }  # fmt: skip
-
-
-def make_run(root: Path, base: str = BASE, pair: str | None = None, reward: str = "photographic") -> Run:
-    """A run that was finished after 30 epochs, with its result, its metrics and its pictures."""
-    config = get_recipe("quick").config
-    run = create_run(root, RunSpec(pair, base, reward, "quick", config))
-    for epoch in range(1, 31):
-        mean = 4 + epoch / 10
-        line = {
-            "kind": "epoch", "step": epoch * 12, "epoch": epoch, "epochs": 30, "reward_mean": mean, "reward_std": 0.5,
-            "reward_quantiles": [mean - 0.6, mean, mean + 0.6], "kl": epoch / 1000, "diversity": 1 - epoch / 200,
-        }  # fmt: skip
-        run.append_metrics(line)
-    (run.folder / "samples").mkdir()
-    for epoch, colour in ((0, "red"), (15, "blue"), (30, "green")):
-        Image.new("RGB", (142, 16), colour).save(run.folder / "samples" / f"{epoch:05d}.png")
-    save_model(make_unet(seed=3), dict(DDPMScheduler().config), run.result, torch.float32)
-    run.write_status(state="finished", epoch=30, epochs=30, seconds=600.0)
-    return run
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return make_run(tmp_path / "runs")
 
 
 @pytest.fixture
@@ -100,51 +65,6 @@ def test_the_card_has_what_the_hub_reads(hub: HubServer, run: Run) -> None:
         "license": "cc-by-4.0", "base_model": BASE, "library_name": "diffusers",
         "pipeline_tag": "unconditional-image-generation",
     }  # fmt: skip
-
-
-def test_the_card_tells_how_the_model_was_made_and_is_used(run: Run) -> None:
-    statistics = paired_statistics([4.0, 5.0, 4.5, 5.5], [6.0, 6.5, 6.0, 7.5])
-    card = write_card(run, statistics, "me/church-ddpo", licence="mit")
-    assert 'DDPMPipeline.from_pretrained("me/church-ddpo")' in card
-    assert f"[{BASE}](https://huggingface.co/{BASE})" in card and "`photographic`" in card and "recipe `quick`" in card
-    assert all(f"| `{setting.name}` | `{getattr(run.spec.config, setting.name)}` |" in card for setting in settings())
-    assert "went from 4.1 in the first epoch to 7 in epoch 30" in card and "30 epochs, 10 minutes" in card
-    table = [line for line in card.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    assert 3 <= len(table) <= 12 and table[0].startswith("| 1 | 4.1 |") and table[-1].startswith("| 30 | 7 |")
-    assert "Over 4 seeds the finetuned model scores 1.75 higher on average (photographic" in card
-    assert "licence of the base, mit, holds" in card and "torch" in card
-    for picture in ("reward.png", "grids/before.png", "grids/after.png"):
-        assert f"]({picture})" in card
-
-
-def test_the_card_names_the_algorithm(run: Run) -> None:
-    regression = replace(
-        run.spec,
-        config=make_config(
-            {"algorithm": "rwr", "kl_weight": 0, "diversity_floor": 0, "window": "random", "group_size": 1}
-        ),
-    )
-    assert "finetuned with reward-weighted regression (" in write_card(replace(run, spec=regression))
-    assert "finetuned with DDPO (" in write_card(run)
-
-
-def test_a_card_without_statistics_claims_none(run: Run) -> None:
-    card = write_card(run, repo_id="me/x")
-    assert "seed by seed" not in card and "license" not in (front_matter(card) or {})
-
-
-def test_a_run_that_was_stopped_early_says_so(run: Run) -> None:
-    run.write_status(state="stopped", epoch=1, epochs=30)
-    assert "1 epoch of 30 that were planned" in write_card(run)
-
-
-def test_a_run_without_metrics_and_pictures_still_has_a_card(run: Run) -> None:
-    (run.folder / "metrics.jsonl").unlink()
-    shutil.rmtree(run.folder / "samples")
-    card = write_card(run)
-    assert "No epoch was finished." in card and "](" + "reward.png" not in card and "](" + "grids" not in card
-    run.append_metrics({"kind": "epoch", "step": 1, "epoch": 1, "reward_mean": math.nan})
-    assert "not known" in write_card(run)
 
 
 @pytest.mark.parametrize(
@@ -321,27 +241,3 @@ def test_the_token_is_in_no_file_no_log_and_no_output(
     assert len(texts) > 12 and not any(TOKEN.encode() in text for text in texts)
     to_hub = [request for request in hub.requests if "authorization" in request.headers]
     assert to_hub and all(request.origin == "hub" for request in to_hub)
-
-
-def test_a_curve_needs_two_epochs_and_rises_where_the_reward_does() -> None:
-    def line(epoch: int, mean: float | None, *quantiles: float) -> EpochMetrics:
-        return read_epoch({"epoch": epoch, "reward_mean": mean, "reward_quantiles": list(quantiles) or None})
-
-    assert draw_curve([], "x") is None and draw_curve([line(1, 2.0), line(2, None)], "x") is None
-    png = draw_curve([line(1, 1.0, 0.0, 1.0, 2.0), line(2, 5.0, 4.0, 5.0, 6.0)], "x")
-    assert png is not None
-    pixels = Image.open(io.BytesIO(png)).convert("RGB").load()
-    assert pixels is not None
-
-    def height(x: int) -> float:
-        """Of the line in a column: the mean row of its strongest pixels, counted from below."""
-        rows = [y for y in range(320) if is_line(pixels[x, y])]
-        return 320 - sum(rows) / len(rows)
-
-    assert height(120) < height(360) < height(650)
-    assert draw_curve([line(1, 2.0), line(2, 2.0)], "flat") is not None
-
-
-def is_line(pixel: Any) -> bool:
-    red, green, blue = pixel
-    return bool(blue > 200 and red < 120 and green < 120)

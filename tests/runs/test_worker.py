@@ -15,13 +15,12 @@ import torch
 from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
-from ddpo.cli.main import main
 from ddpo.publish.card import write_card
-from ddpo.runs.store import Run, create_run, list_runs, training_lock
-from tests.helpers.run_folders import make_run
+from ddpo.runs.store import Run, create_run, training_lock
 from tests.helpers.serving import ROOT
 from tests.helpers.trainer_command import (
     TINY,
+    TWO,
     assert_same_weights,
     command,
     environment,
@@ -31,9 +30,6 @@ from tests.helpers.trainer_command import (
     weights,
 )
 from tests.helpers.waiting import wait_for
-
-# `accelerate launch` starts several processes on GPUs only; on a CPU its processes come from torchrun.
-TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture
@@ -174,62 +170,6 @@ def test_tensorboard_gets_the_curve(whole: Run, root: Path) -> None:
     assert len(events.Scalars("reward_mean")) == 1
 
 
-@pytest.mark.parametrize("tracker", ["trackio", "wandb", "tensorboard"])
-def test_a_tracker_that_is_not_installed_is_asked_for_before_anything_is_made(
-    tracker: str, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("ddpo.cli.training.find_spec", lambda name: None)
-    assert main(["--root", str(root), "start", "--log-with", tracker]) == 2
-    assert capsys.readouterr().err == f"--log-with {tracker} needs a package: `pip install {tracker}`.\n"
-    assert not root.exists()
-
-
-@pytest.mark.parametrize(
-    ("launcher", "command", "code"),
-    [([sys.executable], "start", 2), ([sys.executable], "resume", 2), (TWO, "start", 1)],  # torchrun fails with 1
-    ids=["start", "resume", "two processes"],
-)
-def test_a_tracker_that_cannot_start_leaves_everything_as_it_was(
-    root: Path, tiny_folder: Path, launcher: list[str], command: str, code: int
-) -> None:
-    run = make_run(root, "stopped", 1, base=tiny_folder)
-    before = run.status()
-    (root / "trackers").touch()  # where TensorBoard's folder should come
-    what = ["resume", run.id] if command == "resume" else ["start", "--base", tiny_folder, *TINY]
-    done = train_space(root, *what, "--log-with", "tensorboard", launcher=launcher)
-    assert 'train_space.py", line' not in done.stderr and done.stderr.count("The tracker cannot be started: ") == 1
-    assert "leave --log-with out." in done.stderr and done.stdout == "" and done.returncode == code
-    assert only_run(root) == run and run.status() == before
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ("raise ValueError('no model of taste')", "no model of taste"),
-        ("return images.mean((1, 2, 3)) * float('nan')", "8 that are not finite"),
-        ("return images.mean((1, 2, 3))[:2]", "8 finite scores for 8 pictures; it returned (2,)"),
-    ],
-)
-def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(
-    root: Path, tiny_folder: Path, tmp_path: Path, body: str, words: str
-) -> None:
-    file = tmp_path / "own_reward.py"
-    good = "return images.mean((1, 2, 3))"
-    head = "calls = 0\ndef score(images):\n    global calls\n    calls += 1"
-    file.write_text(f"{head}\n    if calls == 2:\n        {body}\n    {good}\n")
-    arguments = ["start", "--base", tiny_folder, "--reward", "own_reward:score", *TINY]
-    done = train_space(root, *arguments, cwd=tmp_path)
-    run = only_run(root)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert words in done.stderr and words in str(run.status().error) and run.status().state == "failed"
-    assert [epoch.epoch for epoch in run.epochs()] == [1] and "resume" in done.stderr
-    assert max((run.folder / "checkpoints").glob("*.pt")).stem.endswith("9")  # the samples of epoch 2 are kept too
-    file.write_text(f"seen = 0\ndef score(images):\n    print('scored')\n    {good}\n")
-    again = train_space(root, "resume", "latest", cwd=tmp_path)
-    assert again.returncode == 0 and again.stdout.count("scored") == 2 + 2  # two epochs, and the end against the base
-    assert [epoch.epoch for epoch in run.epochs()] == [1, 2, 3] and run.status().state == "finished"
-
-
 def test_a_damaged_checkpoint_is_told_of_and_costs_only_what_came_after_the_one_before(whole: Run, root: Path) -> None:
     create_run(root, whole.spec)
     run = only_run(root)
@@ -250,26 +190,6 @@ def test_a_second_run_is_told_which_one_is_training(whole: Run, root: Path) -> N
         done = start(root, Path(whole.spec.base))
     assert done.returncode == 3 and run.id in done.stderr and "Traceback" not in done.stderr
     assert only_run(root).id == run.id  # no run is left behind that never trained
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["start", "--epochs", "0"], "epochs must be at least 1"),
-        (["start", "--epoch-count", "3"], "--epoch-count"),
-        (["start", "--recipe", "slow"], "quick, short, zerogpu, paper"),
-        (["start", "--reward", "beauty"], "photographic"),
-        (["start", "--pair", "church-1"], "church-64"),
-        (["start", "--time-budget", "soon"], "10m"),
-        (["resume", "nothing"], "nothing"),
-        (["status"], "no runs yet"),
-        (["launch"], "launch"),
-    ],
-)
-def test_wrong_usage_gets_one_sentence_and_code_2(root: Path, arguments: list[str], words: str) -> None:
-    done = train_space(root, *arguments)
-    assert done.returncode == 2 and words in done.stderr
-    assert done.stderr.count("\n") == 1 and not list_runs(root)
 
 
 def test_a_finished_run_is_not_begun_again(whole: Run) -> None:
@@ -333,14 +253,6 @@ def test_another_precision_is_told_of_and_one_that_is_none_refused(whole: Run, r
     )
     assert wrong.returncode == 2 and "must be auto, float32 or bfloat16, and 'float16' is not" in wrong.stderr
     assert only_run(root) == run
-
-
-def test_a_base_is_found_again_from_another_folder(tiny_folder: Path, root: Path, tmp_path: Path) -> None:
-    arguments = ["start", "--base", tiny_folder.name, "--reward", "colourfulness", *TINY, "--time-budget", "0.01"]
-    assert train_space(root, *arguments, cwd=tiny_folder.parent).returncode == 4
-    assert train_space(root, "resume", "latest", "--time-budget", "0.01", cwd=tmp_path).returncode == 4
-    wrong = train_space(root, "start", "--base", tmp_path, *TINY)
-    assert wrong.returncode == 2 and "holds no diffusion model" in wrong.stderr and only_run(root)
 
 
 def test_list_status_and_export_tell_of_a_run(whole: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -84,3 +85,13 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
 def test_the_settings_are_there_without_torch() -> None:
     code = "import sys, ddpo.training.config; assert 'torch' not in sys.modules and 'gradio' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"batch_size": 2.5}, {"eta": 0.0}, {"eta": 7.0}, {"kl_weight": -1.0}, {"learning_rate": math.nan},
+     {"ema_decay": 1.0}, {"trained_steps": 20}, {"sampling_steps": 1}],
+)  # fmt: skip
+def test_a_wrong_setting_is_refused_by_its_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        TrainConfig(**wrong)  # type: ignore[arg-type]

@@ -20,7 +20,6 @@ from ddpo.errors import UserError
 from ddpo.runs import followed
 from ddpo.runs.store import Run, runs_root
 from ddpo.ui.compare.tab import pair_choices
-from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import PRIVATE, QUICK
 from ddpo.ui.shared.html import message
 from ddpo.ui.shared.inputs import OpenSlider
@@ -29,34 +28,11 @@ from ddpo.ui.space import permission, sign_in
 from ddpo.ui.train import actions, push, views
 from ddpo.ui.train import form as train_form
 from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot
+from ddpo.ui.train.scripts import CHOOSE, SAVE_FILE, TO_RUN, TO_TOP
 
 TROUBLE = "This could not be done"
 INTERVAL = 1.5  # seconds between two looks at the run folder
 STATE_LIFE = 24 * 3600  # seconds that is remembered what a page shows
-
-CHOOSE = """
-const choose = (event) => {
-  const row = event.target.closest('[data-run]');
-  if (!row || (event.type === 'keydown' && event.key !== 'Enter' && event.key !== ' ')) return;
-  event.preventDefault();
-  element.querySelectorAll('[data-run]').forEach((other) => other.classList.toggle('chosen', other === row));
-  trigger('click', {run: row.dataset.run});
-};
-element.addEventListener('click', choose);
-element.addEventListener('keydown', choose);
-"""
-TO_RUN = f"""
-() => setTimeout(() => {{
-  const trouble = document.querySelector('#train-notice .card'), card = document.querySelector('#run-status');
-  if (trouble)
-    trouble.scrollIntoView({{behavior: 'smooth', block: 'nearest'}});
-  else if (window.parentIFrame ? window.innerWidth < 900
-      : card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
-    {framed.scroll_to("#run-status")};
-}}, 200)
-"""
-TO_TOP = f"() => {framed.scroll_to('.masthead')}"
-SAVE_FILE = "() => document.querySelector('#result-file').click()"
 
 
 @dataclass(frozen=True)
