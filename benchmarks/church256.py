@@ -88,7 +88,7 @@ def write_model(folder: Path, seed: int, channels: Sequence[int] = CHANNELS, siz
 @contextmanager
 def served_pair(folder: Path, **architecture: Any) -> Iterator[tuple[Any, int]]:
     """The stand-in with both models of the pair, and the number of parameters of one, for the time of a with block."""
-    from tests.hub_server import serving
+    from tests.helpers.hub_server import serving
 
     pair = get_pair(PAIR)
     with serving() as hub:
