@@ -16,6 +16,7 @@ from ddpo import rewards
 from ddpo.church64 import build, card
 from ddpo.church64.build import BUNDLE, COLLAPSE, COLLAPSE_REWARD, FINETUNE, PRETRAINING, REWARD
 from ddpo.church64.fidelity import FIRST_SCENE, appearance
+from ddpo.church64.figures import read_figures, write_figures
 from ddpo.church64.scenes import Scene, draw_scene, draw_scenes
 from ddpo.common.files import read_json, write_json
 from ddpo.common.statistics import paired_statistics
@@ -24,6 +25,7 @@ from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import sample_pictures
+from ddpo.errors import UserError
 from ddpo.training.diversity import diversity_kept
 
 # As it ships ----------------------------------------------------------------------------------------------------------
@@ -70,10 +72,18 @@ def test_the_base_keeps_the_colours_of_the_scenes(compute: Compute, scheduler: s
 
 
 def test_the_card_says_what_was_measured() -> None:
-    results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
+    results = read_figures(BUNDLE / "results.json")
     written = (BUNDLE / "README.md").read_text(encoding="utf-8")
-    pretraining = json.loads(PRETRAINING.read_text(encoding="utf-8"))
+    pretraining = read_figures(PRETRAINING)
     assert written == card.render(results, pretraining, FINETUNE, COLLAPSE, COLLAPSE_REWARD)
+
+
+def test_figures_of_a_newer_version_are_refused(tmp_path: Path) -> None:
+    write_figures(tmp_path / "figures.json", {"steps": 3})
+    assert read_figures(tmp_path / "figures.json") == {"steps": 3}
+    write_json(tmp_path / "figures.json", {"format": 2, "steps": 3})
+    with pytest.raises(UserError, match=r"newer version of this program; update it\.$"):
+        read_figures(tmp_path / "figures.json")
 
 
 # How it is made -------------------------------------------------------------------------------------------------------

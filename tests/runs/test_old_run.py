@@ -64,5 +64,7 @@ def test_an_old_run_goes_on_to_the_weights_that_its_own_version_came_to(old_run:
     ours = load_file(old_run.result / "unet" / "diffusion_pytorch_model.safetensors")
     begun = load_file(tmp_path / "base" / "unet" / "diffusion_pytorch_model.safetensors")
     assert ours.keys() == theirs.keys()
-    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5  # other processors round otherwise
+    assert (
+        max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
+    )  # other processors round otherwise
     assert not any(torch.equal(ours[name], begun[name]) for name in ("conv_in.weight", "conv_out.weight"))
