@@ -12,12 +12,12 @@ from torch import nn
 
 from ddpo.church64 import release
 from ddpo.church64.fidelity import FidelityMeter
+from ddpo.church64.figures import read_figures
 from ddpo.church64.noise_levels import floored_weights, sigmas, timestep_density
 from ddpo.church64.power_ema import PowerEma, exponent
 from ddpo.church64.pretrain import PretrainConfig, Pretraining, build_noise_schedule, fingerprint, learning_rate_factor
 from ddpo.church64.scene_pool import ScenePool
 from ddpo.church64.scenes import draw_scenes
-from ddpo.common.files import read_json
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.pictures import from_uint8
 from ddpo.diffusion.precision import Compute
@@ -150,7 +150,7 @@ def test_the_best_candidate_of_a_branch_is_released(
     branch = release.open_branch(training)
     list(branch.run())
     facts = release.choose(branch, FidelityMeter(None, scenes=100))
-    assert facts == read_json(branch.folder / "chosen.json")
+    assert facts == read_figures(branch.folder / "chosen.json")
     distances = {name: figures["distance"] for name, figures in facts["candidates"].items()}
     assert set(distances) == {"weights", "average 0.05", "average 0.1"}
     assert distances[facts["chosen"]] == min(distances.values())
