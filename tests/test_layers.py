@@ -69,11 +69,10 @@ def test_the_mathematics_needs_torch_alone() -> None:
 
 
 def test_tests_share_through_helpers_alone() -> None:
-    """No test imports another or a conftest, and helpers know no test."""
+    """Neither a test nor a helper imports a test or a conftest."""
     for path in (ROOT / "tests").rglob("*.py"):
-        ours = {found for found in imports(path) if found.partition(".")[0] in ("tests", "conftest")}
-        strays = {found for found in ours if not found.startswith("tests.helpers.")}
-        strays |= {found for found in imports(path) if found.startswith("test_")}
+        names = {name for name in imports(path) if name.startswith(("tests.", "test_", "conftest"))}
+        strays = {name for name in names if any(p.startswith("test_") or p == "conftest" for p in name.split("."))}
         assert not strays, f"{path.relative_to(ROOT)} imports {', '.join(strays)}"
 
 
