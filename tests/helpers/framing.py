@@ -29,10 +29,14 @@ for (let n = 0; n < FRAMES; n++) {
     iframeHeight: frame.offsetHeight, iframeWidth: frame.offsetWidth, clientHeight: innerHeight,
     clientWidth: innerWidth, offsetTop: frame.offsetTop, offsetLeft: 0, scrollTop: scrollY, scrollLeft: 0,
   }), app);
+  // Sent as iframe-resizer does: when the half inside is ready, and once more on load, as a half that is asked
+  // while its document is loading never answers.
+  const begin = () => resized && frame.contentWindow.postMessage(
+    `[iFrameSizer]${frame.id}:0:false:false:32:true:true:0:bodyOffset:::0:false:child`, app);
+  frame.addEventListener('load', begin);
   addEventListener('message', ({source, data}) => {
     if (source !== frame.contentWindow || !resized) return;
-    if (data === '[iFrameResizerChild]Ready')
-      source.postMessage(`[iFrameSizer]${frame.id}:0:false:false:32:true:true:0:bodyOffset:::0:false:child`, app);
+    if (data === '[iFrameResizerChild]Ready') begin();
     if (!String(data).startsWith(`[iFrameSizer]${frame.id}:`)) return;
     const [, first, , kind] = data.split(':');
     if (kind === 'scrollToOffset') scrollTo(0, frame.offsetTop + Number(first));
