@@ -40,9 +40,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_app(port: int) -> tuple[subprocess.Popen[bytes], float]:
+def start_app(port: int, more: dict[str, str] | None = None) -> tuple[subprocess.Popen[bytes], float]:
     """Start `python app.py` and wait for the page; the process and the seconds that it took."""
-    variables = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    variables = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", **(more or {})}
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)
     while process.poll() is None:

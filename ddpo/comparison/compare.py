@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
 LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
 T = TypeVar("T")
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,16 @@ class ComparisonResult:
         }
 
 
+def import_engine() -> None:
+    """Import torch and diffusers, one thread at a time.
+
+    Their modules import each other in circles, and two threads that enter at different places find unfinished ones.
+    """
+    with _importing:
+        import ddpo.diffusion.models
+        import ddpo.diffusion.sampling  # noqa: F401
+
+
 def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
     """Run a comparison: many `Progress`, one per evaluation of both networks, then the `ComparisonResult`.
 
@@ -96,10 +107,11 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     Raises:
         UserError: a model cannot be loaded, the two do not fit together, or the scorer fails.
     """
-    from ddpo.diffusion.precision import choose_compute
-
     comparison = resolve(settings)
     yield Progress("Loading the models", 0, 0)
+    import_engine()
+    from ddpo.diffusion.precision import choose_compute
+
     compute = choose_compute(comparison.precision)
     base, tuned = yield from _load_pair(comparison, compute)
     yield Progress("Loading the scorer", 0, 0)
@@ -125,6 +137,7 @@ def score_picture(picture: Image, scorer: str) -> float:
     Raises:
         UserError: the scorer is not known or cannot score this picture.
     """
+    import_engine()
     import numpy as np
 
     from ddpo.diffusion.pictures import from_uint8

@@ -1,0 +1,198 @@
+"""What two at once cost: a comparison beside a training run, and two comparisons, each alone and together.
+
+    python -m benchmarks.company                  # both parts, about seven minutes
+    python -m benchmarks.company --part whole     # or steps
+
+`whole` starts the app twice and trains with `train_space.py`, once with the threads and the allocator as libgomp and
+glibc have them by themselves, and once as `ddpo.common.threads` sets them up. A comparison is DDIM 50 with eight seeds
+through the endpoint. `steps` times one evaluation of church-64's network, and one with its gradients, for several
+lengths of spinning and for both allocators. Writes benchmarks/results/company.json. Run it on a machine that does
+nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from gradio_client import Client
+
+from benchmarks.app import ROOT, free_port, start_app
+from benchmarks.machine import describe_machine
+from benchmarks.step_worker import BATCHES, Worker
+from ddpo.common import threads
+from ddpo.runs.store import list_runs
+
+RESULTS = ROOT / "benchmarks" / "results" / "company.json"
+# What a user has set stands, so these bring back what libgomp and glibc do by themselves: their own defaults, said.
+UNTOUCHED = {"GOMP_SPINCOUNT": "300000", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}
+SETTINGS: dict[str, dict[str, str]] = {"by themselves": UNTOUCHED, "as set up": {}}
+COMPARISON: dict[str, Any] = {"scheduler": "ddim", "steps": 50, "samples": 8}
+TRAINING = (
+    "--reward photographic --epochs 1000 --batches-per-epoch 2 --batch-size 8 --accumulation 1 --group-size 4 "
+    "--sampling-steps 16"
+).split()
+WINDOW = 12.0  # seconds of training that are watched, at the least
+SPINS = ("300000", "100000", "30000", "10000", "3000", "1000")
+BURST = 0.4  # seconds of one measurement of a step
+ROUNDS = 5
+
+
+def main() -> None:
+    """Measure, print and write; the part that is not asked for keeps what the file has."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.company", description=__doc__.partition("\n")[0])
+    parser.add_argument("--part", choices=("whole", "steps"), action="append", help="default: both")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each measurement (default: {ROUNDS})")
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    results |= {"machine": describe_machine(), "spins": threads.SPINS}
+    parts: dict[str, Callable[[int], dict[str, Any]]] = {"whole": measure_whole, "steps": measure_steps}
+    for part in options.part or parts:
+        results[part] = parts[part](options.rounds)
+        print(json.dumps(results[part], indent=2), flush=True)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+# Whole comparisons and runs -------------------------------------------------------------------------------------------
+
+
+def measure_whole(rounds: int) -> dict[str, Any]:
+    """Seconds of a comparison and epochs a minute of a run, for both settings, in turns."""
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in SETTINGS}
+    with ExitStack() as stack:
+        apps = {name: [stack.enter_context(_app(set_)) for _ in range(2)] for name, set_ in SETTINGS.items()}
+        for clients in apps.values():
+            for client in clients:
+                compare(client)  # the first one imports torch and loads the models
+        for _ in range(rounds):
+            for name, (first, second) in apps.items():
+                _add(found[name], "comparison alone", [compare(first)])
+                _add(found[name], "two comparisons, each", both(lambda: compare(first), lambda: compare(second)))
+        for name, (first, _) in apps.items():
+            with training(SETTINGS[name]) as pace:
+                _add(found[name], "epochs a minute alone", [pace()])
+                _add(found[name], "comparison beside a run", _while(pace, lambda: compare(first), found[name]))
+                _add(found[name], "epochs a minute alone", [pace()])
+    return {name: _summary(rows) for name, rows in found.items()}
+
+
+def compare(client: Client) -> float:
+    """Seconds of a comparison through the endpoint."""
+    started = time.perf_counter()
+    client.predict(**COMPARISON, api_name="/compare")
+    return time.perf_counter() - started
+
+
+def both(one: Callable[[], float], other: Callable[[], float]) -> list[float]:
+    """What two calls at the same time return."""
+    with ThreadPoolExecutor(2) as pool:
+        return [call.result() for call in [pool.submit(one), pool.submit(other)]]
+
+
+def _while(pace: Callable[[], float], call: Callable[[], float], found: dict[str, list[float]]) -> list[float]:
+    """Call again and again while the pace of a run is measured; what the calls returned."""
+    seconds = []
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(pace)
+        while not beside.done():
+            seconds.append(call())
+        _add(found, "epochs a minute beside comparisons", [beside.result()])
+    return seconds
+
+
+@contextmanager
+def _app(variables: dict[str, str]) -> Iterator[Client]:
+    port = free_port()
+    process, _ = start_app(port, variables)
+    try:
+        yield Client(f"http://127.0.0.1:{port}/", verbose=False)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def training(variables: dict[str, str]) -> Iterator[Callable[[], float]]:
+    """A run that trains within the block; yields what measures its epochs a minute."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "train_space.py", "--root", folder, "start", *TRAINING]
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}, stderr=subprocess.DEVNULL)
+        try:
+            while not list_runs(Path(folder)):
+                time.sleep(0.1)
+            run = list_runs(Path(folder))[0]
+
+            def next_epoch() -> tuple[int, float]:
+                epoch = run.stored_status().epoch
+                while run.stored_status().epoch == epoch:
+                    if process.poll() is not None:
+                        raise SystemExit("The run has ended.")
+                    time.sleep(0.02)
+                return run.stored_status().epoch, time.perf_counter()
+
+            def pace() -> float:
+                first, started = next_epoch()
+                epoch, now = first, started
+                while now - started < WINDOW:
+                    epoch, now = next_epoch()
+                return 60 * (epoch - first) / (now - started)
+
+            next_epoch()
+            yield pace
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _add(found: dict[str, list[float]], name: str, values: list[float]) -> None:
+    found.setdefault(name, []).extend(values)
+
+
+def _summary(found: dict[str, list[float]]) -> dict[str, Any]:
+    """The median of everything, and its lowest and highest value."""
+    return {
+        name: {"median": round(statistics.median(values), 2), "range": [round(min(values), 2), round(max(values), 2)]}
+        for name, values in found.items()
+    }
+
+
+# Single steps ---------------------------------------------------------------------------------------------------------
+
+
+def measure_steps(rounds: int) -> dict[str, Any]:
+    """Milliseconds a picture of one step, by setting, kind and batch, alone and in two processes at once."""
+    settings = {f"{spins} spins": {**UNTOUCHED, "GOMP_SPINCOUNT": spins} for spins in SPINS}
+    settings |= {"passive": {**UNTOUCHED, "GOMP_SPINCOUNT": "0"}, "one thread": {**UNTOUCHED, "OMP_NUM_THREADS": "1"}}
+    settings["300000 spins, memory kept"] = {"GOMP_SPINCOUNT": "300000"}
+    settings["as set up"] = {}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in settings}
+    with ExitStack() as stack:
+        pairs = {
+            name: [stack.enter_context(Worker(variables)) for _ in range(2)] for name, variables in settings.items()
+        }
+        for kind in ("sampling", "training"):
+            for batch in BATCHES:
+                for _ in range(rounds):
+                    for name, (one, other) in pairs.items():
+                        row = f"{kind}, batch {batch}"
+                        _add(found[name], f"{row}, alone", [one.measure(kind, batch, BURST)])
+                        each = both(
+                            lambda: one.measure(kind, batch, 2 * BURST), lambda: other.measure(kind, batch, 2 * BURST)
+                        )
+                        _add(found[name], f"{row}, two at once", each)
+    return {name: _summary(rows) for name, rows in found.items()}
+
+
+if __name__ == "__main__":
+    main()
