@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ RESULTS = ROOT / "benchmarks" / "results" / "company.json"
 UNTOUCHED = {"GOMP_SPINCOUNT": "300000", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}
 SETTINGS: dict[str, dict[str, str]] = {"by themselves": UNTOUCHED, "as set up": {}}
 COMPARISON: dict[str, Any] = {"scheduler": "ddim", "steps": 50, "samples": 8}
-TRAINING = (
-    "--reward photographic --epochs 1000 --batches-per-epoch 2 --batch-size 8 --accumulation 1 --group-size 4 "
-    "--sampling-steps 16"
-).split()
+TRAINING = [
+    "--reward", "photographic", "--epochs", "1000", "--batches-per-epoch", "2", "--batch-size", "8",
+    "--accumulation", "1", "--group-size", "4", "--sampling-steps", "16",
+]  # fmt: skip
 WINDOW = 12.0  # seconds of training that are watched, at the least
 SPINS = ("300000", "100000", "30000", "10000", "3000", "1000")
 BURST = 0.4  # seconds of one measurement of a step
@@ -78,11 +79,11 @@ def measure_whole(rounds: int) -> dict[str, Any]:
         for _ in range(rounds):
             for name, (first, second) in apps.items():
                 _add(found[name], "comparison alone", [compare(first)])
-                _add(found[name], "two comparisons, each", both(lambda: compare(first), lambda: compare(second)))
+                _add(found[name], "two comparisons, each", both(partial(compare, first), partial(compare, second)))
         for name, (first, _) in apps.items():
             with training(SETTINGS[name]) as pace:
                 _add(found[name], "epochs a minute alone", [pace()])
-                _add(found[name], "comparison beside a run", _while(pace, lambda: compare(first), found[name]))
+                _add(found[name], "comparison beside a run", _while(pace, partial(compare, first), found[name]))
                 _add(found[name], "epochs a minute alone", [pace()])
     return {name: _summary(rows) for name, rows in found.items()}
 
@@ -187,9 +188,7 @@ def measure_steps(rounds: int) -> dict[str, Any]:
                     for name, (one, other) in pairs.items():
                         row = f"{kind}, batch {batch}"
                         _add(found[name], f"{row}, alone", [one.measure(kind, batch, BURST)])
-                        each = both(
-                            lambda: one.measure(kind, batch, 2 * BURST), lambda: other.measure(kind, batch, 2 * BURST)
-                        )
+                        each = both(*(partial(worker.measure, kind, batch, 2 * BURST) for worker in (one, other)))
                         _add(found[name], f"{row}, two at once", each)
     return {name: _summary(rows) for name, rows in found.items()}
 

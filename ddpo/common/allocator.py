@@ -1,8 +1,8 @@
 """How glibc's allocator keeps and gives back memory; on other systems nothing here has any effect.
 
-A network frees and takes the same megabytes for every layer. By default glibc gives most of them back to the system each
-time and has them cleared anew when they are next touched. `keep` has it hold on to them between two layers, and
-`give_back` returns what is free once the work is done: after a comparison, or after a picture of somebody's own.
+A network frees and takes the same megabytes for every layer. By default glibc gives most of them back to the system
+each time, and has them cleared anew when they are next touched. `keep` has it hold on to them between two layers.
+`give_back` returns what is free once the work is done: after a comparison, or a picture of somebody's own.
 """
 
 from __future__ import annotations

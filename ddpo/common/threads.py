@@ -3,9 +3,10 @@
 `import ddpo` calls `prepare`, so it holds on every way in: the app, the command line, scripts, their worker processes,
 torchrun and the tests. What a user has set in the environment stands.
 
-PyTorch's threads come from libgomp. One that waits for the others spins first, and sleeps only later; by default after
-300,000 rounds, which are several milliseconds. Alone that costs nothing. Where another process computes, a spinning
-thread takes the core that the other needs, and both become ten times slower.
+PyTorch's threads come from libgomp. One that waits for the others spins first, and sleeps only later: by default after
+300,000 rounds, which take several milliseconds. Alone that costs nothing. Where another process computes, a spinning
+thread takes the core that the other needs, and both become many times slower. So threads spin for less time here, and
+hardly at all while other processes of ours compute (see `ddpo.common.company`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ddpo.common import allocator
 from ddpo.common.machine import cores, host_cores
 
 # Rounds that a thread spins before it sleeps; benchmarks/results/company.json has the figures of others.
-SPINS = 10_000
+SPINS = 100_000
 OWN_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 OWN_NUMBER = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS")
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ddpo import rewards
+from ddpo.common import company
 from ddpo.common.statistics import PairedStatistics, describe, paired_statistics
 from ddpo.comparison.settings import Comparison, ComparisonSettings, resolve
 from ddpo.errors import UserError
@@ -110,6 +111,12 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     comparison = resolve(settings)
     yield Progress("Loading the models", 0, 0)
     import_engine()
+    with company.computing():
+        yield from _compare(comparison)
+
+
+def _compare(comparison: Comparison) -> Iterator[Progress | ComparisonResult]:
+    """See `compare`."""
     from ddpo.diffusion.precision import choose_compute
 
     compute = choose_compute(comparison.precision)

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from ddpo import rewards
+from ddpo.common import company
 from ddpo.common.files import replacing, storage_error
 from ddpo.common.leases import Lease, LeaseLost
 from ddpo.common.statistics import PairedStatistics, paired_statistics
@@ -104,7 +105,7 @@ def carry_out(
     started = time.monotonic()
     processes = Processes(accelerator)
     lock = training_lock(run.folder.parent, run) if processes.is_main and not sliced else nullcontext()
-    with lock as lease:
+    with lock as lease, company.computing():
         try:
             with _Interrupt().caught() as interrupt:
                 worker = _Worker(run, processes, on_step, sliced, lease)

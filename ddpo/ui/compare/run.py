@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from ddpo.common import lent_gpu
+from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import on_zero_gpu
 from ddpo.comparison.compare import ComparisonResult, Progress, compare, download
 from ddpo.comparison.settings import ComparisonSettings, resolve
@@ -64,6 +64,8 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
         except GeneratorExit:
             logger.info("Comparison cancelled at evaluation %d of %d", progress.step, progress.total)
             raise
+        finally:
+            allocator.give_back()
 
 
 def comparison_seconds(settings: ComparisonSettings) -> float:
