@@ -1,13 +1,12 @@
 """What two at once cost: a comparison beside a training run, and two comparisons, each alone and together.
 
-    python -m benchmarks.company                  # both parts, about seven minutes
-    python -m benchmarks.company --part whole     # or steps
+    python -m benchmarks.company
+    python -m benchmarks.company --part training --rounds 2     # or comparisons, or steps
 
-`whole` starts the app twice and trains with `train_space.py`, once with the threads and the allocator as libgomp and
-glibc have them by themselves, and once as `ddpo.common.threads` sets them up. A comparison is DDIM 50 with eight seeds
-through the endpoint. `steps` times one evaluation of church-64's network, and one with its gradients, for several
-lengths of spinning and for both allocators. Writes benchmarks/results/company.json. Run it on a machine that does
-nothing else.
+The app and `train_space.py` run once with threads and allocator as libgomp and glibc have them by themselves, and once
+as `ddpo.common.threads` sets them up. A comparison is DDIM 25 with eight seeds through the endpoint. `steps` times
+one evaluation of church-64's network, and one with its gradients, for several lengths of spinning. Writes
+benchmarks/results/company.json. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ RESULTS = ROOT / "benchmarks" / "results" / "company.json"
 # What a user has set stands, so these bring back what libgomp and glibc do by themselves: their own defaults, said.
 UNTOUCHED = {"GOMP_SPINCOUNT": "300000", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}
 SETTINGS: dict[str, dict[str, str]] = {"by themselves": UNTOUCHED, "as set up": {}}
-COMPARISON: dict[str, Any] = {"scheduler": "ddim", "steps": 50, "samples": 8}
+COMPARISON: dict[str, Any] = {"scheduler": "ddim", "steps": 25, "samples": 8}
 TRAINING = [
     "--reward", "photographic", "--epochs", "1000", "--batches-per-epoch", "2", "--batch-size", "8",
     "--accumulation", "1", "--group-size", "4", "--sampling-steps", "16",
 ]  # fmt: skip
-WINDOW = 12.0  # seconds of training that are watched, at the least
+WINDOW = 10.0  # seconds of training that are watched, at the least
 SPINS = ("300000", "100000", "30000", "10000", "3000", "1000")
 BURST = 0.4  # seconds of one measurement of a step
 ROUNDS = 5
@@ -53,14 +52,13 @@ ROUNDS = 5
 def main() -> None:
     """Measure, print and write; the part that is not asked for keeps what the file has."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.company", description=__doc__.partition("\n")[0])
-    parser.add_argument("--part", choices=("whole", "steps"), action="append", help="default: both")
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: all")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each measurement (default: {ROUNDS})")
     options = parser.parse_args()
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     results |= {"machine": describe_machine(), "spins": threads.SPINS}
-    parts: dict[str, Callable[[int], dict[str, Any]]] = {"whole": measure_whole, "steps": measure_steps}
-    for part in options.part or parts:
-        results[part] = parts[part](options.rounds)
+    for part in options.part or PARTS:
+        results[part] = PARTS[part](options.rounds)
         print(json.dumps(results[part], indent=2), flush=True)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
@@ -68,23 +66,29 @@ def main() -> None:
 # Whole comparisons and runs -------------------------------------------------------------------------------------------
 
 
-def measure_whole(rounds: int) -> dict[str, Any]:
-    """Seconds of a comparison and epochs a minute of a run, for both settings, in turns."""
+def measure_comparisons(rounds: int) -> dict[str, Any]:
+    """Seconds of a comparison alone, and of each of two at once, for both settings in turns."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in SETTINGS}
     with ExitStack() as stack:
         apps = {name: [stack.enter_context(_app(set_)) for _ in range(2)] for name, set_ in SETTINGS.items()}
-        for clients in apps.values():
-            for client in clients:
-                compare(client)  # the first one imports torch and loads the models
         for _ in range(rounds):
-            for name, (first, second) in apps.items():
-                _add(found[name], "comparison alone", [compare(first)])
-                _add(found[name], "two comparisons, each", both(partial(compare, first), partial(compare, second)))
-        for name, (first, _) in apps.items():
-            with training(SETTINGS[name]) as pace:
-                _add(found[name], "epochs a minute alone", [pace()])
-                _add(found[name], "comparison beside a run", _while(pace, partial(compare, first), found[name]))
-                _add(found[name], "epochs a minute alone", [pace()])
+            for name, clients in apps.items():
+                _add(found[name], "alone", [compare(clients[0])])
+                _add(found[name], "two at once, each", both(*(partial(compare, client) for client in clients)))
+    return {name: _summary(rows) for name, rows in found.items()}
+
+
+def measure_training(rounds: int) -> dict[str, Any]:
+    """Seconds of a comparison and epochs a minute of a run, alone and together, for both settings in turns."""
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in SETTINGS}
+    with ExitStack() as stack:
+        apps = {name: stack.enter_context(_app(variables)) for name, variables in SETTINGS.items()}
+        for _ in range(rounds):
+            for name, client in apps.items():
+                _add(found[name], "comparison alone", [compare(client), compare(client)])
+                with training(SETTINGS[name]) as pace:
+                    _add(found[name], "epochs a minute alone", [pace()])
+                    _add(found[name], "comparison together", _while(pace, partial(compare, client), found[name]))
     return {name: _summary(rows) for name, rows in found.items()}
 
 
@@ -108,16 +112,19 @@ def _while(pace: Callable[[], float], call: Callable[[], float], found: dict[str
         beside = pool.submit(pace)
         while not beside.done():
             seconds.append(call())
-        _add(found, "epochs a minute beside comparisons", [beside.result()])
+        _add(found, "epochs a minute together", [beside.result()])
     return seconds
 
 
 @contextmanager
 def _app(variables: dict[str, str]) -> Iterator[Client]:
+    """The app, which has compared once: the first one imports torch and loads the models."""
     port = free_port()
     process, _ = start_app(port, variables)
     try:
-        yield Client(f"http://127.0.0.1:{port}/", verbose=False)
+        client = Client(f"http://127.0.0.1:{port}/", verbose=False)
+        compare(client)
+        yield client
     finally:
         process.terminate()
         process.wait()
@@ -192,6 +199,10 @@ def measure_steps(rounds: int) -> dict[str, Any]:
                         _add(found[name], f"{row}, two at once", each)
     return {name: _summary(rows) for name, rows in found.items()}
 
+
+PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "comparisons": measure_comparisons, "training": measure_training, "steps": measure_steps,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ddpo.common import locks
+from ddpo.common import locks, threads
 from ddpo.common.machine import has_gpu, host_cores
 
 POLL = 0.25  # seconds between two looks for others
@@ -56,12 +56,12 @@ def others() -> bool:
 @contextmanager
 def yielding() -> Iterator[None]:
     """A block in which threads that wait sleep almost at once; without effect where libgomp is not loaded."""
-    library, threads = _libgomp(), threads_of_a_team()
-    if library is None or threads == 1:
+    library, team = _libgomp(), threads_of_a_team()
+    if library is None or team == 1:
         yield
         return
     over = threading.Event()
-    sleeper = threading.Thread(target=_sleep, args=(library, host_cores() - threads + 2, over), daemon=True)
+    sleeper = threading.Thread(target=_sleep, args=(library, host_cores() - team + 2, over), daemon=True)
     sleeper.start()
     try:
         yield
@@ -76,10 +76,10 @@ def threads_of_a_team() -> int:
     return 1 if library is None else int(library.omp_get_max_threads())
 
 
-def _sleep(library: ctypes.CDLL, threads: int, over: threading.Event) -> None:
+def _sleep(library: ctypes.CDLL, team: int, over: threading.Event) -> None:
     """Be a team of that many threads, at least two, until it is over; it has nothing to do."""
     nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # free(NULL)
-    library.GOMP_parallel(nothing, None, ctypes.c_uint(max(2, threads)), ctypes.c_uint(0))
+    library.GOMP_parallel(nothing, None, ctypes.c_uint(max(2, team)), ctypes.c_uint(0))
     over.wait()
 
 
@@ -123,7 +123,8 @@ class _Presence:
             with suppress(OSError):  # without a place to tell it, one computes all the same
                 _folder().mkdir(mode=0o700, exist_ok=True)
                 self._handle = locks.acquire(_folder() / str(os.getpid()), {"group": _group()})
-            threading.Thread(target=_make_room, args=(self._over,), name="company", daemon=True).start()
+            if threads.waiting_is_ours():
+                threading.Thread(target=_make_room, args=(self._over,), name="company", daemon=True).start()
 
     def end(self) -> None:
         """A block less."""

@@ -47,3 +47,8 @@ def set_variables(environment: MutableMapping[str, str]) -> None:
     threads = max(1, cores() // max(1, together))
     if threads < host_cores():
         environment["OMP_NUM_THREADS"] = str(threads)
+
+
+def waiting_is_ours() -> bool:
+    """Whether nobody has told libgomp how its threads wait, apart from `set_variables` here or in a parent process."""
+    return "OMP_WAIT_POLICY" not in os.environ and os.environ.get("GOMP_SPINCOUNT", str(SPINS)) == str(SPINS)

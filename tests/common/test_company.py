@@ -103,7 +103,7 @@ def test_files_of_processes_that_are_gone_are_removed() -> None:
     assert [path.name for path in folder.iterdir()] == ["4712"]
 
 
-# With this policy a thread that waits spins for minutes, so it shows in the time that the process computes.
+# With these variables a thread that waits spins for minutes, so it shows in the time that the process computes.
 SPIN = f"""
 import time
 {LOAD}
@@ -119,11 +119,11 @@ def burnt():
 
 
 def seconds_burnt(code: str, tmp_path: Path, **variables: str) -> list[float]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     done = subprocess.run(
         [sys.executable, "-c", SPIN + code], cwd=ROOT, capture_output=True, text=True, check=True,
         env={
-            **os.environ, "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "ACTIVE",
-            "OMP_NUM_THREADS": "2", **variables,
+            **own, "TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2", **variables,
         },
     )  # fmt: skip
     return [float(word) for word in done.stdout.split()]
@@ -132,14 +132,25 @@ def seconds_burnt(code: str, tmp_path: Path, **variables: str) -> list[float]:
 @needs_libgomp
 def test_a_waiting_thread_spins_alone_and_sleeps_in_company(tmp_path: Path) -> None:
     code = "print(burnt())\nwith company.yielding():\n    print(burnt())\nprint(burnt())"
-    before, within, after = seconds_burnt(code, tmp_path)
+    before, within, after = seconds_burnt(code, tmp_path, OMP_WAIT_POLICY="ACTIVE")
     assert min(before, after) > 5 * within
 
 
 @needs_libgomp
 def test_threads_sleep_for_as_long_as_another_process_computes(tmp_path: Path) -> None:
-    code = "with company.computing():\n    time.sleep(0.5)\n    print(burnt())"
-    (alone,) = seconds_burnt(code, tmp_path)
+    code = """
+from ddpo.common import threads
+if os.environ["WAITING"] == "ours":
+    threads.SPINS = int(os.environ["GOMP_SPINCOUNT"])
+with company.computing():
+    time.sleep(0.5)
+    print(burnt())
+"""
+
+    def burnt(waiting: str) -> float:
+        return seconds_burnt(code, tmp_path, GOMP_SPINCOUNT="30000000000", WAITING=waiting)[0]
+
+    alone = burnt("ours")
     with another(tmp_path):
-        (together,) = seconds_burnt(code, tmp_path)
-    assert alone > 5 * together
+        assert alone > 5 * burnt("ours")
+        assert alone < 2 * burnt("a user's")  # what a user has set stands
