@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ TRAINING = [
     "--accumulation", "1", "--group-size", "4", "--sampling-steps", "16",
 ]  # fmt: skip
 WINDOW = 10.0  # seconds of training that are watched, at the least
-SPINS = ("300000", "100000", "30000", "10000", "3000", "1000")
+SPINS = ("300000", "100000", "10000", "1000")
 BURST = 0.4  # seconds of one measurement of a step
 ROUNDS = 5
 
@@ -189,6 +190,8 @@ def measure_steps(rounds: int) -> dict[str, Any]:
         pairs = {
             name: [stack.enter_context(Worker(variables)) for _ in range(2)] for name, variables in settings.items()
         }
+        for worker in chain.from_iterable(pairs.values()):
+            worker.wait()
         for kind in ("sampling", "training"):
             for batch in BATCHES:
                 for _ in range(rounds):

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from ddpo.common import company
+
 ROOT = Path(__file__).resolve().parent.parent
 BATCHES = (1, 8, 32)
 
@@ -22,7 +24,10 @@ class Worker:
             [sys.executable, "-m", "benchmarks.step_worker"], cwd=ROOT, env={**os.environ, **variables}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self._answer()  # one after another, so that they do not hinder each other
+
+    def wait(self) -> None:
+        """Wait until torch and the network are loaded."""
+        self._answer()
 
     def measure(self, kind: str, batch: int, seconds: float) -> float:
         """Milliseconds a picture of a step, "sampling" or "training", on the mean over some seconds."""
@@ -77,12 +82,13 @@ def main() -> None:
     for line in sys.stdin:
         kind, batch, seconds = line.split()
         step, count = kinds[kind], 0
-        step(int(batch))
-        started = time.perf_counter()
-        while time.perf_counter() - started < float(seconds):
+        with company.computing():
             step(int(batch))
-            count += 1
-        print(1000 * (time.perf_counter() - started) / count / int(batch), flush=True)
+            started = time.perf_counter()
+            while time.perf_counter() - started < float(seconds):
+                step(int(batch))
+                count += 1
+            print(1000 * (time.perf_counter() - started) / count / int(batch), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from ddpo.common import locks, threads
 from ddpo.common.machine import has_gpu, host_cores
 
-POLL = 0.25  # seconds between two looks for others
+POLL = 0.1  # seconds between two looks for others
 FORGOTTEN = 60.0  # seconds after which the file of a process that is gone is removed
 
 
