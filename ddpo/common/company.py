@@ -56,13 +56,14 @@ def others() -> bool:
 @contextmanager
 def yielding() -> Iterator[None]:
     """A block in which threads that wait sleep almost at once; without effect where libgomp is not loaded."""
-    library, team = _libgomp(), threads_of_a_team()
-    if library is None or team == 1:
+    library = _libgomp()
+    if library is None or threads_of_a_team() == 1:
         yield
         return
-    over = threading.Event()
-    sleeper = threading.Thread(target=_sleep, args=(library, host_cores() - team + 2, over), daemon=True)
+    asleep, over = threading.Event(), threading.Event()
+    sleeper = threading.Thread(target=_sleep, args=(library, asleep, over), daemon=True)
     sleeper.start()
+    asleep.wait()
     try:
         yield
     finally:
@@ -76,10 +77,11 @@ def threads_of_a_team() -> int:
     return 1 if library is None else int(library.omp_get_max_threads())
 
 
-def _sleep(library: ctypes.CDLL, team: int, over: threading.Event) -> None:
-    """Be a team of that many threads, at least two, until it is over; it has nothing to do."""
+def _sleep(library: ctypes.CDLL, asleep: threading.Event, over: threading.Event) -> None:
+    """Be a team of more threads than there are cores until it is over; it has nothing to do."""
     nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # free(NULL)
-    library.GOMP_parallel(nothing, None, ctypes.c_uint(max(2, team)), ctypes.c_uint(0))
+    library.GOMP_parallel(nothing, None, ctypes.c_uint(host_cores() + 1), ctypes.c_uint(0))
+    asleep.set()
     over.wait()
 
 

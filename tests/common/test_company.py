@@ -39,8 +39,10 @@ def another(tmp_path: Path, **variables: str) -> Iterator[subprocess.Popen[str]]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:  # type: ignore[call-overload]
         assert process.stdout.readline() == "computes\n"
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_another_process_is_known_until_it_ends_or_is_killed(tmp_path: Path) -> None:
