@@ -12,10 +12,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 from ddpo.common import company, locks
 from ddpo.comparison.compare import compare
 from ddpo.comparison.settings import ComparisonSettings
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
+from ddpo.diffusion.models import load_model
+from ddpo.diffusion.precision import PrecisionName, choose_compute
+from ddpo.diffusion.sampling import evaluate_unet
 from tests.helpers.libgomp import LOAD, needs_libgomp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +141,22 @@ def test_a_waiting_thread_spins_alone_and_sleeps_in_company(tmp_path: Path) -> N
     code = "print(burnt())\nwith company.yielding():\n    print(burnt())\nprint(burnt())"
     before, within, after = seconds_burnt(code, tmp_path, OMP_WAIT_POLICY="ACTIVE")
     assert min(before, after) > 5 * within
+
+
+@needs_libgomp
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_company_changes_no_digit(precision: PrecisionName) -> None:
+    compute, threads = choose_compute(precision, "cpu"), torch.get_num_threads()
+    model = load_model(PAIRS[DEFAULT_PAIR].base, compute)
+    pictures = torch.randn(4, *model.picture_shape)
+    torch.set_num_threads(2)
+    try:
+        alone = evaluate_unet(model.unet, pictures, torch.tensor(500), compute)
+        with company.yielding():
+            assert company.threads_of_a_team() == 2
+            assert torch.equal(evaluate_unet(model.unet, pictures, torch.tensor(500), compute), alone)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @needs_libgomp

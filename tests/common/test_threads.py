@@ -14,7 +14,7 @@ from ddpo.common import allocator, machine, threads
 from tests.helpers.libgomp import LOAD, needs_libgomp
 
 ROOT = Path(__file__).resolve().parents[2]
-WAYS_IN = ("app", "train_space", "ddpo.cli.__main__", "ddpo.ui.page", "ddpo")
+WAYS_IN = ("app", "train_space", "ddpo.cli.__main__", "ddpo")
 
 
 def told(code: str, **variables: str) -> dict[str, str]:
