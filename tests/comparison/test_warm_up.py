@@ -9,6 +9,7 @@ import pytest
 
 from ddpo.comparison import compare as comparing
 from ddpo.comparison import warm_up
+from ddpo.comparison.settings import ComparisonSettings
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +78,7 @@ def test_nothing_is_downloaded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AssertionError):
         warm_up.compare_once()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(
-        warm_up, "ComparisonSettings", lambda steps: comparing.ComparisonSettings("church-256", steps=1)
-    )
+    monkeypatch.setattr(warm_up, "ComparisonSettings", lambda steps: ComparisonSettings("church-256", steps=1))
     warm_up.compare_once()
 
 
