@@ -38,14 +38,15 @@ from ddpo.runs.store import list_runs
 RESULTS = ROOT / "benchmarks" / "results" / "company.json"
 # What a user has set stands, so these bring back what libgomp and glibc do by themselves: their own defaults, said.
 UNTOUCHED = {"GOMP_SPINCOUNT": "300000", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}
-SETTINGS: dict[str, dict[str, str]] = {"by themselves": UNTOUCHED, "as set up": {}}
+Settings = dict[str, dict[str, str]]  # variables by what they are called
+SETTINGS: Settings = {"by themselves": UNTOUCHED, "as set up": {}}
 COMPARISON: dict[str, Any] = {"scheduler": "ddim", "steps": 25, "samples": 8}
 TRAINING = [
     "--reward", "photographic", "--epochs", "1000", "--batches-per-epoch", "2", "--batch-size", "8",
     "--accumulation", "1", "--group-size", "4", "--sampling-steps", "16",
 ]  # fmt: skip
 WINDOW = 10.0  # seconds of training that are watched, at the least
-SPINS = ("300000", "100000", "10000", "1000")
+SPINS = ("100000", "10000", "1000", "0")  # 300000 are libgomp's own; 0 is what OMP_WAIT_POLICY=PASSIVE means
 BURST = 0.4  # seconds of one measurement of a step
 ROUNDS = 5
 
@@ -55,11 +56,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.company", description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each measurement (default: {ROUNDS})")
+    parser.add_argument("--setting", choices=SETTINGS, action="append", help="default: both, in turns")
     options = parser.parse_args()
+    settings = {name: SETTINGS[name] for name in options.setting or SETTINGS}
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     results |= {"machine": describe_machine(), "spins": threads.SPINS}
     for part in options.part or PARTS:
-        results[part] = PARTS[part](options.rounds)
+        results[part] = {**results.get(part, {}), **PARTS[part](options.rounds, settings)}
         print(json.dumps(results[part], indent=2), flush=True)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
@@ -67,11 +70,11 @@ def main() -> None:
 # Whole comparisons and runs -------------------------------------------------------------------------------------------
 
 
-def measure_comparisons(rounds: int) -> dict[str, Any]:
-    """Seconds of a comparison alone, and of each of two at once, for both settings in turns."""
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in SETTINGS}
+def measure_comparisons(rounds: int, settings: Settings) -> dict[str, Any]:
+    """Seconds of a comparison alone, and of each of two at once, for the settings in turns."""
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in settings}
     with ExitStack() as stack:
-        apps = {name: [stack.enter_context(_app(set_)) for _ in range(2)] for name, set_ in SETTINGS.items()}
+        apps = {name: [stack.enter_context(_app(set_)) for _ in range(2)] for name, set_ in settings.items()}
         for _ in range(rounds):
             for name, clients in apps.items():
                 _add(found[name], "alone", [compare(clients[0])])
@@ -79,15 +82,15 @@ def measure_comparisons(rounds: int) -> dict[str, Any]:
     return {name: _summary(rows) for name, rows in found.items()}
 
 
-def measure_training(rounds: int) -> dict[str, Any]:
-    """Seconds of a comparison and epochs a minute of a run, alone and together, for both settings in turns."""
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in SETTINGS}
+def measure_training(rounds: int, settings: Settings) -> dict[str, Any]:
+    """Seconds of a comparison and epochs a minute of a run, alone and together, for the settings in turns."""
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in settings}
     with ExitStack() as stack:
-        apps = {name: stack.enter_context(_app(variables)) for name, variables in SETTINGS.items()}
+        apps = {name: stack.enter_context(_app(variables)) for name, variables in settings.items()}
         for _ in range(rounds):
             for name, client in apps.items():
                 _add(found[name], "comparison alone", [compare(client), compare(client)])
-                with training(SETTINGS[name]) as pace:
+                with training(settings[name]) as pace:
                     _add(found[name], "epochs a minute alone", [pace()])
                     _add(found[name], "comparison together", _while(pace, partial(compare, client), found[name]))
     return {name: _summary(rows) for name, rows in found.items()}
@@ -179,12 +182,11 @@ def _summary(found: dict[str, list[float]]) -> dict[str, Any]:
 # Single steps ---------------------------------------------------------------------------------------------------------
 
 
-def measure_steps(rounds: int) -> dict[str, Any]:
-    """Milliseconds a picture of one step, by setting, kind and batch, alone and in two processes at once."""
-    settings = {f"{spins} spins": {**UNTOUCHED, "GOMP_SPINCOUNT": spins} for spins in SPINS}
-    settings |= {"passive": {**UNTOUCHED, "GOMP_SPINCOUNT": "0"}, "one thread": {**UNTOUCHED, "OMP_NUM_THREADS": "1"}}
-    settings["300000 spins, memory kept"] = {"GOMP_SPINCOUNT": "300000"}
-    settings["as set up"] = {}
+def measure_steps(rounds: int, settings: Settings) -> dict[str, Any]:
+    """Milliseconds a picture of one step, by kind and batch, alone and in two processes at once, for more settings."""
+    more = {f"{spins} spins": {**UNTOUCHED, "GOMP_SPINCOUNT": spins} for spins in SPINS}
+    more |= {"one thread": {**UNTOUCHED, "OMP_NUM_THREADS": "1"}, "memory kept": {"GOMP_SPINCOUNT": "300000"}}
+    settings = {**settings, **more}
     found: dict[str, dict[str, list[float]]] = {name: {} for name in settings}
     with ExitStack() as stack:
         pairs = {
@@ -203,7 +205,7 @@ def measure_steps(rounds: int) -> dict[str, Any]:
     return {name: _summary(rows) for name, rows in found.items()}
 
 
-PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[int, Settings], dict[str, Any]]] = {
     "comparisons": measure_comparisons, "training": measure_training, "steps": measure_steps,
 }  # fmt: skip
 
