@@ -108,9 +108,13 @@ def _in_one_thread(events: Iterator[T]) -> Generator[T]:
     if has_gpu():
         yield from events
         return
+
+    def following() -> T | None:
+        return next(events, None)
+
     with ThreadPoolExecutor(1, "comparison") as thread:
         try:
-            while (event := thread.submit(next, events, None).result()) is not None:
+            while (event := thread.submit(following).result()) is not None:
                 yield event
         finally:
             thread.submit(events.close).result()  # type: ignore[attr-defined]
