@@ -80,19 +80,21 @@ def threads_of_a_team() -> int:
 def _sleep(library: ctypes.CDLL, asleep: threading.Event, over: threading.Event) -> None:
     """Be a team of more threads than there are cores until it is over; it has nothing to do."""
     nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # free(NULL)
-    library.GOMP_parallel(nothing, None, ctypes.c_uint(host_cores() + 1), ctypes.c_uint(0))
-    asleep.set()
+    try:
+        library.GOMP_parallel(nothing, None, ctypes.c_uint(host_cores() + 1), ctypes.c_uint(0))
+    finally:
+        asleep.set()
     over.wait()
 
 
 def _libgomp() -> ctypes.CDLL | None:
-    """The libgomp that this process has loaded; torch brings its own."""
+    """The libgomp that this process has loaded; torch brings its own, and other packages may bring theirs."""
     try:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
-    path = next((line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line), None)
-    return None if path is None else ctypes.CDLL(path)
+    paths = {line.split(maxsplit=5)[5] for line in lines if "/libgomp" in line}
+    return ctypes.CDLL(max(paths, key=lambda path: "/torch/" in path)) if paths else None
 
 
 def _folder() -> Path:
