@@ -7,6 +7,7 @@ made when a network is first evaluated.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from dataclasses import replace
@@ -35,6 +36,8 @@ def begin() -> threading.Thread | None:
 
 def obstacle() -> str | None:
     """Why nothing may be done beforehand here; None where it may."""
+    if os.environ.get("DDPO_WARM_UP") == "0":
+        return "DDPO_WARM_UP is 0"
     if on_zero_gpu():
         return "a GPU is borrowed for the comparison alone"
     free = free_memory()

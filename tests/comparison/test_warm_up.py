@@ -44,6 +44,11 @@ def test_it_happens_once_a_process(caplog: pytest.LogCaptureFixture, monkeypatch
     assert warm_up.begin() is None
 
 
+def test_it_is_left_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DDPO_WARM_UP", "0")
+    assert warm_up.begin() is None
+
+
 def test_it_is_left_out_on_zero_gpu_and_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm_up, "free_memory", lambda: 1_900_000_000)
     assert warm_up.begin() is None and "1.9 GB" in str(warm_up.obstacle())
