@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ddpo import _torchvision_guard as _torchvision_guard
+from ddpo.common import threads
 from ddpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _HOMES = {
     "score": "ddpo.public",
     "train": "ddpo.public",
 }
+threads.prepare()
 
 
 def __getattr__(name: str) -> Any:

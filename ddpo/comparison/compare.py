@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ddpo import rewards
+from ddpo.common import company
 from ddpo.common.statistics import PairedStatistics, describe, paired_statistics
 from ddpo.comparison.settings import Comparison, ComparisonSettings, resolve
 from ddpo.errors import UserError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
 LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
 T = TypeVar("T")
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,16 @@ class ComparisonResult:
         }
 
 
+def import_engine() -> None:
+    """Import torch and diffusers, one thread at a time.
+
+    Their modules import each other in circles, and two threads that enter at different places find unfinished ones.
+    """
+    with _importing:
+        import ddpo.diffusion.models
+        import ddpo.diffusion.sampling  # noqa: F401
+
+
 def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
     """Run a comparison: many `Progress`, one per evaluation of both networks, then the `ComparisonResult`.
 
@@ -96,10 +108,17 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     Raises:
         UserError: a model cannot be loaded, the two do not fit together, or the scorer fails.
     """
-    from ddpo.diffusion.precision import choose_compute
-
     comparison = resolve(settings)
     yield Progress("Loading the models", 0, 0)
+    import_engine()
+    with company.computing():
+        yield from _compare(comparison)
+
+
+def _compare(comparison: Comparison) -> Iterator[Progress | ComparisonResult]:
+    """See `compare`."""
+    from ddpo.diffusion.precision import choose_compute
+
     compute = choose_compute(comparison.precision)
     base, tuned = yield from _load_pair(comparison, compute)
     yield Progress("Loading the scorer", 0, 0)
@@ -138,6 +157,7 @@ def picture_scorer(scorer: str, own_functions: bool = False) -> Callable[[Image]
     Raises:
         UserError: the scorer is not known, or its weights cannot be had.
     """
+    import_engine()
     import numpy as np
 
     from ddpo.diffusion.pictures import from_uint8

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ddpo import rewards
+from ddpo.common import company
 from ddpo.common.files import storage_error
 from ddpo.common.leases import Lease, LeaseLost
 from ddpo.diffusion.catalogue import current_base
@@ -71,7 +72,7 @@ def carry_out(
     started = time.monotonic()
     processes = Processes(accelerator)
     lock = training_lock(run.folder.parent, run) if processes.is_main and not sliced else nullcontext()
-    with lock as lease:
+    with lock as lease, company.computing():
         try:
             with Interrupt().caught() as interrupt:
                 worker = _Worker(run, processes, on_step, sliced, lease)

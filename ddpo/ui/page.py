@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from ddpo.comparison import warm_up
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.ui import address, score
 from ddpo.ui.api import bad_calls, comparing, training
@@ -55,12 +56,18 @@ def build_demo() -> gr.Blocks:
                 train_page.build(tabs, train_tab, [compare_tab, score_tab], comparison)
             training.build()
         demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
+        demo.load(_on_look, None, None, **QUICK)
         names = ["compare", *(["train"] if train_tab is not None else []), "score"]
         address.connect(demo, tabs, names, comparison, note)
     demo.queue(default_concurrency_limit=4)
     first = resolve(ComparisonSettings())
     zero_gpu.preload(first.base, first.tuned, scorer=first.scorer.name)
     return demo
+
+
+def _on_look() -> None:
+    """Somebody looks at the page, and may compare soon."""
+    warm_up.begin()
 
 
 def serve(demo: gr.Blocks) -> None:

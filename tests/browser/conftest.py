@@ -41,5 +41,5 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as serving:
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt", DDPO_WARM_UP="1") as serving:
         yield serving

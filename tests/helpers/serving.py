@@ -56,7 +56,7 @@ def running_app(
         port = probe.getsockname()[1]
     environment = {
         **os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "DDPO_PRECISION": "float32",
-        "HF_HUB_OFFLINE": "1", "DDPO_RUNS": str(log_file.parent / "runs"), **variables,
+        "HF_HUB_OFFLINE": "1", "DDPO_RUNS": str(log_file.parent / "runs"), "DDPO_WARM_UP": "0", **variables,
     }  # fmt: skip
     started = time.monotonic()
     with log_file.open("w") as log:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
-from ddpo.common import lent_gpu
-from ddpo.common.machine import on_zero_gpu
+from ddpo.common import allocator, lent_gpu
+from ddpo.common.machine import has_gpu, on_zero_gpu
 from ddpo.comparison.compare import ComparisonResult, Progress, compare, download
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.network import read_network
@@ -19,6 +20,7 @@ from ddpo.ui.space import permission, zero_gpu
 
 logger = logging.getLogger("ddpo.ui")
 
+T = TypeVar("T")
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 
 
@@ -64,6 +66,8 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
         except GeneratorExit:
             logger.info("Comparison cancelled at evaluation %d of %d", progress.step, progress.total)
             raise
+        finally:
+            allocator.give_back()
 
 
 def comparison_seconds(settings: ComparisonSettings) -> float:
@@ -85,7 +89,7 @@ def comparison_seconds(settings: ComparisonSettings) -> float:
 def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
     """The events of a comparison, one a HEARTBEAT."""
     stage, passed_on = "", 0.0
-    with closing(compare(settings)) as events:  # type: ignore[type-var]
+    with closing(_in_one_thread(compare(settings))) as events:
         for event in events:
             now = time.monotonic()
             if isinstance(event, ComparisonResult):
@@ -93,3 +97,24 @@ def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
             elif event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
                 stage, passed_on = event.stage, now
                 yield event
+
+
+def _in_one_thread(events: Iterator[T]) -> Generator[T]:
+    """The same events, all computed by one thread; Gradio asks for each from whichever thread is free.
+
+    libgomp makes a team of threads for every thread that computes. Where these are more than there are cores, they
+    sleep at every wait, and a comparison gets little more than one core.
+    """
+    if has_gpu():
+        yield from events
+        return
+
+    def following() -> T | None:
+        return next(events, None)
+
+    with ThreadPoolExecutor(1, "comparison") as thread:
+        try:
+            while (event := thread.submit(following).result()) is not None:
+                yield event
+        finally:
+            thread.submit(events.close).result()  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ddpo import rewards
-from ddpo.common import lent_gpu
+from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import on_zero_gpu
 from ddpo.comparison.compare import download_scorer, score_picture
 from ddpo.ui.space import zero_gpu
@@ -18,7 +18,10 @@ def score(picture: Image, scorer: str) -> float:
     """As `score_picture`, on a borrowed GPU where there is one."""
     if on_zero_gpu():
         _download_scorer(scorer)
-    return _score(picture, scorer)
+    try:
+        return _score(picture, scorer)
+    finally:
+        allocator.give_back()  # opening a picture of 100 megapixels takes 400 MB, which nobody needs for long
 
 
 def scoring_seconds(size: tuple[int, int], scorer: str) -> float:
