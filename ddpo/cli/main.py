@@ -24,6 +24,7 @@ from ddpo.common.words import epochs_in_words, in_words
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import Busy, Failed, UserError, under_way
 from ddpo.hub import client
+from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.specs import found_anywhere, make_spec
@@ -302,7 +303,7 @@ def _status(options: argparse.Namespace) -> int:
         print(f"Time left: {in_words(status.seconds_left)}")
     if epochs:
         print(f"Reward {epochs[0].reward_mean:.3f} -> {epochs[-1].reward_mean:.3f}")
-    for sentence in (status.error, status.notice, f"{diagnosis.title}: {diagnosis.sentence}"):
+    for sentence in (status.error, status.notice, other_base(run), f"{diagnosis.title}: {diagnosis.sentence}"):
         if sentence:
             print(sentence)
     return DONE

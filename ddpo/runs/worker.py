@@ -30,6 +30,7 @@ from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
+from ddpo.runs.base_weights import need_same_base
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.records import RecordKeeper, new_result
 from ddpo.runs.status import ResultFacts
@@ -167,6 +168,7 @@ class _Worker:
                 run.clear_stop()
             state = "running" if sliced and run.stored_status().state == "running" else "starting"
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
+        need_same_base(run)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
