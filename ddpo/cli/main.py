@@ -16,6 +16,7 @@ from ddpo.cli.options import build_parser
 from ddpo.cli.training import root_of, train
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, Failed, UserError
+from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.specs import found_anywhere, make_spec
@@ -88,7 +89,7 @@ def _status(options: argparse.Namespace) -> int:
         print(f"Time left: {in_words(status.seconds_left)}")
     if epochs:
         print(f"Reward {epochs[0].reward_mean:.3f} -> {epochs[-1].reward_mean:.3f}")
-    for sentence in (status.error, status.notice, f"{diagnosis.title}: {diagnosis.sentence}"):
+    for sentence in (status.error, status.notice, other_base(run), f"{diagnosis.title}: {diagnosis.sentence}"):
         if sentence:
             print(sentence)
     return DONE

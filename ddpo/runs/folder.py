@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class Run:
     id: str
     spec: RunSpec
     created: str  # ISO 8601, UTC
+    base_weights: str | None = field(default=None, kw_only=True)  # what it began from, see `base_weights.py`
 
     @property
     def root(self) -> Path:

@@ -10,6 +10,7 @@ from ddpo.diffusion.catalogue import ALIASES, PAIRS, Cost, Pair, current_base
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
+from ddpo.runs.base_weights import other_base
 from ddpo.runs.store import Run, list_runs, open_run, runs_root
 
 RUN = "run:"  # before the id of a run, makes the name of a pair
@@ -54,10 +55,11 @@ def all_pairs() -> list[Pair]:
 def _run_pair(run: Run) -> Pair:
     spec = run.spec
     base = spec.pair or ids.short_name(spec.base)
+    description = f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it."
     return Pair(
         name=RUN + run.id,
         title=f"Run of {moment(run.created)}, {spec.reward}",
-        description=f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it.",
+        description=" ".join(filter(None, (description, other_base(run)))),
         base=current_base(spec.pair, spec.base),
         tuned=str(run.result),
         reward=spec.reward,

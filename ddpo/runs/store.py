@@ -27,7 +27,9 @@ from ddpo.common import leases, locks
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.common.storage import Storage, probe, storage_of
 from ddpo.common.words import in_words
+from ddpo.diffusion.catalogue import current_base
 from ddpo.errors import Busy, UserError
+from ddpo.runs.base_weights import fingerprint, need_same_base
 from ddpo.runs.folder import FORMAT, Run, RunSpec, lock_path
 from ddpo.runs.place import runs_place
 from ddpo.runs.status import STATES, RunStatus, now_text
@@ -63,8 +65,12 @@ def create_run(root: Path, spec: RunSpec, run_id: str | None = None) -> Run:
     """
     now = datetime.now(UTC)
     run_id = run_id or f"{now:%Y%m%d-%H%M%S}-{slug(spec.reward)}-{secrets.token_hex(2)}"
-    run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"))
-    facts = {"format": FORMAT, "id": run_id, "created": run.created, **asdict(spec), "versions": _versions()}
+    weights = fingerprint(current_base(spec.pair, spec.base))
+    run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"), base_weights=weights)
+    facts = {
+        "format": FORMAT, "id": run_id, "created": run.created, **asdict(spec), "base_weights": weights,
+        "versions": _versions(),
+    }  # fmt: skip
     status = RunStatus("starting", epochs=spec.config.epochs, updated=now_text())
     unfinished = root / f".{run_id}"  # a run appears whole or not at all
     try:
@@ -109,7 +115,9 @@ def _read_run(path: Path) -> Run:
     if facts["format"] > FORMAT:
         raise UserError(f"it was written by a newer version of this program (format {facts['format']}); update it.")
     spec = RunSpec(facts["pair"], facts["base"], facts["reward"], facts["recipe"], config_from_dict(facts["config"]))
-    return Run(path.parent, path.parent.name, spec, str(facts["created"]))
+    weights = facts.get("base_weights")  # earlier versions did not put it down
+    weights = weights if isinstance(weights, str) else None
+    return Run(path.parent, path.parent.name, spec, str(facts["created"]), base_weights=weights)
 
 
 _runs = FileCache(_read_run)  # the Train tab opens every run several times in every look
@@ -204,9 +212,10 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
 
     Raises:
         Busy: another run trains, or this one already does.
-        UserError: the disk refuses, or no process can be started.
+        UserError: the disk refuses, no process can be started, or the base has other weights by now.
     """
     check_idle(run.root)
+    need_same_base(run)
     run.clear_stop()
     started = datetime.now(UTC).isoformat()  # also tells this start from any other
     run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)

@@ -25,6 +25,7 @@ from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
+from ddpo.runs.base_weights import need_same_base
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.fixed_seeds import FixedSeeds
 from ddpo.runs.interrupt import Interrupt
@@ -135,6 +136,7 @@ class _Worker:
                 run.clear_stop()
             state = "running" if sliced and run.stored_status().state == "running" else "starting"
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
+        need_same_base(run)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)

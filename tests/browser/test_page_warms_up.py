@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.serving import RunningApp
+from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

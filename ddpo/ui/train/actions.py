@@ -16,6 +16,7 @@ from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs import followed, specs
+from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.store import (
@@ -193,7 +194,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         "seconds": status.seconds,
         "seconds_left": status.seconds_left,
         "error": status.error,
-        "notice": " ".join(filter(None, (status.notice, followed.whereabouts(run)))) or None,
+        "notice": " ".join(filter(None, (status.notice, other_base(run), followed.whereabouts(run)))) or None,
         "metrics": epoch_facts(seen.epochs[-1]) if seen.epochs else None,
         "diagnosis": {
             "verdict": seen.diagnosis.verdict,
