@@ -22,12 +22,12 @@ DELAY = 1.0  # seconds, in which the page fetches its files; imports would hold 
 # Bytes that have to be free. Assumed: twice what the app holds after a comparison of church-64, and the run that may
 # start beside it (benchmarks/results/app.json has 0.7 GB).
 MEMORY = 2_000_000_000
-_once = threading.Lock()  # taken by the first who asks, and never released
+once = threading.Lock()  # taken by the first who asks, and never released
 
 
 def begin() -> threading.Thread | None:
     """Warm up in a thread of its own, once a process. Returns it; None where that has been done or must not be."""
-    if obstacle() is not None or not _once.acquire(blocking=False):
+    if obstacle() is not None or not once.acquire(blocking=False):
         return None
     thread = threading.Thread(target=_warm_up, name="warm-up", daemon=True)
     thread.start()

@@ -14,7 +14,7 @@ from ddpo.comparison.settings import ComparisonSettings
 
 @pytest.fixture(autouse=True)
 def not_yet_warm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm_up, "_once", threading.Lock())
+    monkeypatch.setattr(warm_up, "once", threading.Lock())
     monkeypatch.setattr(warm_up, "DELAY", 0.0)
     monkeypatch.setenv("DDPO_PRECISION", "float32")
 
