@@ -59,8 +59,8 @@ def status_card(seen: Snapshot) -> str:
         hint = _elsewhere(seen.run, state)
     share = status.step / status.steps if status.steps else status.epoch / max(1, status.epochs)
     title = f"{reward_title(spec.reward)} on {base_title(spec)}"
-    told = {"error": [status.error], "notice": [status.notice, other_base(seen.run)], "hint": [hint]}
-    notes = [*(_note(kind, text) for kind, texts in told.items() for text in texts), _rest(seen)]
+    told = ("error", status.error), ("notice", status.notice), ("notice", other_base(seen.run)), ("hint", hint)
+    notes = [*(_note(kind, text) for kind, text in told), _rest(seen)]
     return (
         f'<div class="card progress run-status {state}" role="status">'
         f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'
