@@ -14,7 +14,7 @@ from ddpo.common.machine import on_space
 from ddpo.common.storage import Mount, bucket_mounts, mount_of
 
 LEGACY = Path("/data/runs")  # on a Space that still has the persistent storage of before
-HOW_TO_KEEP = "To keep them, attach a storage bucket in the Space's settings, to be read and written; it is found there"
+HOW_TO_KEEP = "To keep them, attach a storage bucket in the Space's settings, with write access; this app finds it"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _named(folder: Path, here_is_a_space: bool) -> RunsPlace:
             _kept(mount, folder)
             if mount.writable
             else f"The bucket mounted at {mount.folder} is read-only; "
-            + ("attach it to be read and written, or name another folder in DDPO_RUNS.")
+            + ("attach it with write access, or name another folder in DDPO_RUNS.")
         )
         return RunsPlace(folder, mount, said)
     if here_is_a_space and (mount is None or mount.folder == Path("/")):
@@ -75,6 +75,6 @@ def _vanish(read_only: list[Mount]) -> str:
     if read_only:
         return (
             f"Runs vanish with this Space when it restarts: the bucket mounted at {read_only[0].folder} is read-only. "
-            "To keep them, attach it to be read and written."
+            "To keep them, attach it with write access."
         )
     return f"Runs vanish with this Space when it restarts. {HOW_TO_KEEP}."

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
+import torch._dynamo  # which an optimizer imports when it is made, and that takes seconds
 
 import ddpo.runs.worker as worker
 from ddpo.cli.main import main
 from ddpo.common import leases
+from ddpo.runs import checkpoints
 from ddpo.runs.store import Run, open_run
+from tests.helpers.object_store import kill_at
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.helpers.forks"])
 SETTINGS = {"DDPO_PRECISION": "float32", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+PATIENCE = 240  # seconds for what takes a few on a machine with nothing else to do
 
 
 def begin(root: Path, *arguments: object) -> Any:
@@ -33,21 +38,32 @@ def begin(root: Path, *arguments: object) -> Any:
 def train(root: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run train_space.py with these arguments to its end."""
     process = begin(root, *arguments)
-    process.join(90)
-    assert process.exitcode is not None, "it goes on and on"
-    out, err = (Path(f"{_outputs(root)}.{name}").read_text() for name in ("out", "err"))
+    out, err = _end(process, str(_outputs(root)))
     return subprocess.CompletedProcess([*map(str, arguments)], process.exitcode, out, err)
 
 
-def kill_again_and_again(run: Run, kills: int) -> str:
-    """Train, killed at random moments; returns the steps that were called saved. Raises where one was lost."""
-    outputs = _outputs(run.root)
-    process = _context.Process(target=_killer, args=(run.root, run.id, kills, str(outputs)))
+def train_and_be_killed(run: Run, changes: Sequence[int]) -> list[int]:
+    """Train in a bucket, killed once for each number, at that change of a file from the start on.
+
+    Returns the newest step that was called saved by then, for each kill. Raises where such a checkpoint was lost.
+    """
+    outputs = str(_outputs(run.root))
+    process = _context.Process(target=_killer, args=(run.root, run.id, changes, outputs))
     process.start()
-    process.join(90)
-    out, err = (Path(f"{outputs}.{name}").read_text() for name in ("out", "err"))
+    out, err = _end(process, outputs)
     assert out.endswith("lost nothing\n"), out + err
-    return out
+    return [int(word) for word in out.splitlines()[0].split()]
+
+
+def _end(process: Any, outputs: str) -> tuple[str, str]:
+    """What a process has printed by its end."""
+    process.join(PATIENCE)
+    late = process.exitcode is None
+    if late:
+        process.kill()
+    out, err = (Path(f"{outputs}.{name}").read_text() for name in ("out", "err"))
+    assert not late, f"it goes on and on: {out}{err}"
+    return out, err
 
 
 def _outputs(root: Path) -> Path:
@@ -64,6 +80,8 @@ def _prepare(outputs: str) -> None:
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     leases.SETTLE = 0.05
+    checkpoints.SETTLE = 600.0  # a busy machine is slower than any bucket
+    torch.set_num_threads(1)  # OMP_NUM_THREADS comes too late: torch has been imported
 
 
 def _command(words: list[str], outputs: str) -> None:
@@ -73,36 +91,27 @@ def _command(words: list[str], outputs: str) -> None:
     os._exit(code)
 
 
-def _killer(root: Path, run_id: str, kills: int, outputs: str) -> None:
-    """Trains in forks of itself; each tells of every checkpoint that it calls saved, as soon as it is, and is killed
-    at a random moment after a few of them."""
+def _killer(root: Path, run_id: str, changes: Sequence[int], outputs: str) -> None:
+    """Trains in forks of itself, which tell of every checkpoint that they call saved, as soon as it is."""
     _prepare(outputs)
     worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE = 0.0, 1e9
-    run, rng, last = open_run(root, run_id), random.Random(0), 0
-    for _ in range(kills):
+    run, last = open_run(root, run_id), 0
+    for change in changes:
         said, saying = os.pipe()
+        kill_at(root, change)
         child = os.fork()
         if child == 0:
             _train_telling(run, saying)
         os.close(saying)
-        took = 0.1
-        for _ in range(rng.randint(1, 3)):
-            begun = time.monotonic()
-            step = os.read(said, 1)
-            assert step or run.status().state == "finished", "it has ended by itself"
-            last = max(last, *step, last)
-            took = time.monotonic() - begun
-        time.sleep(rng.uniform(0, 1.5 * took))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        last = max(last, *os.read(said, 4096), last)
+        with os.fdopen(said, "rb") as file:
+            last = max(last, *file.read(), last)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "it has ended by itself"
         loaded = run.checkpoints.load_newest()
         found = loaded.step if loaded else 0
         assert found >= last and (loaded is None or loaded.notice is None), (found, last, loaded and loaded.notice)
         print(last, end=" ", flush=True)
-        if run.status().state == "finished":
-            break
-    print("lost nothing", flush=True)
+    print("\nlost nothing", flush=True)
     os._exit(0)
 
 

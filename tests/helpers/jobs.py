@@ -20,6 +20,8 @@ BASE = "google/ddpm-tiny"
 
 SPACE = "me/studio"
 
+BUCKET = "me/ddpo-runs"
+
 TINY = [
     "--batches-per-epoch", "1", "--batch-size", "4", "--accumulation", "1", "--sampling-steps", "4",
     "--trained-steps", "2", "--window", "random", "--group-size", "1",
@@ -56,9 +58,16 @@ def begin_job(hub: HubServer, container: Path, bucket: Path | None = None) -> su
     environment = {
         **job["environment"], **job["secrets"], "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(container), "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "", "DDPO_RUNS": runs,
+        "CUDA_VISIBLE_DEVICES": "", "DDPO_RUNS": runs, "DDPO_PRECISION": "float32",
     }  # fmt: skip
     return subprocess.Popen(
         job["command"], cwd=container, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
+
+
+def run_job(hub: HubServer, container: Path, bucket: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The newest job's own command, as the Hub got it, in a shell with nothing but the job's environment."""
+    process = begin_job(hub, container, bucket)
+    out, err = process.communicate(timeout=500)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import time
 import traceback
 from collections.abc import Callable
@@ -12,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from huggingface_hub import JobHardware
-from safetensors.torch import load_file
 
 from ddpo.cli.exit_codes import FAILED, OUT_OF_TIME, WRONG_USAGE
 from ddpo.cli.main import main
@@ -24,15 +19,12 @@ from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.publish import jobs
 from ddpo.runs import worker
-from ddpo.runs.checkpoints import CheckpointStore
-from ddpo.runs.store import RunSpec, list_runs
+from ddpo.runs.store import RunSpec
 from ddpo.training.config import settings
 from ddpo.training.recipes import make_config
 from tests.helpers.hub_server import HubServer, use
-from tests.helpers.jobs import BASE, SPACE, START, TINY, TOKEN, begin_job
+from tests.helpers.jobs import BASE, SPACE, START, TINY, TOKEN, run_job
 from tests.helpers.jobs import hub as hub  # a fixture
-from tests.helpers.object_store import mounted_bucket
-from tests.helpers.waiting import wait_for
 
 
 def test_the_hub_is_asked_for_the_hardware_the_time_and_the_same_start_command(
@@ -89,13 +81,6 @@ def test_a_dry_run_shows_the_job_and_asks_the_hub_nothing(hub: HubServer, capsys
     assert TOKEN not in out and hub.requests == []
 
 
-def run_job(hub: HubServer, container: Path, bucket: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The newest job's own command, as the Hub got it, in a shell with nothing but the job's environment."""
-    process = begin_job(hub, container, bucket)
-    out, err = process.communicate(timeout=500)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
 def test_what_a_job_runs_fetches_this_program_trains_and_pushes(
     hub: HubServer, tmp_path: Path, compute: Compute
 ) -> None:
@@ -107,33 +92,6 @@ def test_what_a_job_runs_fetches_this_program_trains_and_pushes(
     assert load_model("me/church-ddpo", compute).unet.config["sample_size"] == 16
     files = [path for path in (container / "bucket" / "runs").rglob("*") if path.is_file()]
     assert len(files) > 5 and not any(TOKEN.encode() in path.read_bytes() for path in files)
-
-
-def test_a_job_that_was_killed_goes_on_in_its_bucket_by_the_same_command(hub: HubServer, tmp_path: Path) -> None:
-    command = [*START, "--base", BASE, "--epochs", "4", *TINY]
-    with mounted_bucket(tmp_path / "mounted") as bucket:
-        assert main(command) == 0
-        first = begin_job(hub, tmp_path / "first", bucket.folder)
-        wait_for(lambda: [run.status().step for run in list_runs(bucket.folder / "runs")] > [1], 300)
-        (run,) = list_runs(bucket.folder / "runs")
-        os.killpg(first.pid, signal.SIGTERM)  # as the Hub ends a job that is cancelled: the step is finished and saved
-        first.communicate(timeout=200)
-        saved = max(CheckpointStore(run.folder / "checkpoints").steps())
-        assert 1 < saved < run.status().steps
-        assert main(command) == 0 and hub.jobs[0]["command"] == hub.jobs[1]["command"]
-        second = begin_job(hub, tmp_path / "second", bucket.folder)
-        wait_for(lambda: run.status().step > saved or second.poll() is not None, 300)
-        os.killpg(second.pid, signal.SIGKILL)
-        second.communicate(timeout=200)
-        done = run_job(hub, tmp_path / "third", bucket.folder)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert f"The run {run.id} is in the bucket already, at step" in done.stdout and "Published: " in done.stdout
-        assert run.status().state == "finished" and [epoch.epoch for epoch in run.epochs()] == [1, 2, 3, 4]
-        weights = load_file(run.result / "unet" / "diffusion_pytorch_model.safetensors")
-    undisturbed = main(["start", "--base", BASE, "--reward", "colourfulness", "--epochs", "4", *TINY])
-    (other,) = list_runs(tmp_path / "runs")
-    expected = load_file(other.result / "unet" / "diffusion_pytorch_model.safetensors")
-    assert undisturbed == 0 and all(torch.equal(expected[name], weights[name]) for name in expected)
 
 
 def test_the_same_command_means_the_same_run_whatever_time_it_is_given() -> None:

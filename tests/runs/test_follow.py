@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from gradio_client import Client
-from gradio_client.exceptions import AppError
 
-from ddpo.cli.main import main
 from ddpo.common.files import write_json
 from ddpo.errors import UserError
 from ddpo.runs import followed, mirror
@@ -20,14 +16,8 @@ from ddpo.runs.mirror import Mirror
 from ddpo.runs.store import Run
 from ddpo.ui.train import actions, views
 from tests.helpers.hub_server import HubServer, serving, use
-from tests.helpers.jobs import BASE, START, TINY, TOKEN, begin_job
-from tests.helpers.jobs import hub as hub  # a fixture
-from tests.helpers.object_store import mounted_bucket
+from tests.helpers.jobs import BUCKET, TOKEN
 from tests.helpers.run_folders import draw_grid, epoch_line, make_run
-from tests.helpers.serving import running_app
-from tests.helpers.waiting import wait_for
-
-BUCKET = "me/ddpo-runs"
 
 
 @pytest.fixture
@@ -230,48 +220,3 @@ def test_a_space_follows_only_the_bucket_that_its_owner_names(tmp_path: Path, mo
     assert followed.followed_bucket(tmp_path) is None
     monkeypatch.setenv("DDPO_FOLLOW", "me/other")
     assert followed.followed_bucket(tmp_path) == "me/other"
-
-
-def test_the_app_follows_the_job_that_was_started_here_epoch_after_epoch(hub: HubServer, tmp_path: Path) -> None:
-    """The command of a job, as the Hub got it, really trains; another process, the app, sees only the Hub."""
-    assert main([*START, "--base", BASE, "--epochs", "200", *TINY]) == 0
-    variables = {
-        "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_XET": "1", "DDPO_RUNS": str(tmp_path / "runs"),
-    }  # fmt: skip
-    with mounted_bucket(tmp_path / "mounted") as mounted, running_app(tmp_path / "log.txt", **variables) as app:
-        hub.bucket_folders[BUCKET] = mounted.store
-        client = Client(app.url, verbose=False)
-        job = begin_job(hub, tmp_path / "container", mounted.folder)
-        try:
-            seen: list[dict[str, object]] = []
-
-            def told() -> bool:
-                (status,) = client.predict(api_name="/list_runs") or [None]
-                if status and (not seen or status["epoch"] != seen[-1]["epoch"]):
-                    seen.append(status)
-                assert job.poll() is None, "the job has ended"
-                return len({status["epoch"] for status in seen}) >= 3 and seen[-1]["state"] == "running"
-
-            wait_for(told, 300)
-            run_id = str(seen[-1]["id"])
-            assert run_id.startswith("job-colourfulness-") and "in a job and is followed" in str(seen[-1]["notice"])
-            assert [status["epoch"] for status in seen] == sorted({status["epoch"] for status in seen})  # type: ignore[type-var]
-            history = client.predict(run_id, True, api_name="/run_status")["history"]
-            assert [line["epoch"] for line in history] == list(range(1, len(history) + 1))
-            (copies,) = (tmp_path / "home" / "ddpo-followed" / "me--ddpo-runs").glob("*/samples")
-            assert len([*copies.glob("*.png")]) >= 3
-            for path in copies.glob("*.png"):
-                assert path.read_bytes() == (mounted.store / "runs" / run_id / "samples" / path.name).read_bytes()
-            with pytest.raises(AppError, match="The same command that started the job"):
-                client.predict(run_id, api_name="/resume_run")
-            client.predict(run_id, api_name="/stop_run")
-            wait_for(lambda: job.poll() is not None, 120)
-            wait_for(lambda: client.predict(run_id, api_name="/run_status")["state"] == "stopped", 30)
-        finally:
-            if job.poll() is None:
-                os.killpg(job.pid, signal.SIGKILL)
-            out, err = job.communicate()
-        assert job.returncode == 0, out + err
-        assert "Traceback" not in app.log and TOKEN not in app.log
-        assert all("/buckets/" in r.path for r in hub.requests if "runs/" in r.path) and hub.asked_for("/tree")
