@@ -50,7 +50,7 @@ def as_job(run: Run) -> Run:
     """A run under the id that a job's has."""
     folder = run.root / f"{followed.JOB}{run.spec.reward}-1"
     run.folder.rename(folder)
-    return Run(folder, folder.name, run.spec, run.created)
+    return Run(folder, folder.name, run.spec, run.created, base_weights=run.base_weights)
 
 
 def test_only_what_has_changed_is_fetched_and_no_weights_are(bucket: tuple[HubServer, Path]) -> None:
