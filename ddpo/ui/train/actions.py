@@ -33,6 +33,7 @@ from ddpo.runs.store import (
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import make_config
 from ddpo.ui.space import permission, slices
+from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.permission import longest_minutes, time_budget
 
 logger = logging.getLogger("ddpo.ui")
@@ -42,10 +43,11 @@ RESUMABLE = ("stopped", "failed", "interrupted")
 _starting = Lock()  # two visitors who press Start at once
 
 
-def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[str, Any]) -> RunSpec:
+def make_spec(asker: Asker, pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[str, Any]) -> RunSpec:
     """What to train, checked as far as it can be before a model is loaded.
 
     Args:
+        asker: who asks for it.
         pair: name of a pair, whose base is finetuned.
         base: folder or Hub id of a model that is finetuned in its place; None or "" for none.
         reward: name of a reward.
@@ -53,7 +55,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         values: settings that differ from the recipe's; None and "" are the recipe's own.
 
     Raises:
-        UserError: a name or a value is not acceptable, or a folder is given on a Space.
+        UserError: a name or a value is not acceptable, or the base is a folder that this asker may not name.
     """
     for what, name in (("pair", pair), ("reward", reward), ("recipe", recipe)):
         if not isinstance(name, str):
@@ -67,7 +69,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         return RunSpec(pair, get_pair(pair).base, reward, recipe, config)
     if not isinstance(base, str) or "\0" in base:
         raise UserError(f"The base model must be given as text, and {base!r} is not.")
-    permission.check_source(base)
+    permission.check_source(base, asker)
     read_network(base)
     return RunSpec(None, ids.absolute(base), reward, recipe, config)
 
