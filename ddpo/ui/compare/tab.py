@@ -28,6 +28,7 @@ from ddpo.ui.space import permission, quota
 from ddpo.ui.space.asker import Asker, who
 
 TROUBLE = "This could not be compared"
+COMPARING = "Comparing…"  # what the button says meanwhile
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
 
 FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
@@ -148,6 +149,7 @@ def _connect(controls: list[gr.Component], results: Results) -> None:
     begun = results.compare.click(_on_begin, None, buttons, **QUICK)
     results.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
     run = begun.then(_on_compare, controls, outputs, show_progress="hidden", **PRIVATE, **COMPARES)
+    run.failure(_on_refused, results.compare, outputs, **QUICK)
     results.cancel.click(_on_cancel, None, outputs, cancels=[run], **QUICK)
     results.pictures.click(_on_choose, results.state, [results.line, results.slider], **QUICK)
 
@@ -168,7 +170,16 @@ def _on_scheduler(name: str) -> tuple[Any, Any]:
 
 
 def _on_begin() -> tuple[Any, Any, str]:
-    return gr.update(value="Comparing…", interactive=False), gr.update(visible=True), views.waiting()
+    return gr.update(value=COMPARING, interactive=False), gr.update(visible=True), views.waiting()
+
+
+def _on_refused(label: Any) -> list[Any]:
+    """Where the queue took no comparison, so that nothing else gives the buttons back."""
+    if label != COMPARING:
+        return [gr.skip()] * len(Results.__dataclass_fields__)
+    return _idle(
+        html.message("Not started", "Too many comparisons wait already; try again when some of them are done.")
+    )
 
 
 def _on_compare(request: gr.Request, *values: Any) -> Iterator[Any]:
