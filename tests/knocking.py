@@ -36,6 +36,7 @@ class Knocker:
     address: str = "127.0.0.1"
     headers: Mapping[str, str] = field(default_factory=dict)
     cookies: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""  # of the names of tools, which on a Space begin with its own
 
     @property
     def port(self) -> int:
@@ -83,7 +84,12 @@ class Knocker:
 
     def use_tool(self, tool: str, **arguments: Any) -> str:
         """What a tool for language models answers."""
-        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+        call = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": self.prefix + tool, "arguments": arguments},
+        }
         accept = {"Accept": "application/json, text/event-stream"}
         return self.client.post("/gradio_api/mcp/", json=call, headers=accept).text
 

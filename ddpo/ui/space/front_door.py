@@ -38,9 +38,11 @@ class FrontDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] == "websocket":  # Gradio has none
+            return await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        request = Request({**scope, "type": "http"})
+        request = Request(scope)
         sentence = self.refusal(request)
         if sentence is not None:
             return await JSONResponse({"detail": sentence, "error": sentence}, 403)(scope, receive, send)
@@ -60,7 +62,7 @@ class FrontDoor:
             )
         # A public address has nothing to lose to another site that everybody could not do; a local one has.
         foreign = host.is_local and not on_space() and asker.from_another_site(request)
-        if foreign and request.scope.get("method") not in SAFE_METHODS:
+        if foreign and request.method not in SAFE_METHODS:
             return permission.ANOTHER_SITE
         return None
 
