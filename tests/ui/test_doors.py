@@ -25,13 +25,11 @@ REFUSED = re.compile(
     'first|"local_folders": false'
 )
 
-# Who asks: the address it is asked at and the headers. All but the first five come from elsewhere.
+# Who asks: the address it is asked at and the headers. All but the first three come from elsewhere.
 ASKERS: dict[str, tuple[str, dict[str, str]]] = {
     "at the machine": ("127.0.0.1", {}),
     "at the machine, by name": ("127.0.0.1", {"Host": "LocalHost.:{port}"}),
-    "at the machine, by IPv6": ("127.0.0.1", {"Host": "[::1]:{port}"}),
     "the page": ("127.0.0.1", {"Origin": "http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}),
-    "another local page": ("127.0.0.1", {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "cross-site"}),
     "the network": ("network", {}),
     "the network, claiming to be here": ("network", {"Host": "localhost:{port}", "Origin": "http://localhost:{port}"}),
     "a share link": ("127.0.0.1", {"Host": "abc.gradio.live", "X-Forwarded-For": "203.0.113.9"}),
@@ -39,12 +37,11 @@ ASKERS: dict[str, tuple[str, dict[str, str]]] = {
     "a proxy, claiming to be here": ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}),
     "a tunnel": ("127.0.0.1", {"X-Real-IP": "203.0.113.9", "Host": "localhost"}),
     "a name that was rebound": ("127.0.0.1", {"Host": "evil.example", "Origin": "http://evil.example"}),
-    "two hosts": ("127.0.0.1", {"Host": "localhost@evil.example"}),
     "another site": ("127.0.0.1", {"Origin": "https://evil.example"}),
     "another site, by its fetch": ("127.0.0.1", {"Sec-Fetch-Site": "cross-site"}),
     "a sandboxed frame": ("127.0.0.1", {"Origin": "null"}),
 }
-OPERATORS = list(ASKERS)[:5]
+OPERATORS = list(ASKERS)[:3]
 FOLDER = str(CHURCH)
 QUICK = {"steps": 1, "samples": 1}
 
@@ -70,7 +67,7 @@ DOORS: dict[str, tuple[Callable[[Knocker], str], str]] = {
     "ask what there is": (lambda who: who.call("models"), '"local_folders": true'),
     "download a folder's result": (lambda who: who.press("_on_download"), r"\.zip"),
     "push with the operator's token": (lambda who: who.press("_on_push", push_repository="of/mine"), "/of/mine"),
-    "use the tool start_run": (lambda who: who.use_tool("start_run", recipe="no such"), "no such"),
+    "use the tool start_run": (lambda who: who.use_tool("start_run", reward="no such"), "no such"),
     "use the tool compare": (lambda who: who.use_tool("compare", base=FOLDER, tuned=FOLDER, **QUICK), "sentence"),
 }
 TRAINING = [door for door in DOORS if re.search(r" run$|Start|Stop|Resume|start_run", door)]
@@ -150,10 +147,10 @@ def test_at_every_door_only_the_machine_itself_is_let_in(public: RunningApp, hub
     assert bool(writes) == (asker in OPERATORS)
 
 
-@pytest.mark.parametrize("asker", [asker for asker in ASKERS if asker not in OPERATORS])
+@pytest.mark.parametrize("asker", ["the network", "a share link", "a name that was rebound", "another site"])
 def test_where_everybody_may_train_folders_stay_shut_and_other_sites_out(open_to_all: RunningApp, asker: str) -> None:
     who = knocker(open_to_all, asker)
-    site = "site" in asker or "sandboxed" in asker or "two hosts" in asker
+    site = asker == "another site"
     for door, (knock, answer) in DOORS.items():
         said = knock(who)
         if door in TRAINING and not site:
