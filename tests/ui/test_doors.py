@@ -214,14 +214,21 @@ def test_on_a_space_the_sign_in_counts_and_not_in_another_sites_hands(
 
 def test_an_app_for_this_machine_answers_to_no_other_name(tmp_path: Path) -> None:
     """Which is what keeps a page of another site, whose name points here, from reading runs and using tools."""
-    with running_app(tmp_path / "log.txt", DDPO_HOSTS="studio.example") as app:
+    with running_app(tmp_path / "log.txt", DDPO_HOSTS="studio.example,.tunnel.example") as app:
         assert "Only this machine is answered" in app.log or "Other machines can reach" in app.log
         rebound = Knocker(app, headers={"Host": "evil.example:{port}", "Origin": "http://evil.example:{port}"})
         for path in ("/", "/config", "/gradio_api/info", "/gradio_api/mcp/", "/gradio_api/file=/etc/passwd"):
             answer = rebound.client.get(path)
             assert answer.status_code == 403 and "does not answer as evil.example" in answer.text
         assert "does not answer as" in rebound.use_tool("models") and "does not answer as" in rebound.call("list_runs")
-        for host in ("studio.example", "Studio.Example.:80", "localhost:1", "192.0.2.7", "[2001:db8::1]:7860"):
+        for host in (
+            "studio.example",
+            "a.tunnel.example",
+            "Studio.Example.:80",
+            "localhost:1",
+            "192.0.2.7",
+            "[2001:db8::1]:7860",
+        ):
             assert Knocker(app, headers={"Host": host}).client.get("/config").status_code == 200, host
         site = Knocker(app, headers={"Origin": "https://evil.example"})
         upload = site.client.post("/gradio_api/upload", files={"files": b"."})

@@ -27,7 +27,7 @@ STATUS = (
 )
 PERMISSION = (
     "Where only the owner of the Space may finetune, programs are refused: a token does not sign them in, so the owner "
-    "uses the page."
+    "uses the page. Elsewhere only programs on the app's own machine may, unless it lets everybody."
 )
 START_RUN = (
     "Starts finetuning a base model on a reward, in a process of its own that goes on when the caller or the app is "
@@ -74,8 +74,8 @@ def build() -> None:
         parameter(dict[str, Any] | None, None, "Settings", OTHERS, example={"seed": 1}),
         parameter(
             str | None, None, "Base",
-            "Another base in place of the pair's: owner/name on the Hub (@revision), or a local folder (not on a "
-            "Space); null: the pair's.",
+            "Another base in place of the pair's: owner/name on the Hub (@revision), or a folder (only for programs on "
+            "the app's own machine); null: the pair's.",
         ),
     ]  # fmt: skip
     run = parameter(str | None, None, "Run", RUN)

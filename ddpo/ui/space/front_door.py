@@ -31,7 +31,9 @@ TOOLS = "/gradio_api/mcp"
 class FrontDoor:
     """Middleware around the web application."""
 
-    def __init__(self, app: ASGIApp, answers_to: Callable[[asker.Authority], bool], listeners: Listeners) -> None:
+    def __init__(
+        self, app: ASGIApp, answers_to: Callable[[asker.Authority | None], bool], listeners: Listeners
+    ) -> None:
         self.app = app
         self.answers_to = answers_to
         self.listeners = listeners
@@ -54,20 +56,20 @@ class FrontDoor:
     def refusal(self, request: Request) -> str | None:
         """Why a request is not even looked at; None where it is."""
         host = asker.sent_to(request)
-        if host is None or not self.answers_to(host):
+        if not self.answers_to(host):
             name = host.name if host else "that name"
             return (
                 f"This app does not answer as {name[:100]}. Open it at the machine that runs it, through "
                 f"http://localhost; who serves it under another name sets DDPO_HOSTS to that name."
             )
         # A public address has nothing to lose to another site that everybody could not do; a local one has.
-        foreign = host.is_local and not on_space() and asker.from_another_site(request)
+        foreign = host is not None and host.is_local and not on_space() and asker.from_another_site(request)
         if foreign and request.method not in SAFE_METHODS:
             return permission.ANOTHER_SITE
         return None
 
 
-def names(blocks: gr.Blocks, server_name: str | None) -> Callable[[asker.Authority], bool]:
+def names(blocks: gr.Blocks, server_name: str | None) -> Callable[[asker.Authority | None], bool]:
     """By which names an app answers.
 
     One that listens on this machine alone answers to local names, to addresses, to its share link and to DDPO_HOSTS. A
@@ -79,11 +81,16 @@ def names(blocks: gr.Blocks, server_name: str | None) -> Callable[[asker.Authori
         server_name: what it listens on; None: GRADIO_SERVER_NAME, else this machine alone.
     """
     public = on_space() or is_public(server_name)
-    given = {name.strip().lower().removesuffix(".") for name in os.environ.get("DDPO_HOSTS", "").split(",")}
+    given = [name.strip().lower().removesuffix(".") for name in os.environ.get("DDPO_HOSTS", "").split(",")]
 
-    def answers_to(host: asker.Authority) -> bool:
+    def answers_to(host: asker.Authority | None) -> bool:
+        if public or host is None:
+            return public
         shared = urlsplit(getattr(blocks, "share_url", None) or "").hostname
-        return public or host.is_local or host.address is not None or host.name in given or host.name == shared
+        named = any(
+            host.name == name or (name[:1] == "." and host.name.endswith(name)) for name in (*given, shared or "")
+        )
+        return named or host.is_local or host.address is not None
 
     return answers_to
 
