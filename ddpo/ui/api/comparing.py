@@ -75,7 +75,7 @@ SCORER = (
     f"Name of a scorer: {', '.join(rewards.REWARDS)}; /models says which can be used here. prompt needs a sentence "
     "behind a colon, as in prompt:a sunny day|a grey day (the second one, to be unlike, may be left out)."
 )
-OWN_MODEL = "owner/name of a model on the Hub (@revision), or a folder (only for programs on the app's own machine), in place of"
+OWN_MODEL = "owner/name of a model on the Hub (@revision), or a folder (on the app's own machine only), in place of"
 
 
 def build() -> None:
