@@ -54,12 +54,27 @@ class Knocker:
         found: dict[str, Any] = httpx.get(f"{self.app.url}/config", timeout=SECONDS).json()
         return found
 
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """The endpoints and their parameters, as the app's own machine gets them."""
+        found: dict[str, Any] = httpx.get(f"{self.app.url}/gradio_api/info", timeout=SECONDS).json()
+        return found
+
     def call(self, endpoint: str, **values: Any) -> str:
         """What an endpoint answers, or why it was not called, as text."""
         answer = self.client.post(f"/gradio_api/call/v2/{endpoint}", json=values)
         if answer.status_code != 200:
             return answer.text
         return last_event(self.client, f"/gradio_api/call/{endpoint}/{answer.json()['event_id']}")
+
+    def join(self, endpoint: str, session: str, **values: Any) -> httpx.Response:
+        """Put a call of an endpoint into the queue, in a session of one's own choosing."""
+        event = next(found for found in self.config["dependencies"] if found["api_name"] == endpoint)
+        known = self.info["named_endpoints"][f"/{endpoint}"]["parameters"]
+        data = [values.get(one["parameter_name"], one["parameter_default"]) for one in known]
+        return self.client.post(
+            "/gradio_api/queue/join", json={"data": data, "fn_index": event["id"], "session_hash": session}
+        )
 
     def press(self, handler: str, address: str = "", **values: Any) -> str:
         """What one of the page's own handlers answers.

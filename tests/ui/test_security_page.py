@@ -13,7 +13,7 @@ from tests.serving import ROOT
 
 TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 NAMES = sorted(set(re.findall(r"`(ddpo\.[\w.]+)`", TEXT)))
-TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", TEXT)))
+TESTS = sorted(set(re.findall(r"`((?:tests/[\w/]*)?test_\w+\.py)(?:::(\w+))?`", TEXT)))
 ROWS = [line for line in TEXT.partition("## What holds it")[2].splitlines() if line.startswith("| ")][1:]
 
 

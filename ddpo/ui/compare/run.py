@@ -70,6 +70,8 @@ def follow(settings: ComparisonSettings, most: float | None = None) -> Iterator[
 
 def _check_cost(settings: ComparisonSettings, most: float | None) -> None:
     """Before it waits or downloads anything, as far as the size of the pictures is known."""
+    if most is None:
+        return
     comparison = resolve(settings)
     comparison.check_cost(1, most)
     for source in (comparison.base, comparison.tuned):
