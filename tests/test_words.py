@@ -104,7 +104,7 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     scores = {card.partition("<b>")[2].partition("</b>")[0] for card in cards.values()}
     assert len(scores) == 3 and all(-1 <= float(text.replace("\u2212", "-")) <= 1 for text in scores)
     assert "Likeness to “a sunny day” rather than “a grey day”" in cards["a sunny day", "a grey day"]
-    *_, last = tab._on_compare(None, *values(unlike="a grey day").values())
+    *_, last = tab._on_compare(None, None, *values(unlike="a grey day").values())
     assert "prompt:a sunny day|a grey day" in last[2]
     assert last[-1].comparison.scorer.name == "prompt:a sunny day|a grey day"
 

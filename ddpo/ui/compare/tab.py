@@ -182,11 +182,11 @@ def _on_refused(label: Any) -> list[Any]:
     )
 
 
-def _on_compare(request: gr.Request, *values: Any) -> Iterator[Any]:
+def _on_compare(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> Iterator[Any]:
     """Runs a comparison; closing this generator, which Gradio does on cancel and when the page is gone, stops it."""
     try:
         with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
-            asker = who(request)
+            asker = who(request, profile)
             settings = _read(asker, dict(zip(FIELDS, values, strict=True)))
             for event in follow(settings, permission.most_pixel_steps(asker)):
                 if isinstance(event, ComparisonResult):
