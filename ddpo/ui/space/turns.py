@@ -113,8 +113,6 @@ class FairQueue(Queue):
         """What is computed next."""
         for queue in self.event_queue_per_concurrency_id.values():
             if queue.queue and (queue.concurrency_limit is None or queue.current_concurrency < queue.concurrency_limit):
-                for event in [event for event in queue.queue if self._is_forsaken(event)]:
-                    self._drop(queue, event)
                 self._arrange(queue)
         found = super().get_events()
         for event in found[0] if found else ():
@@ -132,9 +130,14 @@ class FairQueue(Queue):
         run_coro_in_background(self._watch)
 
     async def _watch(self) -> None:
-        """Stop what runs for nobody, between two of its steps, and forget sessions whose answers nobody fetched."""
+        """Once a second, drop what waits for nobody, stop what runs for nobody between two of its steps, and forget
+        sessions whose answers nobody fetched.
+        """
         while not self.stopped:
             await asyncio.sleep(1)
+            for queue in self.event_queue_per_concurrency_id.values():
+                for event in [event for event in queue.queue if self._is_forsaken(event)]:
+                    self._drop(queue, event)
             for event in [event for job in self.active_jobs if job for event in job]:
                 if event.alive and self._is_forsaken(event):
                     logger.info("A job that nobody listens for is stopped")
