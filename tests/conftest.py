@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 SLOW = frozenset(
     {
         "test_app", "test_bundle", "test_church256", "test_doors", "test_example", "test_export", "test_hub",
-        "test_hub_app", "test_jobs", "test_mcp", "test_package", "test_publish", "test_slices", "test_train_tab", "test_trainer",
-        "test_turns", "test_worker", "test_zero_gpu",
+        "test_hub_app", "test_jobs", "test_mcp", "test_package", "test_publish", "test_slices", "test_train_tab",
+        "test_trainer", "test_turns", "test_worker", "test_zero_gpu",
     }
 )  # fmt: skip
 BROWSER = "browser"  # the folder, and its marker
