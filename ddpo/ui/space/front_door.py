@@ -62,9 +62,9 @@ class FrontDoor:
                 f"This app does not answer as {name[:100]}. Open it at the machine that runs it, through "
                 f"http://localhost; who serves it under another name sets DDPO_HOSTS to that name."
             )
-        # A public address has nothing to lose to another site that everybody could not do; a local one has.
-        foreign = host is not None and host.is_local and not on_space() and asker.from_another_site(request)
-        if foreign and request.method not in SAFE_METHODS:
+        # At a public address another site can do no more than everybody; in the operator's browser it could.
+        harmless = on_space() or request.method in SAFE_METHODS
+        if not harmless and asker.from_this_machine(request) and asker.from_another_site(request):
             return permission.ANOTHER_SITE
         return None
 
