@@ -71,12 +71,12 @@ def test_both_tabs_say_it_where_the_weights_are_not_at_hand(monkeypatch: pytest.
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     sentence = "weights of Likeness to “a sunny day” rather than “a grey day” are not on this machine"
     on_page = values(unlike="a grey day")
-    assert sentence in refusal(tab._on_compare, *on_page.values())
+    assert sentence in refusal(tab._on_compare, None, None, *on_page.values())
     assert sentence in refusal(score._on_score, picture(tmp_path), "prompt", "a sunny day", "a grey day")
 
 
 def test_an_empty_sentence_is_asked_for(tmp_path: Path) -> None:
-    assert "needs a sentence" in refusal(tab._on_compare, *values(like=" ").values())
+    assert "needs a sentence" in refusal(tab._on_compare, None, None, *values(like=" ").values())
     assert "needs a sentence" in refusal(score._on_score, picture(tmp_path), "prompt", "", "a grey day")
     assert "must be given as text" in refusal(score._on_score, picture(tmp_path), ["prompt"], "", "")
 
