@@ -100,27 +100,32 @@ def import_engine() -> None:
         import ddpo.diffusion.sampling  # noqa: F401
 
 
-def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+def compare(settings: ComparisonSettings, most: float | None = None) -> Iterator[Progress | ComparisonResult]:
     """Run a comparison: many `Progress`, one per evaluation of both networks, then the `ComparisonResult`.
 
     Closing the iterator cancels between two steps.
 
+    Args:
+        settings: what is compared.
+        most: that it may cost, in the unit of `Comparison.pixel_steps`; None: no limit.
+
     Raises:
-        UserError: a model cannot be loaded, the two do not fit together, or the scorer fails.
+        UserError: a model cannot be loaded, the two do not fit together, they cost too much, or the scorer fails.
     """
     comparison = resolve(settings)
     yield Progress("Loading the models", 0, 0)
     import_engine()
     with company.computing():
-        yield from _compare(comparison)
+        yield from _compare(comparison, most)
 
 
-def _compare(comparison: Comparison) -> Iterator[Progress | ComparisonResult]:
+def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | ComparisonResult]:
     """See `compare`."""
     from ddpo.diffusion.precision import choose_compute
 
     compute = choose_compute(comparison.precision)
     base, tuned = yield from _load_pair(comparison, compute)
+    comparison.check_cost(max(base.picture_shape[1:]), most)  # what a model on the Hub draws is known only now
     yield Progress("Loading the scorer", 0, 0)
     if comparison.scorer.obstacle() is None:
         yield from download_scorer(comparison.scorer)

@@ -91,6 +91,31 @@ class Comparison:
         """The seeds of the pictures; they wrap around after MAX_SEED."""
         return _seeds(self.seed, self.samples)
 
+    def pixel_steps(self, side: int) -> float:
+        """What it costs, in millions of pictures x steps x pixels; a step that asks the network twice counts twice.
+
+        Args:
+            side: of a picture, in pixels.
+        """
+        return self.samples * self.steps * self.scheduler.evaluations * side**2 / 1e6
+
+    def check_cost(self, side: int, most: float | None) -> None:
+        """Refuse a comparison that costs too much.
+
+        Args:
+            side: of a picture, in pixels.
+            most: in the unit of `pixel_steps`; None: no limit.
+
+        Raises:
+            UserError: it costs more.
+        """
+        cost = self.pixel_steps(side)
+        if most is not None and cost > most:
+            raise UserError(
+                f"{self.samples} pictures of {side} x {side} pixels in {self.steps} steps are {cost:.4g} million pixel "
+                f"steps, and at most {most:.4g} are allowed here; draw fewer pictures or take fewer steps."
+            )
+
     @property
     def models(self) -> str:
         """What is compared, for people: the title of the pair, with the names of models that are not its own."""

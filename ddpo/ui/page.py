@@ -17,7 +17,7 @@ from ddpo.ui.compare import tab as compare_page
 from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.theme import theme
-from ddpo.ui.space import duplicate, permission, sign_in, zero_gpu
+from ddpo.ui.space import duplicate, permission, reach, sign_in, zero_gpu
 from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
@@ -74,6 +74,7 @@ def serve(demo: gr.Blocks) -> None:
     """Serve the page until it is stopped."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("ddpo").setLevel(logging.INFO)
+    print(reach.sentence(), flush=True)
     demo.launch(
         theme=theme(),
         css_paths=STYLE,

@@ -42,7 +42,7 @@ class _Handle:
     dirty: bool
 
 
-class Bucket(Operations):  # type: ignore[misc]
+class Bucket(Operations):
     """Answers the kernel, a request at a time; only what is slow lets others pass."""
 
     use_ns = True

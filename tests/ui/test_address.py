@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from ddpo.ui.address import settings, updates
+from ddpo.ui.space.asker import Asker
 
 TABS = ["compare", "train", "score"]
 
 
 def test_fields_are_read_as_what_they_are_and_the_rest_is_left_alone() -> None:
     address = {"scheduler": "pndm", "steps": "20", "eta": "0.5", "seed": "7", "__theme": "dark", "logs": "build"}
-    assert settings(address) == ({"scheduler": "pndm", "steps": 20, "eta": 0.5, "seed": 7}, [])
-    assert updates({"__sign": "abc", "pair": ""}, TABS) == {}
+    assert settings(Asker.OPERATOR, address) == ({"scheduler": "pndm", "steps": 20, "eta": 0.5, "seed": 7}, [])
+    assert updates(Asker.OPERATOR, {"__sign": "abc", "pair": ""}, TABS) == {}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_fields_are_read_as_what_they_are_and_the_rest_is_left_alone() -> None:
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence_and_changes_nothing(address: dict[str, str], expected: str) -> None:
-    found = updates({**address, "samples": address.get("samples", "3")}, TABS)
+    found = updates(Asker.OPERATOR, {**address, "samples": address.get("samples", "3")}, TABS)
     assert expected in found["card"]["value"].replace("&#x27;", "'")
     assert found.get("samples") == (None if "samples" in address else 3)
     if "scheduler" in address:
@@ -43,11 +44,11 @@ def test_what_cannot_be_used_is_said_in_a_sentence_and_changes_nothing(address: 
 
 
 def test_what_follows_from_a_value_comes_with_it() -> None:
-    found = updates({"scheduler": "ddpm", "tab": "Train"}, TABS)
+    found = updates(Asker.OPERATOR, {"scheduler": "ddpm", "tab": "Train"}, TABS)
     assert found["steps"]["value"] == 1000 and found["eta"]["visible"] is False
     assert found["tab"].selected == "train" and "card" not in found
-    assert updates({"scheduler": "ddpm", "steps": "9"}, TABS)["steps"]["value"] == 9
-    own = updates({"pair": "own", "base": "a/b", "tuned": "c/d"}, TABS)
+    assert updates(Asker.OPERATOR, {"scheduler": "ddpm", "steps": "9"}, TABS)["steps"]["value"] == 9
+    own = updates(Asker.OPERATOR, {"pair": "own", "base": "a/b", "tuned": "c/d"}, TABS)
     assert (own["base"]["value"], own["tuned"]["value"], own["base"]["visible"]) == ("a/b", "c/d", True)
-    bundled = updates({"pair": "church-64"}, TABS)
+    bundled = updates(Asker.OPERATOR, {"pair": "church-64"}, TABS)
     assert bundled["scorer"] == "photographic" and bundled["base"]["visible"] is False

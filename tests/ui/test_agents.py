@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from ddpo.ui.space import permission
+from ddpo.ui.space.asker import Asker
 from ddpo.ui.train import actions
 from tests.helpers.serving import ROOT, RunningApp, get
 from tests.helpers.training_calls import TINY
@@ -160,7 +161,7 @@ def test_the_examples_of_the_schema_can_be_sent(app: RunningApp, schema: dict[st
     assert answer(app, "list_runs", examples["/list_runs"]) == [[]]
     start = examples["/start_run"]
     settings = {**start["settings"], **{name: start[name] for name in ("epochs", "learning_rate", "kl_weight")}}
-    spec = actions.make_spec(start["pair"], start["base"], start["reward"], start["recipe"], settings)
+    spec = actions.make_spec(Asker.OPERATOR, start["pair"], start["base"], start["reward"], start["recipe"], settings)
     assert spec.config.epochs == start["epochs"] and permission.time_budget(start["minutes"]) == 300
 
 

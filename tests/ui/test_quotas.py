@@ -184,6 +184,6 @@ def test_the_train_tab_tells_it_for_its_controls(tmp_path: Path, monkeypatch: py
     with gr.Blocks():
         form = train_form.build()
     values = [control.value for control in form.values]
-    assert "of GPU" in train_form.told(None, *values)
+    assert "of GPU" in train_form.told(None, None, *values)
     values[form.values.index(form.minutes)] = -1
-    assert "time budget" in train_form.told(None, *values)
+    assert "time budget" in train_form.told(None, None, *values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 import numpy as np
@@ -16,6 +16,7 @@ from ddpo.rewards import clip as clip_module
 from ddpo.ui import score
 from ddpo.ui.compare import tab
 from ddpo.ui.shared import scorer_fields
+from ddpo.ui.space.asker import Asker
 from tests.helpers.clips import TINY_FILE, TINY_SPEC, save_clip, tiny_clip
 from tests.helpers.hub_cache import put
 
@@ -71,12 +72,12 @@ def test_both_tabs_say_it_where_the_weights_are_not_at_hand(monkeypatch: pytest.
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     sentence = "weights of Likeness to “a sunny day” rather than “a grey day” are not on this machine"
     on_page = values(unlike="a grey day")
-    assert sentence in refusal(tab._on_compare, *on_page.values())
+    assert sentence in refusal(tab._on_compare, None, None, *on_page.values())
     assert sentence in refusal(score._on_score, picture(tmp_path), "prompt", "a sunny day", "a grey day")
 
 
 def test_an_empty_sentence_is_asked_for(tmp_path: Path) -> None:
-    assert "needs a sentence" in refusal(tab._on_compare, *values(like=" ").values())
+    assert "needs a sentence" in refusal(tab._on_compare, None, None, *values(like=" ").values())
     assert "needs a sentence" in refusal(score._on_score, picture(tmp_path), "prompt", "", "a grey day")
     assert "must be given as text" in refusal(score._on_score, picture(tmp_path), ["prompt"], "", "")
 
@@ -104,12 +105,12 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     scores = {card.partition("<b>")[2].partition("</b>")[0] for card in cards.values()}
     assert len(scores) == 3 and all(-1 <= float(text.replace("\u2212", "-")) <= 1 for text in scores)
     assert "Likeness to “a sunny day” rather than “a grey day”" in cards["a sunny day", "a grey day"]
-    *_, last = tab._on_compare(*values(unlike="a grey day").values())
+    *_, last = tab._on_compare(cast("Any", None), None, *values(unlike="a grey day").values())
     assert "prompt:a sunny day|a grey day" in last[2]
     assert last[-1].comparison.scorer.name == "prompt:a sunny day|a grey day"
 
 
 def test_models_typed_for_another_pair_do_not_count() -> None:
-    assert tab._read(values(scorer="photographic", base="/nowhere", tuned="/nowhere")).base is None
-    own = tab._read(values(scorer="photographic", pair="own", base="a/b", tuned="c/d"))
+    assert tab._read(Asker.OPERATOR, values(scorer="photographic", base="/nowhere", tuned="/nowhere")).base is None
+    own = tab._read(Asker.OPERATOR, values(scorer="photographic", pair="own", base="a/b", tuned="c/d"))
     assert (own.pair, own.base, own.tuned) == ("own", "a/b", "c/d")

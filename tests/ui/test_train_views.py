@@ -15,9 +15,10 @@ from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import list_runs, training_lock
 from ddpo.training.recipes import make_config
-from ddpo.ui.space import permission, sign_in
+from ddpo.ui.space import asker, permission, sign_in
+from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.sign_in_button import SIGN_IN
-from ddpo.ui.train import actions, motion, push, tab, views
+from ddpo.ui.train import actions, motion, tab, views
 from ddpo.ui.train.plots import Curve, chart
 from tests.helpers.run_folders import CHURCH, draw_grid, epoch_line, make_run
 
@@ -150,18 +151,19 @@ def test_the_estimate_says_that_it_is_one() -> None:
 
 
 def test_who_may_train(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert permission.mode() == "on"
+    assert permission.mode() == "owner"
     monkeypatch.setenv("SPACE_ID", "owner/space")
     assert permission.mode() == "off"
     monkeypatch.setenv("DDPO_TRAINING", "owner")
-    permission.check_permission(gr.OAuthProfile(OWNER))
-    for profile in (None, gr.OAuthProfile({**OWNER, "preferred_username": "visitor"})):
-        with pytest.raises(UserError, match="Only the owner"):
-            permission.check_permission(profile)
-    with pytest.raises(UserError, match="expired; sign in again"):  # the page has been open for a day
-        tab._check(None, sign_in.SIGN_OUT.format("owner"))
+    permission.check_training(Asker.OWNER)
     with pytest.raises(UserError, match="Only the owner"):
-        tab._check(None, SIGN_IN)
+        permission.check_training(Asker.VISITOR)
+    people = (gr.OAuthProfile(OWNER), gr.OAuthProfile({**OWNER, "preferred_username": "visitor"}), None)
+    assert [asker.is_owner(profile) for profile in people] == [True, False, False]
+    with pytest.raises(UserError, match="expired; sign in again"):  # the page has been open for a day
+        tab._check(Asker.VISITOR, None, sign_in.SIGN_OUT.format("owner"))
+    with pytest.raises(UserError, match="Only the owner"):
+        tab._check(Asker.VISITOR, None, SIGN_IN)
     monkeypatch.setenv("DDPO_TRAINING", "perhaps")
     assert permission.mode() == "off"
 
@@ -194,16 +196,20 @@ def test_the_longest_time_is_for_all_goes_of_a_run_together(tmp_path: Path, monk
 
 def test_the_token_of_a_space_is_never_a_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_environment")
-    assert push.token_for(None) == "hf_environment"
+    assert permission.push_token(Asker.OPERATOR, None) == "hf_environment"
     monkeypatch.setenv("SPACE_ID", "owner/space")
-    assert push.token_for(None) is None
-    assert push.token_for(gr.OAuthToken("hf_visitor", "", 0)) == "hf_visitor"
+    with pytest.raises(UserError, match="Sign in first"):
+        permission.push_token(Asker.VISITOR, None)
+    assert permission.push_token(Asker.VISITOR, gr.OAuthToken("hf_visitor", "", 0)) == "hf_visitor"
 
 
 def test_folders_are_refused_on_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert actions.make_spec("church-64", str(CHURCH), "photographic", "quick", {}).base == str(CHURCH)
+    assert actions.make_spec(Asker.OPERATOR, "church-64", str(CHURCH), "photographic", "quick", {}).base == str(CHURCH)
     monkeypatch.setenv("SPACE_ID", "owner/space")
     for folder in (str(CHURCH), "/etc", "../secrets"):
         with pytest.raises(UserError, match="Folders work only"):
-            actions.make_spec("church-64", folder, "photographic", "quick", {})
-    assert actions.make_spec("church-64", "google/ddpm-church-256", "photographic", "quick", {}).pair is None
+            actions.make_spec(Asker.VISITOR, "church-64", folder, "photographic", "quick", {})
+    assert (
+        actions.make_spec(Asker.VISITOR, "church-64", "google/ddpm-church-256", "photographic", "quick", {}).pair
+        is None
+    )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from ddpo.ui.space.guarded import GuardedBlocks
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 CALLS = "/gradio_api/call/"
 
 
-class Page(gr.Blocks):
+class Page(GuardedBlocks):
     """A page whose endpoints say how many values they take."""
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:

@@ -16,7 +16,7 @@ from ddpo.ui.api import schemas
 from ddpo.ui.api.comparing import ENDS, QUOTA, SCORER, document, parameter
 from ddpo.ui.api.signature import answer
 from ddpo.ui.shared.sentences import sentences
-from ddpo.ui.space import permission
+from ddpo.ui.space import asker, permission
 from ddpo.ui.train import actions
 
 STATUS = (
@@ -27,7 +27,7 @@ STATUS = (
 )
 PERMISSION = (
     "Where only the owner of the Space may finetune, programs are refused: a token does not sign them in, so the owner "
-    "uses the page."
+    "uses the page. Elsewhere only programs on the app's own machine may, unless it lets everybody."
 )
 START_RUN = (
     "Starts finetuning a base model on a reward, in a process of its own that goes on when the caller or the app is "
@@ -74,8 +74,8 @@ def build() -> None:
         parameter(dict[str, Any] | None, None, "Settings", OTHERS, example={"seed": 1}),
         parameter(
             str | None, None, "Base",
-            "Another base in place of the pair's: owner/name on the Hub (@revision), or a local folder (not on a "
-            "Space); null: the pair's.",
+            "Another base in place of the pair's: owner/name on the Hub (@revision), or a folder (only for programs on "
+            "the app's own machine); null: the pair's.",
         ),
     ]  # fmt: skip
     run = parameter(str | None, None, "Run", RUN)
@@ -105,15 +105,17 @@ def start_run(
     settings: dict[str, Any] | None = None,
     base: str | None = None,
     profile: gr.OAuthProfile | None = None,
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """See START_RUN."""
     with sentences("Cannot start", for_page=False):
-        permission.check_permission(profile)
+        who = asker.who(request, profile)
+        permission.check_training(who)
         if settings is not None and not isinstance(settings, dict):
             raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {settings!r} is not.")
         plain = {"epochs": epochs, "learning_rate": learning_rate, "kl_weight": kl_weight}
         values = {**(settings or {}), **{name: value for name, value in plain.items() if value is not None}}
-        return actions.facts(actions.start(actions.make_spec(pair, base, reward, recipe, values), minutes))
+        return actions.facts(actions.start(actions.make_spec(who, pair, base, reward, recipe, values), minutes))
 
 
 def run_status(run: str | None = None, history: bool = False) -> dict[str, Any]:
@@ -122,19 +124,24 @@ def run_status(run: str | None = None, history: bool = False) -> dict[str, Any]:
         return actions.facts(actions.need(run), history)
 
 
-def stop_run(run: str | None = None, profile: gr.OAuthProfile | None = None) -> dict[str, Any]:
+def stop_run(
+    run: str | None = None, profile: gr.OAuthProfile | None = None, request: gr.Request | None = None
+) -> dict[str, Any]:
     """See STOP_RUN."""
     with sentences("Cannot stop", for_page=False):
-        permission.check_permission(profile)
+        permission.check_training(asker.who(request, profile))
         return actions.facts(actions.stop(actions.need(run)))
 
 
 def resume_run(
-    run: str | None = None, minutes: float | None = None, profile: gr.OAuthProfile | None = None
+    run: str | None = None,
+    minutes: float | None = None,
+    profile: gr.OAuthProfile | None = None,
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """See RESUME_RUN."""
     with sentences("Cannot resume", for_page=False):
-        permission.check_permission(profile)
+        permission.check_training(asker.who(request, profile))
         return actions.facts(actions.resume(actions.need(run), minutes))
 
 

@@ -31,6 +31,7 @@ from ddpo.runs.store import (
 )
 from ddpo.training.events import EpochMetrics
 from ddpo.ui.space import permission, slices
+from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.permission import longest_minutes, time_budget
 
 logger = logging.getLogger("ddpo.ui")
@@ -40,10 +41,11 @@ RESUMABLE = ("stopped", "failed", "interrupted")
 _starting = Lock()  # two visitors who press Start at once
 
 
-def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[str, Any]) -> RunSpec:
+def make_spec(asker: Asker, pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[str, Any]) -> RunSpec:
     """What to train, checked as far as it can be before a model is loaded.
 
     Args:
+        asker: who asks for it.
         pair: name of a pair, whose base is finetuned.
         base: folder or Hub id of a model that is finetuned in its place; None or "" for none.
         reward: name of a reward.
@@ -51,7 +53,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         values: settings that differ from the recipe's; None and "" are the recipe's own.
 
     Raises:
-        UserError: a name or a value is not acceptable, or a folder is given on a Space.
+        UserError: a name or a value is not acceptable, or the base is a folder that this asker may not name.
     """
     for what, name in (("pair", pair), ("reward", reward), ("recipe", recipe)):
         if not isinstance(name, str):
@@ -65,7 +67,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         raise UserError(obstacle)
     if not base:
         return spec
-    permission.check_source(base)
+    permission.check_source(base, asker)
     return specs.found_anywhere(spec)
 
 

@@ -25,6 +25,7 @@ from ddpo.ui.shared.html import message
 from ddpo.ui.shared.inputs import OpenSlider
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, sign_in
+from ddpo.ui.space.asker import Asker, who
 from ddpo.ui.train import actions, push, views
 from ddpo.ui.train import form as train_form
 from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot
@@ -219,35 +220,40 @@ def _act(action: Callable[[], Run], epoch: Any, shown: Shown) -> list[Any]:
     return [chosen, notice, *_look(chosen, epoch, shown)]
 
 
-def _check(profile: gr.OAuthProfile | None, label: Any) -> None:
-    """As `training.check_permission`, for who presses a button; `label` is that of the one to sign in with."""
+def _check(asker: Asker, profile: gr.OAuthProfile | None, label: Any) -> None:
+    """As `permission.check_training`, for who presses a button; `label` is that of the one to sign in with."""
     try:
-        permission.check_permission(profile)
+        permission.check_training(asker)
     except UserError:
         if sign_in.has_expired(profile, label):
             raise UserError(sign_in.EXPIRED) from None
         raise
 
 
-def _on_start(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, *values: Any) -> list[Any]:
+def _on_start(
+    request: gr.Request, profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, *values: Any
+) -> list[Any]:
     def action() -> Run:
-        _check(profile, label)
-        return actions.start(*train_form.read(values))
+        asker = who(request, profile)
+        _check(asker, profile, label)
+        return actions.start(*train_form.read(asker, values))
 
     return _act(action, epoch, shown)
 
 
-def _on_stop(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown) -> list[Any]:
+def _on_stop(request: gr.Request, profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown) -> list[Any]:
     def action() -> Run:
-        _check(profile, label)
+        _check(who(request, profile), profile, label)
         return actions.stop(actions.need(shown.run_id))
 
     return _act(action, epoch, shown)
 
 
-def _on_resume(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, minutes: Any) -> list[Any]:
+def _on_resume(
+    request: gr.Request, profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, minutes: Any
+) -> list[Any]:
     def action() -> Run:
-        _check(profile, label)
+        _check(who(request, profile), profile, label)
         return actions.resume(actions.need(shown.run_id), minutes or None)
 
     return _act(action, epoch, shown)
@@ -265,10 +271,12 @@ def _on_epoch(epoch: Any, shown: Shown) -> Any:
     return views.pictures(actions.look_at(run), int(epoch))
 
 
-def _on_download(shown: Shown) -> Iterator[tuple[Any, Any]]:
+def _on_download(request: gr.Request, shown: Shown) -> Iterator[tuple[Any, Any]]:
     try:
         with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
-            yield "", str(actions.write_archive(actions.need(shown.run_id), Path(folder)))
+            run = actions.need(shown.run_id)
+            permission.check_result(run, who(request))
+            yield "", str(actions.write_archive(run, Path(folder)))
     except gr.Error as error:
         yield message(TROUBLE, unescape(error.message)), None
         raise error
