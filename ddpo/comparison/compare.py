@@ -96,12 +96,15 @@ def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResul
     Raises:
         UserError: a model cannot be loaded, the two do not fit together, or the scorer fails.
     """
+    from ddpo.diffusion import footprint
     from ddpo.diffusion.precision import choose_compute
 
     comparison = resolve(settings)
     yield Progress("Loading the models", 0, 0)
     compute = choose_compute(comparison.precision)
     base, tuned = yield from _load_pair(comparison, compute)
+    for model in (base, tuned):
+        footprint.check_sampling(model.unet, comparison.samples, compute)
     yield Progress("Loading the scorer", 0, 0)
     if comparison.scorer.obstacle() is None:
         yield from _download_scorer(comparison.scorer)
@@ -174,7 +177,8 @@ def _download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
 
 
 def _watched(what: str, work: Callable[[downloads.Progress], T]) -> Generator[Progress, None, T]:
-    """The outcome of a download, and while bytes arrive how many. Closing the iterator leaves it to its end.
+    """The outcome of a download or of loading, and how far it is. Closing the iterator gives it up between two layers,
+    or between two pieces of a file.
 
     Args:
         what: is downloaded.
@@ -182,22 +186,32 @@ def _watched(what: str, work: Callable[[downloads.Progress], T]) -> Generator[Pr
     """
     arrived = (0, 0)
     outcome: Future[T] = Future()
+    given_up = threading.Event()
 
     def tell(done: int, total: int) -> None:
         nonlocal arrived
+        from ddpo.diffusion import cancelling
+
+        cancelling.check()
         arrived = done, total
 
     def run() -> None:
+        from ddpo.diffusion import cancelling
+
         try:
-            outcome.set_result(work(tell))
+            with cancelling.cancellable(given_up):
+                outcome.set_result(work(tell))
         except BaseException as error:
             outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    while wait([outcome], LOADING_INTERVAL).not_done:
-        done, total = arrived
-        if total:
-            yield Progress(f"Downloading {what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", 0, 0)
+    try:
+        while wait([outcome], LOADING_INTERVAL).not_done:
+            done, total = arrived
+            stage = f"Downloading {what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"Loading {what}"
+            yield Progress(stage, 0, 0)
+    finally:
+        given_up.set()
     return outcome.result()
 
 

@@ -6,6 +6,7 @@ Everything that is worth keeping is on disk before anybody is told of it, so the
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -21,15 +22,18 @@ import torch
 from PIL import Image
 
 from ddpo import rewards
+from ddpo.common import memory
 from ddpo.common.files import replacing, storage_error
 from ddpo.common.leases import Lease, LeaseLost
 from ddpo.common.statistics import PairedStatistics, paired_statistics
+from ddpo.diffusion import footprint
 from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import DiffusionModel, load_model, save_model
 from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
+from ddpo.runs import room
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.records import RecordKeeper, new_result
 from ddpo.runs.status import ResultFacts
@@ -138,8 +142,8 @@ def _mark_failed(run: Run, error: BaseException) -> None:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return "The memory is not enough; raise accumulation, turn gradient_checkpointing on, or lower batch_size."
+    if memory.is_short(error):
+        return f"The memory is not enough; {room.REMEDY}."
     if "Connection closed by peer" in str(error):  # gloo's words
         return "Another of the processes that train together has failed; what it printed says why."
     if isinstance(error, OSError):
@@ -169,6 +173,7 @@ class _Worker:
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)
+        self._check_room()
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
         self.trainer = Trainer(
             self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
@@ -180,6 +185,15 @@ class _Worker:
         self.longest: dict[str, float] = {}  # seconds of a step by its kind, over all goes
         self.grid_seconds = 0.0
         self._resume()
+
+    def _check_room(self) -> None:
+        """Raises UserError where the run would not fit the memory, before hours have gone into it."""
+        if self.compute.device.type == "cpu":
+            network = footprint.check_network(self.model.unet.config, self.run.spec.base)
+            picture = network.training * self.compute.dtype.itemsize / 4
+            numbers = math.prod(self.model.picture_shape)
+            needed = room.bytes_needed(self.run.spec.config, network.weights, picture, numbers)
+            memory.check_room(needed, "This run", room.REMEDY)
 
     def _resume(self) -> None:
         loaded: LoadedCheckpoint | None = self.checkpoints.load_newest("cpu")

@@ -11,12 +11,12 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.common.machine import on_zero_gpu
+from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
-from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.runs import followed
+from ddpo.runs import followed, room
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.pairs import get_pair
@@ -57,19 +57,21 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
     """
     for what, name in (("pair", pair), ("reward", reward), ("recipe", recipe)):
         if not isinstance(name, str):
-            raise UserError(f"The {what} must be given as text, and {name!r} is not.")
+            raise UserError(f"The {what} must be given as text, and {shown(name)} is not.")
     given = {name: value for name, value in values.items() if value is not None and value != ""}
     config = make_config(given, recipe)
     obstacle = rewards.get(reward).obstacle()
     if obstacle is not None:
         raise UserError(obstacle)
-    if not base:
-        return RunSpec(pair, get_pair(pair).base, reward, recipe, config)
-    if not isinstance(base, str) or "\0" in base:
-        raise UserError(f"The base model must be given as text, and {base!r} is not.")
-    permission.check_source(base)
-    read_network(base)
-    return RunSpec(None, ids.absolute(base), reward, recipe, config)
+    if base and (not isinstance(base, str) or "\0" in base):
+        raise UserError(f"The base model must be given as text, and {shown(base)} is not.")
+    if base:
+        permission.check_source(base)
+        spec = RunSpec(None, ids.absolute(base), reward, recipe, config)
+    else:
+        spec = RunSpec(pair, get_pair(pair).base, reward, recipe, config)
+    room.check_room(spec)
+    return spec
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
