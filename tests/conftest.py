@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from ddpo.diffusion.models import DiffusionModel, load_model, save_model
 from ddpo.diffusion.precision import Compute, choose_compute
 from tests.serving import RunningApp, running_app
 
 TESTS = Path(__file__).parent
+
+# `--hypothesis-profile=long` looks ten times as far. The same examples each time, so that a finding can be found again.
+_CALM = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+hypothesis_settings.register_profile("default", max_examples=40, derandomize=True, **_CALM)  # type: ignore[arg-type]
+hypothesis_settings.register_profile("long", max_examples=400, **_CALM)  # type: ignore[arg-type]
+hypothesis_settings.load_profile("default")
 
 if TYPE_CHECKING:
     from gradio_client import Client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import shlex
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ddpo import rewards
 from ddpo.cli import job_options
 from ddpo.cli.progress import Reporter
-from ddpo.common.words import epochs_in_words, in_words
+from ddpo.common.files import storage_error
+from ddpo.common.words import epochs_in_words, in_words, shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import Busy, Failed, UserError, under_way
 from ddpo.hub import client
+from ddpo.runs import room
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.specs import found_anywhere, make_spec
@@ -142,10 +145,11 @@ def _add_setting(group: Any, setting: Setting) -> None:
 
 
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if match is None or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, or 10m, or 1.5h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)([smh]?)", text.strip(), re.ASCII)
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else math.nan
+    if not 0 <= seconds < math.inf or not text.strip("0.smh "):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is no time; write seconds, or 10m, or 1.5h")
+    return seconds
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -160,6 +164,7 @@ def _start(options: argparse.Namespace) -> int:
     if options.code or options.dry_run or options.bucket:
         raise UserError("--code, --bucket and --dry-run belong to a job; add --on jobs:FLAVOR.")
     spec = found_anywhere(spec)
+    room.check_room(spec)
     check_idle(_root(options))  # before a run is made that could not be trained
     if options.run_id:
         return _train(options, lambda: job_options.open_or_create(_root(options), options.run_id, spec))
@@ -324,12 +329,20 @@ def _export(options: argparse.Namespace) -> int:
     if options.folder.exists():
         raise UserError(f"{options.folder} is there already; name a folder that is not.")
     try:
-        shutil.copytree(result, options.folder)
+        _copy(result, options.folder)
     except OSError as error:
         shutil.rmtree(options.folder, ignore_errors=True)
-        raise UserError(f"{options.folder} cannot be written: {error.strerror or error}.") from error
+        raise storage_error(error, options.folder.parent, "The model") from error
     print(f"Exported to {options.folder}")
     return DONE
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder file by file, as `shutil.copytree` gathers what goes wrong into a list. Raises OSError."""
+    target.mkdir(parents=True)
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        place.mkdir(exist_ok=True) if path.is_dir() else shutil.copyfile(path, place)
 
 
 def _push(options: argparse.Namespace) -> int:

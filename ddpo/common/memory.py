@@ -6,6 +6,7 @@ import ctypes
 import ctypes.util
 import functools
 import gc
+from collections.abc import Callable
 from pathlib import Path
 
 from ddpo.errors import UserError
@@ -76,7 +77,7 @@ def give_back() -> None:
 
 
 @functools.cache
-def _trimmer() -> ctypes._CFuncPtr | None:
+def _trimmer() -> Callable[[int], int] | None:
     name = ctypes.util.find_library("c")
     try:
         return getattr(ctypes.CDLL(name), "malloc_trim", None) if name else None

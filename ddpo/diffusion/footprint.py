@@ -108,7 +108,7 @@ class _Alive(TorchDispatchMode):
     """Adds up the bytes of all tensors that operations have made and nothing has dropped yet."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self._known: set[int] = set()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import threading
 import zipfile
 from collections import OrderedDict
@@ -13,6 +16,7 @@ from typing import Any
 
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from safetensors import SafetensorError
 
 from ddpo.diffusion import footprint
 from ddpo.diffusion.bounds import read_config
@@ -77,8 +81,8 @@ def fetch(source: str, progress: Progress | None = None) -> Path:
     Returns:
         The folder, once it has been seen that it can be loaded.
     """
-    folder = ids.as_path(source)
-    if source and folder.is_dir():
+    if ids.is_folder(source):
+        folder = ids.as_path(source)
         check_model(folder, source)
         return folder
     return downloads.download(ids.need(source), lambda folder: check_model(folder, source).largest_file, progress)
@@ -112,7 +116,7 @@ def _remedy(folder: Path, source: str) -> str:
     what = "the files are damaged or incomplete"
     if not any(folder.rglob("*.safetensors")):
         what += ", or hold code, which is never run"
-    if ids.as_path(source).is_dir():
+    if ids.is_folder(source):
         return what
     return f"{what}; if the Hub's are whole, `hf cache rm model/{source.partition('@')[0]}` has them downloaded anew"
 
@@ -124,13 +128,27 @@ def _laid_out(unet: UNet2DModel, compute: Compute) -> UNet2DModel:
 
 
 def save_model(unet: UNet2DModel, scheduler_config: dict[str, Any], folder: Path, dtype: torch.dtype) -> None:
-    """Write a folder that `DDPMPipeline.from_pretrained` loads; safetensors in the given dtype."""
+    """Write a folder that `DDPMPipeline.from_pretrained` loads; safetensors in the given dtype.
+
+    Raises:
+        OSError: the disk refuses.
+    """
     # Without the private entries, of which one is the folder that the model was loaded from.
     copy = UNet2DModel.from_config({name: value for name, value in unet.config.items() if not name.startswith("_")})
     weights = {name: weight.detach().to("cpu", dtype) for name, weight in unet.state_dict().items()}
     copy.load_state_dict(weights, assign=True)
     scheduler = DDPMScheduler.from_config(scheduler_config)
-    DDPMPipeline(unet=copy, scheduler=scheduler).save_pretrained(folder, safe_serialization=True)
+    try:
+        DDPMPipeline(unet=copy, scheduler=scheduler).save_pretrained(folder, safe_serialization=True)
+    except SafetensorError as error:  # which hides what the disk said
+        raise os_error(error) from error
+
+
+def os_error(error: Exception) -> OSError:
+    """What the disk said, by the number that safetensors quotes: "... (os error 28)"."""
+    number = re.search(r"os error (\d+)", str(error))
+    code = int(number[1]) if number else errno.EIO
+    return OSError(code, os.strerror(code))
 
 
 @dataclass

@@ -53,10 +53,10 @@ def read_network(source: str) -> Network:
     Raises:
         UserError: it is neither a folder with a UNet2DModel nor an id, or its numbers are out of bounds.
     """
-    folder = ids.as_path(source)
-    if not folder.is_dir():
+    if not ids.is_folder(source):
         ids.need(source)
         return DDPM_256
+    folder = ids.as_path(source)
     path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
     if path is None:
         raise no_model(source, "unet/config.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ class RunStatus:
     def __post_init__(self) -> None:
         if self.state not in STATES:
             raise ValueError(f"state cannot be {self.state!r}")
+        if not math.isfinite(self.seconds) or (self.seconds_left is not None and not math.isfinite(self.seconds_left)):
+            raise ValueError("seconds cannot be unknown")
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> RunStatus:
@@ -62,6 +65,8 @@ class ResultFacts:
             ValueError: an entry is not what it should be; the message names it.
         """
         found = facts.get("statistics")
+        if found is not None and not isinstance(found, Mapping):
+            raise ValueError("statistics cannot be anything but an object")
         plain = typed.read(cls, {**facts, "statistics": None})
         return cls(plain.epoch, plain.step, plain.seconds, typed.read(PairedStatistics, found) if found else None)
 

@@ -5,9 +5,11 @@ Everything that is worth keeping is on disk before anybody is told of it, so the
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -35,6 +37,7 @@ from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
 from ddpo.runs import room
 from ddpo.runs.checkpoints import LoadedCheckpoint
+from ddpo.runs.folder import RunGone
 from ddpo.runs.records import RecordKeeper, new_result
 from ddpo.runs.status import ResultFacts
 from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
@@ -128,7 +131,7 @@ def carry_out(
 
 def _mark_failed(run: Run, error: BaseException) -> None:
     """The cause goes into the status; where even that cannot be written, the caller still gets the sentence."""
-    if isinstance(error, LeaseLost):  # the status is another's
+    if isinstance(error, LeaseLost | RunGone):  # the status is another's, or nobody's
         return
     try:
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
@@ -198,7 +201,14 @@ class _Worker:
     def _resume(self) -> None:
         loaded: LoadedCheckpoint | None = self.checkpoints.load_newest("cpu")
         if loaded is not None:
-            self.trainer.load_state_dict(loaded.state)
+            try:
+                self.trainer.load_state_dict(loaded.state)
+            except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                if isinstance(error, UserError):
+                    raise
+                raise UserError(
+                    f"The checkpoint of step {loaded.step} does not belong to this run; start the run anew."
+                ) from error
             self.saved_step = loaded.step
             self.longest = dict(loaded.state.get("longest_steps", {}))
         if not self.processes.is_main:
@@ -259,7 +269,7 @@ class _Worker:
 
     def _record(self, event: StepDone) -> None:
         """Put a step on disk, then tell of it."""
-        self._check_lease()
+        self._check_right()
         if self.records is not None:
             self.records.add(event)
             if event.finished_epoch is not None:
@@ -279,17 +289,22 @@ class _Worker:
             return
         begun = time.monotonic()
         state = {**self.trainer.state_dict(), "longest_steps": self.longest, "compute": str(self.compute)}
-        self._check_lease()
+        self._check_right()
         if self.records is not None:
             self.records.flush()  # a run goes on behind its checkpoint, so the lines up to there must be there
             self.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
         self.saved_at, self.saved_step = time.monotonic(), self.trainer.step
         self.save_seconds = self.saved_at - begun
 
-    def _check_lease(self) -> None:
-        """Raises LeaseLost where the run is another process's by now, so that nothing of that one is overwritten."""
+    def _check_right(self) -> None:
+        """Raises LeaseLost where the run is another process's by now, so that nothing of that one is overwritten.
+
+        Raises RunGone where its folder was removed: what would be written there nobody could see or stop.
+        """
         if self.lease is not None:
             self.lease.check()
+        if self.run.storage.plain and not (self.run.folder / "run.json").is_file():
+            raise RunGone(f"The folder of the run {self.run.id} was removed while it trained, so it stops.")
 
     def _draw_grid(self, epoch: int) -> None:
         """The fixed seeds as the model draws them now."""
@@ -306,6 +321,12 @@ class _Worker:
     def _draw_seeds(self, unet: torch.nn.Module) -> torch.Tensor:
         model = DiffusionModel(self.run.id, unet, self.model.scheduler_config)
         return sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
+
+    def _check_disk(self, unet: torch.nn.Module) -> None:
+        """Raises OSError where the weights would not fit; a writer of theirs may map the file, and be killed for it."""
+        size = sum(weight.numel() * 4 for weight in unet.state_dict().values())
+        if shutil.disk_usage(self.run.folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _compare_with_base(self, result: torch.nn.Module) -> PairedStatistics | None:
         """The fixed seeds, which no run trains on, as the base and the result draw them, scored by the reward."""
@@ -333,10 +354,11 @@ class _Worker:
         """Write the result, whole, and then the status that tells of it."""
         if not self.processes.is_main:
             return
-        self._check_lease()
+        self._check_right()
         trainer = self.trainer
         unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
         try:
+            self._check_disk(unet)
             with new_result(self.run) as folder:
                 save_model(unet, self.model.scheduler_config, folder, torch.float32)
             self.run.write_result_facts(facts)

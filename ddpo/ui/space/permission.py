@@ -10,12 +10,14 @@ from typing import Any
 import gradio as gr
 
 from ddpo.common.machine import on_space
+from ddpo.common.words import is_finite, shown
 from ddpo.errors import UserError
 from ddpo.hub import ids
 
 logger = logging.getLogger("ddpo.ui")
 
 MODES = ("off", "on", "owner")
+MOST_MINUTES = 5_000_000  # ten years
 
 
 def mode() -> str:
@@ -50,7 +52,7 @@ def check_source(source: str) -> None:
     Raises:
         UserError: this is a Space, and the source is a folder, or no id on the Hub.
     """
-    if on_space() and (ids.as_path(source).exists() or ids.parse(source) is None):
+    if on_space() and ids.parse(source) is None:
         raise UserError(
             "Folders work only where you run the app yourself, not on a Space; here, give ids of models on the Hub."
         )
@@ -83,8 +85,11 @@ def time_budget(minutes: Any) -> float | None:
     longest = longest_minutes()
     if minutes is None or minutes == "":
         return None if longest is None else 60 * longest
-    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf:
-        raise UserError(f"The time budget must be a number of minutes above 0, and {minutes!r} is not one.")
+    if not is_finite(minutes) or not 0 < minutes <= MOST_MINUTES:
+        raise UserError(
+            f"The time budget must be a number of minutes above 0 and at most {MOST_MINUTES:,}, and {shown(minutes)} "
+            "is not one."
+        )
     if longest is not None and minutes > longest:
         raise UserError(f"The time budget may be at most {longest:g} minutes here, and {minutes:g} is more.")
     return 60 * float(minutes)
