@@ -26,10 +26,10 @@ from ddpo.common.words import epochs_in_words, in_words, shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import Busy, Failed, UserError, under_way
 from ddpo.hub import client
-from ddpo.runs import room
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.specs import found_anywhere, make_spec
+from ddpo.runs.startable import check_startable
 from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run, runs_root
 from ddpo.training.config import settings
 from ddpo.training.recipes import RECIPES
@@ -164,7 +164,7 @@ def _start(options: argparse.Namespace) -> int:
     if options.code or options.dry_run or options.bucket:
         raise UserError("--code, --bucket and --dry-run belong to a job; add --on jobs:FLAVOR.")
     spec = found_anywhere(spec)
-    room.check_room(spec)
+    check_startable(spec)
     check_idle(_root(options))  # before a run is made that could not be trained
     if options.run_id:
         return _train(options, lambda: job_options.open_or_create(_root(options), options.run_id, spec))

@@ -19,6 +19,7 @@ from ddpo.common.files import json_bytes
 from ddpo.diffusion import bounds, checks
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
+from ddpo.publish.card import write_card
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import list_runs, open_run
 from ddpo.ui.train import actions, views
@@ -54,6 +55,8 @@ def look(root: Path) -> None:
         json_bytes(actions.facts(run))
         views.status_card(actions.look_at(run))
         run.result_samples()
+        if run.result_epochs():
+            write_card(run).encode()
     train_tab._look(None, None, train_tab.Shown())[1:].__repr__().encode()
     for run in runs:
         train_tab._look(run.id, 1, train_tab.Shown())

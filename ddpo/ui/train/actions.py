@@ -16,10 +16,11 @@ from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.runs import followed, room
+from ddpo.runs import followed
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.pairs import get_pair
+from ddpo.runs.startable import check_startable
 from ddpo.runs.store import (
     Run,
     RunSpec,
@@ -70,7 +71,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         spec = RunSpec(None, ids.absolute(base), reward, recipe, config)
     else:
         spec = RunSpec(pair, get_pair(pair).base, reward, recipe, config)
-    room.check_room(spec)
+    check_startable(spec)
     return spec
 
 

@@ -1,0 +1,111 @@
+"""What a stranger learns of the machine: nothing of its folders, and a sentence where Gradio has none."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from fastapi.testclient import TestClient
+
+from ddpo.diffusion.network import read_network
+from ddpo.errors import UserError
+from ddpo.hub import ids
+from ddpo.ui.api import bad_calls
+from ddpo.ui.page import MOST_VISITS, build_demo
+from ddpo.ui.shared.inputs import Upload
+from ddpo.ui.shared.sentences import FULL, UNEXPECTED, sentence_for
+from ddpo.ui.space import permission
+from tests.hostile.values import LONG
+from tests.small_disk import fill, small_disk
+
+
+def test_a_space_does_not_tell_which_folders_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "there").mkdir(parents=True)
+    assert ids.is_folder("owner/there")
+    monkeypatch.setenv("SPACE_ID", "somebody/space")
+    for source in ("owner/there", "owner/away"):
+        permission.check_source(source)
+        assert not ids.is_folder(source) and read_network(source).sample_size == 256
+    told = set()
+    for source in (str(tmp_path / "owner"), str(tmp_path / "away"), "/etc/passwd", "/etc/nothing"):
+        with pytest.raises(UserError) as caught:
+            permission.check_source(source)
+        told.add(str(caught.value))
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [LONG, "/" + LONG, f"a/{LONG}", f"a/b@{LONG}", "a\0b", "\ud800", "~nobody/x", "a/../b", "", "a" * 300 + "/b"],
+)
+def test_no_source_is_too_odd_for_a_sentence(source: str) -> None:
+    assert not ids.is_folder(source)
+    with pytest.raises(UserError) as caught:
+        ids.need(source)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_space_shows_no_absolute_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = UserError("The run could not be written, because the disk that holds /data/of the/runs is full; make room.")
+    assert "/data/of" in sentence_for(error)
+    monkeypatch.setenv("SPACE_ID", "somebody/space")
+    assert sentence_for(UserError("It lies in /home/user/app/runs/x, or at https://hf.co/a/b; and owner/name.")) == (
+        "It lies in x, or at https://hf.co/a/b; and owner/name."
+    )
+
+
+def served(handler: Any, component: gr.components.Component | None = None) -> TestClient:
+    """A page with one endpoint, as `serve` has Gradio serve ours."""
+    with bad_calls.Page() as page:
+        value = component or gr.JSON()
+        gr.Button().click(
+            handler, value if not component else component.render(), gr.JSON(), api_name="it", queue=False
+        )
+    app = gr.routes.App.create_app(page, app_kwargs={"exception_handlers": bad_calls.exception_handlers()})
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def test_what_goes_wrong_around_a_handler_is_a_sentence_too(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(value: Any) -> Any:
+        raise RuntimeError("/secret/place is broken")
+
+    with caplog.at_level(logging.ERROR):
+        answer = served(fails).post("/gradio_api/run/it", json={"data": [1]})
+    assert UNEXPECTED in answer.text and "secret" not in answer.text and "secret" in caplog.text
+
+
+def test_a_file_that_was_not_uploaded_is_refused_without_its_path(tmp_path: Path) -> None:
+    client = served(lambda path: path, Upload())
+    told = set()
+    (tmp_path / "there.png").write_bytes(b"x")
+    for path in (tmp_path / "there.png", tmp_path / "away.png"):
+        claim = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+        answer = client.post("/gradio_api/run/it", json={"data": [claim]})
+        assert str(tmp_path) not in answer.text and answer.status_code >= 400
+        told.add(answer.text)
+    assert len(told) == 1
+
+
+def test_an_upload_that_the_disk_has_no_room_for_is_answered_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(disk))
+        client = served(lambda value: value)
+        fill(disk)
+        answer = client.post("/gradio_api/upload", files={"files": ("a.png", bytes(2_000_000))})
+    assert answer.status_code == 507 and answer.json() == {"detail": FULL}
+
+
+def test_what_gradio_remembers_of_visits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ddpo.ui import page
+
+    asked: dict[str, Any] = {}
+    demo = build_demo()
+    monkeypatch.setattr(demo, "launch", lambda **options: asked.update(options))
+    page.serve(demo)
+    assert asked["state_session_capacity"] == MOST_VISITS <= 200
