@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from ddpo import rewards
-from ddpo.common.machine import on_zero_gpu
+from ddpo.common.machine import on_space, on_zero_gpu
 from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
@@ -33,6 +33,7 @@ from ddpo.runs.store import (
 )
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import make_config
+from ddpo.ui.shared.sentences import without_paths
 from ddpo.ui.space import permission, slices
 from ddpo.ui.space.permission import longest_minutes, time_budget
 
@@ -171,6 +172,11 @@ class Snapshot:
 def look_at(run: Run) -> Snapshot:
     """Read what the run folder says now."""
     status, epochs = run.status(), run.epochs()
+    if on_space():
+        told = {
+            name: text and without_paths(text) for name, text in (("error", status.error), ("notice", status.notice))
+        }
+        status = replace(status, **told)
     stopping = status.state in ACTIVE and run.stop_requested()
     diagnosis = diagnose(epochs, finished=status.state == "finished")
     return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnosis)
