@@ -173,10 +173,8 @@ def look_at(run: Run) -> Snapshot:
     """Read what the run folder says now."""
     status, epochs = run.status(), run.epochs()
     if on_space():
-        told = {
-            name: text and without_paths(text) for name, text in (("error", status.error), ("notice", status.notice))
-        }
-        status = replace(status, **told)
+        error, notice = status.error or "", status.notice or ""
+        status = replace(status, error=without_paths(error) or None, notice=without_paths(notice) or None)
     stopping = status.state in ACTIVE and run.stop_requested()
     diagnosis = diagnose(epochs, finished=status.state == "finished")
     return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnosis)
