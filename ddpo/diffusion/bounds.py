@@ -174,8 +174,10 @@ def _check_attention(config: Mapping[str, Any], source: str) -> None:
     places = math.prod(sides) if len(sides) == 2 else sides[0] ** 2
     down = config.get("down_block_types", ["DownBlock2D", *["AttnDownBlock2D"] * 3])
     up = config.get("up_block_types", [*["AttnUpBlock2D"] * 3, "UpBlock2D"])
+    last = len(down) - 1
     for level, kinds in enumerate(zip(down, reversed(up), strict=True)):
-        if any(kind.startswith("Attn") for kind in kinds) and places >> (2 * level) > MOST_PLACES:
+        between = level == last and config.get("add_attention", True)  # in the block between the way down and up
+        if (between or any(kind.startswith("Attn") for kind in kinds)) and places >> (2 * level) > MOST_PLACES:
             raise UserError(
                 f"config.json in {source!r} asks for attention in pictures of {places >> (2 * level):,} pixels, and "
                 f"{MOST_PLACES:,} are the most that can be computed; choose another model."
@@ -184,6 +186,6 @@ def _check_attention(config: Mapping[str, Any], source: str) -> None:
 
 def _out_of_range(name: str, value: Any, allowed: str, source: str, file: str = "config.json") -> UserError:
     return UserError(
-        f"{name} in {file} of {source!r} must be {allowed}, and {shown(value)} is not; the model is damaged or too "
+        f"{name[:80]} in {file} of {source!r} must be {allowed}, and {shown(value)} is not; the model is damaged or too "
         "large for this program."
     )

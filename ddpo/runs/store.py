@@ -264,7 +264,8 @@ def _busy(root: Path, holder: dict[str, Any]) -> Busy:
         left = open_run(root, str(holder.get("id"))).status().seconds_left
     except UserError:
         return Busy("Another run is training; wait until it is done, or stop it.")
-    since = f" since {holder['since'][:16].replace('T', ' ')} UTC" if holder.get("since") else ""
+    begun = holder.get("since")
+    since = f" since {begun[:16].replace('T', ' ')} UTC" if isinstance(begun, str) else ""
     rest = "an unknown time" if left is None else in_words(left)
     return Busy(f"The run {holder['id']} has been training{since} and needs {rest} more; wait for it, or stop it.")
 

@@ -98,6 +98,10 @@ MODELS: dict[str, HostileModel] = {
     "attention over a million places": network(
         "attention", sample_size=1024, down_block_types=["AttnDownBlock2D"] * 2, up_block_types=["AttnUpBlock2D"] * 2
     ),
+    "attention between the ways down and up": network(
+        "attention", sample_size=1024, block_out_channels=[8], down_block_types=["DownBlock2D"],
+        up_block_types=["UpBlock2D"],
+    ),
     "in bounds, and larger than the memory": network(
         "GB of memory|TB of memory", block_out_channels=[8192] * 2, layers_per_block=4, attention_head_dim=64,
         norm_num_groups=1,

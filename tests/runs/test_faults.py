@@ -218,7 +218,7 @@ def test_an_export_to_a_full_disk_is_one_sentence(
 ) -> None:
     run = make_run(tmp_path / "runs", "finished", 1, result=tiny_folder)
     with small_disk(tmp_path / "disk") as disk:
-        (disk / "filler").write_bytes(bytes(200_000))
+        fill(disk)
         assert main(["--root", str(tmp_path / "runs"), "export", run.id, str(disk / "model")]) == 2
         assert not (disk / "model").exists()
     told = capsys.readouterr().err

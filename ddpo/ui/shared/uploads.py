@@ -51,7 +51,9 @@ def open_upload(path: str | None) -> Image.Image:
             return _reduced(picture)
     except FileNotFoundError as error:
         raise UserError("The uploaded picture is gone, as uploads are kept for a day; upload it again.") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"The uploaded file cannot be read; {CHOOSE}.") from error
 
 
@@ -60,7 +62,7 @@ def _sentences(path: str) -> Iterator[None]:
     """What Pillow trips over in a file."""
     try:
         yield
-    except (UserError, FileNotFoundError):
+    except (UserError, FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Image.DecompressionBombError as error:
         raise UserError(f"The picture has too many pixels to be scored; {_REDUCE}.") from error
