@@ -186,6 +186,6 @@ def _check_attention(config: Mapping[str, Any], source: str) -> None:
 
 def _out_of_range(name: str, value: Any, allowed: str, source: str, file: str = "config.json") -> UserError:
     return UserError(
-        f"{name[:80]} in {file} of {source!r} must be {allowed}, and {shown(value)} is not; the model is damaged or too "
-        "large for this program."
+        f"{name[:80]} in {file} of {source!r} must be {allowed}, and {shown(value)} is not; the model is damaged or "
+        "too large for this program."
     )
