@@ -8,6 +8,7 @@ import functools
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -168,6 +169,8 @@ def own_folder() -> Path:
     folder = base / f"{FOLDER}{secrets.token_hex(8)}"
     locks.acquire(folder / LOCK, {"pid": os.getpid()})
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    if "gradio.mcp" in sys.modules:  # it has read the variable already, and keeps pictures of language models there
+        vars(sys.modules["gradio.mcp"])["DEFAULT_TEMP_DIR"] = str(folder)
     begun_by = os.getpid()
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == begun_by else None)
     return folder
