@@ -5,11 +5,8 @@ Everything that is worth keeping is on disk before anybody is told of it, so the
 
 from __future__ import annotations
 
-import errno
 import logging
-import math
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -28,14 +25,13 @@ from ddpo.common import memory
 from ddpo.common.files import replacing, storage_error
 from ddpo.common.leases import Lease, LeaseLost
 from ddpo.common.statistics import PairedStatistics, paired_statistics
-from ddpo.diffusion import footprint
 from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import DiffusionModel, load_model, save_model
 from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
-from ddpo.runs import room
+from ddpo.runs import limits, room
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.folder import RunGone
 from ddpo.runs.records import RecordKeeper, new_result
@@ -176,7 +172,7 @@ class _Worker:
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)
-        self._check_room()
+        limits.check_memory(run.spec, self.model, self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
         self.trainer = Trainer(
             self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
@@ -188,15 +184,6 @@ class _Worker:
         self.longest: dict[str, float] = {}  # seconds of a step by its kind, over all goes
         self.grid_seconds = 0.0
         self._resume()
-
-    def _check_room(self) -> None:
-        """Raises UserError where the run would not fit the memory, before hours have gone into it."""
-        if self.compute.device.type == "cpu":
-            network = footprint.check_network(self.model.unet.config, self.run.spec.base)
-            picture = network.training * self.compute.dtype.itemsize / 4
-            numbers = math.prod(self.model.picture_shape)
-            needed = room.bytes_needed(self.run.spec.config, network.weights, picture, numbers)
-            memory.check_room(needed, "This run", room.REMEDY)
 
     def _resume(self) -> None:
         loaded: LoadedCheckpoint | None = self.checkpoints.load_newest("cpu")
@@ -322,12 +309,6 @@ class _Worker:
         model = DiffusionModel(self.run.id, unet, self.model.scheduler_config)
         return sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
 
-    def _check_disk(self, unet: torch.nn.Module) -> None:
-        """Raises OSError where the weights would not fit; a writer of theirs may map the file, and be killed for it."""
-        size = sum(weight.numel() * 4 for weight in unet.state_dict().values())
-        if shutil.disk_usage(self.run.folder).free < size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     def _compare_with_base(self, result: torch.nn.Module) -> PairedStatistics | None:
         """The fixed seeds, which no run trains on, as the base and the result draw them, scored by the reward."""
         try:
@@ -358,7 +339,7 @@ class _Worker:
         trainer = self.trainer
         unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
         try:
-            self._check_disk(unet)
+            limits.check_disk(self.run.folder, unet)
             with new_result(self.run) as folder:
                 save_model(unet, self.model.scheduler_config, folder, torch.float32)
             self.run.write_result_facts(facts)
