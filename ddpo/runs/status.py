@@ -35,8 +35,6 @@ class RunStatus:
     def __post_init__(self) -> None:
         if self.state not in STATES:
             raise ValueError(f"state cannot be {self.state!r}")
-        if not math.isfinite(self.seconds) or (self.seconds_left is not None and not math.isfinite(self.seconds_left)):
-            raise ValueError("seconds cannot be unknown")
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> RunStatus:
@@ -45,7 +43,10 @@ class RunStatus:
         Raises:
             ValueError: an entry is not what it should be; the message names it.
         """
-        return typed.read(cls, facts)
+        status = typed.read(cls, facts)
+        if not math.isfinite(status.seconds):
+            raise ValueError("seconds cannot be unknown")
+        return status
 
 
 @dataclass(frozen=True)

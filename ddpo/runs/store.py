@@ -219,7 +219,7 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
     run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)
     command = [*TRAINER, "resume", run.id, "--root", str(run.root.resolve())]
     if time_budget is not None:
-        command += ["--time-budget", repr(float(time_budget))]
+        command += ["--time-budget", _written(time_budget)]
     log_file = _log_file(run)
     try:
         with log_file.open("ab") as log:
@@ -232,6 +232,11 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
         raise storage_error(error, run.folder, "The log of the run") from error
     threading.Thread(target=_see_it_start, args=(run, process, started, log_file), daemon=True).start()
     return process.pid
+
+
+def _written(seconds: float) -> str:
+    """A number of seconds as the command line reads it, whole ones as such, and none of it lost."""
+    return str(int(seconds)) if seconds == int(seconds) else repr(float(seconds))
 
 
 def _python_path() -> str:

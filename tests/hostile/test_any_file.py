@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpo.cli.main import main
@@ -109,12 +109,11 @@ def test_no_value_in_a_file_of_one_run_breaks_any_list(lasting: Path, name: str,
         damaged(lasting, name, b"\n".join([*lines, content]) if lines else content)
 
 
-@given(st.binary(max_size=300))
-def test_no_bytes_in_a_file_of_one_run_break_any_list(lasting: Path, content: bytes) -> None:
+@given(st.sampled_from(FILES), st.binary(max_size=300))
+def test_no_bytes_in_a_file_of_one_run_break_any_list(lasting: Path, name: str, content: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDPO_RUNS", str(lasting))
-        for name in FILES:
-            damaged(lasting, name, content)
+        damaged(lasting, name, content)
 
 
 @given(
@@ -150,6 +149,7 @@ SCHEDULE = (
 SIZES = st.one_of(anything, st.integers(-2, 64), st.lists(st.integers(0, 64), max_size=12))
 
 
+@settings(max_examples=settings().max_examples // 4)  # each of them may be built, twice
 @given(st.dictionaries(st.one_of(st.sampled_from(NETWORK), texts), SIZES, max_size=4))
 def test_any_configuration_of_a_network_is_tried_or_refused(tiny_folder: Path, changes: dict[str, Any]) -> None:
     check(tiny_folder, changes, {})
