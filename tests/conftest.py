@@ -40,7 +40,7 @@ SLOW = frozenset(
     {
         "test_app", "test_bundle", "test_church256", "test_example", "test_export", "test_hub", "test_hub_app",
         "test_jobs", "test_mcp", "test_package", "test_publish", "test_slices", "test_train_tab", "test_trainer",
-        "test_worker", "test_zero_gpu",
+        "test_growth", "test_worker", "test_zero_gpu",
     }
 )  # fmt: skip
 BROWSER = "browser"  # the folder, and its marker
