@@ -49,6 +49,12 @@ def _text_bomb() -> bytes:
     return chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(30_000_000)))
 
 
+def _dxt() -> bytes:
+    """A DDS that says DXT1, whose only block is torn."""
+    header = struct.pack("<7I", 124, 0x1007, 64, 64, 0, 0, 0) + bytes(44)
+    return b"DDS " + header + struct.pack("<II4s5I", 32, 4, b"DXT1", 0, 0, 0, 0, 0) + bytes(20) + b"\1\2\3"
+
+
 def _large(size: tuple[int, int]) -> bytes:
     """A real JPEG of one colour and many pixels."""
     buffer = io.BytesIO()
@@ -93,6 +99,14 @@ PICTURES: dict[str, HostilePicture] = {
     "QOI": HostilePicture("format QOI", lambda: b"qoif" + struct.pack(">II", 10**5, 10**5) + b"\3\0" + bytes(50)),
     "DDS": HostilePicture("format DDS", lambda: b"DDS " + struct.pack("<I", 124) + b"\xff" * 200),
     "BLP": HostilePicture("format BLP", lambda: b"BLP2" + struct.pack("<I", 1) + b"\xff" * 200),
+    "half of a DDS": HostilePicture("format DDS", lambda: torn(saved("DDS", (16, 16)), 0.5)),
+    "a DDS of blocks that are not there": HostilePicture("format DDS", lambda: _dxt()),
+    "a QOI without pixels": HostilePicture(
+        "format QOI", lambda: b"qoif" + struct.pack(">II", 8, 8) + b"\3\0" + b"\xfe\1"
+    ),
+    "a BLP without its tables": HostilePicture(
+        "format BLP", lambda: b"BLP1" + struct.pack("<IIIIII", 0, 8, 8, 8, 5, 0) + bytes(16)
+    ),
     "TIFF": HostilePicture("format TIFF", lambda: saved("TIFF")),
     "Photoshop": HostilePicture("format Photoshop", lambda: b"8BPS\0\1" + bytes(100)),
     "PDF": HostilePicture("format PDF", lambda: b"%PDF-1.7\n%%EOF"),
