@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from ddpo.cli.main import build_parser, main
 from ddpo.common import memory
+from ddpo.diffusion.models import save_model
 from ddpo.errors import Busy, UserError
 from ddpo.runs import store, worker
 from ddpo.runs.folder import RunGone
@@ -97,7 +98,7 @@ def test_until_it_has_stopped_nothing_else_is_started(tmp_path: Path, tiny_folde
 def test_a_disk_that_fills_while_the_result_is_written_leaves_no_half_of_it(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = worker.save_model
+    save = save_model
     with small_disk(tmp_path / "disk", "4m") as disk:
         run = tiny_run(disk / "runs", tiny_folder)
 
@@ -165,7 +166,7 @@ def test_what_a_container_may_use_counts(tmp_path: Path) -> None:
     assert memory.available(tmp_path / "elsewhere") is None
 
 
-BAD_BASES = {
+BAD_BASES: dict[str, Any] = {
     "weights": (lambda f: [path.unlink() for path in (f / "unet").glob("*.safetensors")], {}, "holds no weights"),
     "schedule": (lambda f: shutil.rmtree(f / "scheduler"), {}, "no noise schedule"),
     "bounds": (lambda f: (f / "unet" / "config.json").write_text('{"sample_size": 10000000}'), {}, "sample_size"),
@@ -237,6 +238,6 @@ def test_a_look_at_many_runs_reads_only_what_has_changed(tmp_path: Path, monkeyp
     assert len(list_runs(tmp_path)) == 1201 and actions.find(None) is not None
     read: list[Path] = []
     before = store._runs._read
-    monkeypatch.setattr(store._runs, "_read", lambda path: read.append(path) or before(path))
+    monkeypatch.setattr(store._runs, "_read", lambda path: (read.append(path), before(path))[1])
     assert len(list_runs(tmp_path)) == 1201 and actions.find(None) is not None
     assert not read

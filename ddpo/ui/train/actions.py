@@ -16,7 +16,7 @@ from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.runs import followed
+from ddpo.runs import followed, room
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.pairs import get_pair
@@ -72,7 +72,7 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         spec = RunSpec(None, ids.absolute(base), reward, recipe, config)
     else:
         spec = RunSpec(pair, get_pair(pair).base, reward, recipe, config)
-    check_startable(spec)
+    room.check_room(spec)
     return spec
 
 
@@ -84,6 +84,7 @@ def start(spec: RunSpec, minutes: Any) -> Run:
         UserError: the time budget is not acceptable, or the disk refuses.
     """
     budget = time_budget(minutes)
+    check_startable(spec)
     with _starting:
         check_idle(runs_root())  # before a folder is made for it
         run = create_run(runs_root(), spec)
