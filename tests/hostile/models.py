@@ -38,7 +38,11 @@ def schedule(words: str, **changes: Any) -> HostileModel:
 
 def _written(file: str, content: str | bytes) -> Callable[[Path], None]:
     data = content.encode() if isinstance(content, str) else content
-    return lambda folder: (folder / file).write_bytes(data) and None  # type: ignore[func-returns-value]
+
+    def change(folder: Path) -> None:
+        (folder / file).write_bytes(data)
+
+    return change
 
 
 def _bomb(folder: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_folder_of_runs_that_became_read_only_is_told_in_a_sentence(
         spec = actions.make_spec("church-64", None, "photographic", "quick", {})
         for action in (lambda: actions.start(spec, None), lambda: actions.resume(run, None), run.clear_stop):
             with pytest.raises(UserError, match="gives no permission"):
-                action()  # type: ignore[no-untyped-call]
+                action()
 
 
 def test_a_full_folder_for_temporary_files_is_told_in_a_sentence(tmp_path: Path) -> None:
