@@ -82,7 +82,7 @@ def measure_calls(client: httpx.Client, process_id: int, calls: int) -> dict[str
 
 def measure_uploads(client: httpx.Client, process_id: int, files: list[bytes]) -> dict[str, float]:
     """Memory in MB at rest, at the most, and once all have been scored; after torch has come in with a first one."""
-    upload(client, files[0])
+    upload(client, files[-1])
     before = resident(process_id)
     with watching(process_id) as most:
         answers = [upload(client, content) for content in files]

@@ -153,7 +153,7 @@ def _load(source: str, compute: Compute) -> Generator[Progress, None, DiffusionM
     """A model, and while its files arrive how many are there."""
     from ddpo.diffusion.models import cache
 
-    return (yield from _watched(ids.short_name(source), lambda tell: cache.get(source, compute, tell)))
+    return (yield from _watched(ids.short_name(source), lambda tell: cache.get(source, compute, tell), "Loading"))
 
 
 def download(settings: ComparisonSettings) -> Iterator[Progress]:
@@ -176,13 +176,16 @@ def _download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
             yield from _watched(file.filename, partial(weights.fetch, file))
 
 
-def _watched(what: str, work: Callable[[downloads.Progress], T]) -> Generator[Progress, None, T]:
+def _watched(
+    what: str, work: Callable[[downloads.Progress], T], verb: str = "Downloading"
+) -> Generator[Progress, None, T]:
     """The outcome of a download or of loading, and how far it is. Closing the iterator gives it up between two layers,
     or between two pieces of a file.
 
     Args:
         what: is downloaded.
         work: downloads, and tells what it is given of bytes there and bytes in all.
+        verb: what it does where no bytes come.
     """
     arrived = (0, 0)
     outcome: Future[T] = Future()
@@ -208,7 +211,8 @@ def _watched(what: str, work: Callable[[downloads.Progress], T]) -> Generator[Pr
     try:
         while wait([outcome], LOADING_INTERVAL).not_done:
             done, total = arrived
-            stage = f"Downloading {what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"Loading {what}"
+            far = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "begins"
+            stage = f"Downloading {what}: {far}" if total or verb == "Downloading" else f"{verb} {what}"
             yield Progress(stage, 0, 0)
     finally:
         given_up.set()
