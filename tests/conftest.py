@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from ddpo.diffusion.models import DiffusionModel, load_model, save_model
 from ddpo.diffusion.precision import Compute, choose_compute
@@ -25,6 +27,12 @@ from tests.helpers.serving import RunningApp, running_app
 
 TESTS = Path(__file__).parent
 
+# `--hypothesis-profile=long` looks ten times as far. The same examples each time, so that a finding can be found again.
+_CALM = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+hypothesis_settings.register_profile("default", max_examples=40, derandomize=True, **_CALM)  # type: ignore[arg-type]
+hypothesis_settings.register_profile("long", max_examples=400, **_CALM)  # type: ignore[arg-type]
+hypothesis_settings.load_profile("default")
+
 if TYPE_CHECKING:
     from gradio_client import Client
 
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
 SLOW = frozenset(
     {
         "test_agents", "test_app", "test_church256", "test_commands", "test_compiled", "test_doors", "test_downloads",
-        "test_example", "test_fidelity", "test_followed_job", "test_hub", "test_hub_app", "test_jobs",
+        "test_example", "test_fidelity", "test_followed_job", "test_growth", "test_hub", "test_hub_app", "test_jobs",
         "test_killed_in_buckets", "test_laion", "test_mcp", "test_old_run", "test_package", "test_pair",
         "test_pretraining", "test_publish", "test_result_files", "test_slices", "test_storage",
         "test_torchvision_guard", "test_train_tab", "test_trainer", "test_turns", "test_version_script", "test_worker",

@@ -9,17 +9,20 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from ddpo.cli import job_options
 from ddpo.cli.exit_codes import BUSY, DONE, FAILED, WRONG_USAGE
 from ddpo.cli.options import build_parser
 from ddpo.cli.training import root_of, train
+from ddpo.common.files import storage_error
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, Failed, UserError
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import diagnose
 from ddpo.runs.metrics import epoch_facts
 from ddpo.runs.specs import found_anywhere, make_spec
+from ddpo.runs.startable import check_startable
 from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run
 from ddpo.training.config import settings
 
@@ -60,6 +63,7 @@ def _start(options: argparse.Namespace) -> int:
     if options.code or options.dry_run or options.bucket:
         raise UserError("--code, --bucket and --dry-run belong to a job; add --on jobs:FLAVOR.")
     spec = found_anywhere(spec)
+    check_startable(spec)
     check_idle(root_of(options))  # before a run is made that could not be trained
     if options.run_id:
         return train(options, lambda: job_options.open_or_create(root_of(options), options.run_id, spec))
@@ -111,12 +115,20 @@ def _export(options: argparse.Namespace) -> int:
     if options.folder.exists():
         raise UserError(f"{options.folder} is there already; name a folder that is not.")
     try:
-        shutil.copytree(result, options.folder)
+        _copy(result, options.folder)
     except OSError as error:
         shutil.rmtree(options.folder, ignore_errors=True)
-        raise UserError(f"{options.folder} cannot be written: {error.strerror or error}.") from error
+        raise storage_error(error, options.folder.parent, "The model") from error
     print(f"Exported to {options.folder}")
     return DONE
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder file by file, as `shutil.copytree` gathers what goes wrong into a list. Raises OSError."""
+    target.mkdir(parents=True)
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        place.mkdir(exist_ok=True) if path.is_dir() else shutil.copyfile(path, place)
 
 
 def _push(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 from ddpo import rewards
 from ddpo.cli import job_options
 from ddpo.cli.exit_codes import WRONG_USAGE
+from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.training.config import settings
 from ddpo.training.recipes import RECIPES
@@ -93,7 +95,8 @@ def _add_setting(group: Any, setting: Setting) -> None:
 
 
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if match is None or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, or 10m, or 1.5h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)([smh]?)", text.strip(), re.ASCII)
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else math.nan
+    if not 0 <= seconds < math.inf or not text.strip("0.smh "):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is no time; write seconds, or 10m, or 1.5h")
+    return seconds

@@ -121,11 +121,14 @@ def compare(settings: ComparisonSettings, most: float | None = None) -> Iterator
 
 def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | ComparisonResult]:
     """See `compare`."""
+    from ddpo.diffusion import footprint
     from ddpo.diffusion.precision import choose_compute
 
     compute = choose_compute(comparison.precision)
     base, tuned = yield from _load_pair(comparison, compute)
     comparison.check_cost(max(base.picture_shape[1:]), most)  # what a model on the Hub draws is known only now
+    for model in (base, tuned):
+        footprint.check_sampling(model.unet, comparison.samples, compute)
     yield Progress("Loading the scorer", 0, 0)
     if comparison.scorer.obstacle() is None:
         yield from download_scorer(comparison.scorer)
@@ -193,7 +196,7 @@ def _load(source: str, compute: Compute) -> Generator[Progress, None, DiffusionM
     """A model, and while its files arrive how many are there."""
     from ddpo.diffusion.models import cache
 
-    return (yield from _watched(ids.short_name(source), lambda tell: cache.get(source, compute, tell)))
+    return (yield from _watched(ids.short_name(source), lambda tell: cache.get(source, compute, tell), "Loading"))
 
 
 def download(settings: ComparisonSettings) -> Iterator[Progress]:
@@ -221,31 +224,46 @@ def download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
             yield from _watched(file.filename, partial(weights.fetch, file))
 
 
-def _watched(what: str, work: Callable[[downloads.Progress], T]) -> Generator[Progress, None, T]:
-    """The outcome of a download, and while bytes arrive how many. Closing the iterator leaves it to its end.
+def _watched(
+    what: str, work: Callable[[downloads.Progress], T], verb: str = "Downloading"
+) -> Generator[Progress, None, T]:
+    """The outcome of a download or of loading, and how far it is. Closing the iterator gives it up between two layers,
+    or between two pieces of a file.
 
     Args:
         what: is downloaded.
         work: downloads, and tells what it is given of bytes there and bytes in all.
+        verb: what it does where no bytes come.
     """
     arrived = (0, 0)
     outcome: Future[T] = Future()
+    given_up = threading.Event()
 
     def tell(done: int, total: int) -> None:
         nonlocal arrived
+        from ddpo.diffusion import cancelling
+
+        cancelling.check()
         arrived = done, total
 
     def run() -> None:
+        from ddpo.diffusion import cancelling
+
         try:
-            outcome.set_result(work(tell))
+            with cancelling.cancellable(given_up):
+                outcome.set_result(work(tell))
         except BaseException as error:
             outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    while wait([outcome], LOADING_INTERVAL).not_done:
-        done, total = arrived
-        if total:
-            yield Progress(f"Downloading {what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", 0, 0)
+    try:
+        while wait([outcome], LOADING_INTERVAL).not_done:
+            done, total = arrived
+            far = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "begins"
+            stage = f"Downloading {what}: {far}" if total or verb == "Downloading" else f"{verb} {what}"
+            yield Progress(stage, 0, 0)
+    finally:
+        given_up.set()
     return outcome.result()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ddpo.common.words import moment
+from ddpo.common.words import moment, shown
 from ddpo.diffusion.catalogue import ALIASES, PAIRS, Cost, Pair, current_base
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
@@ -28,6 +28,8 @@ def get_pair(name: str) -> Pair:
     Raises:
         UserError: there is no such pair, or the run has no result yet.
     """
+    if not isinstance(name, str):
+        raise UserError(f"The pair must be given as text, and {shown(name)} is not.")
     if name == OWN:
         return _OWN
     if name.startswith(RUN):
@@ -37,7 +39,8 @@ def get_pair(name: str) -> Pair:
     name = ALIASES.get(name, name)
     if name not in PAIRS:
         raise UserError(
-            f"There is no model pair called {name!r}; choose one of: {', '.join((*PAIRS, OWN))}, or run:<id> of a run."
+            f"There is no model pair called {shown(name)}; choose one of: {', '.join((*PAIRS, OWN))}, or run:<id> of a "
+            "run."
         )
     return PAIRS[name]
 

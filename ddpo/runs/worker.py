@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ddpo import rewards
-from ddpo.common import company
+from ddpo.common import company, memory
 from ddpo.common.files import storage_error
 from ddpo.common.leases import Lease, LeaseLost
 from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
+from ddpo.runs import limits, room
 from ddpo.runs.base_weights import need_same_base
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.fixed_seeds import FixedSeeds
+from ddpo.runs.folder import RunGone
 from ddpo.runs.interrupt import Interrupt
 from ddpo.runs.records import RecordKeeper, new_result
 from ddpo.runs.status import ResultFacts
@@ -93,7 +95,7 @@ def carry_out(
 
 def _mark_failed(run: Run, error: BaseException) -> None:
     """The cause goes into the status; where even that cannot be written, the caller still gets the sentence."""
-    if isinstance(error, LeaseLost):  # the status is another's
+    if isinstance(error, LeaseLost | RunGone):  # the status is another's, or nobody's
         return
     try:
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
@@ -107,8 +109,8 @@ def _mark_failed(run: Run, error: BaseException) -> None:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return "The memory is not enough; raise accumulation, turn gradient_checkpointing on, or lower batch_size."
+    if memory.is_short(error):
+        return f"The memory is not enough; {room.REMEDY}."
     if "Connection closed by peer" in str(error):  # gloo's words
         return "Another of the processes that train together has failed; what it printed says why."
     if isinstance(error, OSError):
@@ -139,6 +141,7 @@ class _Worker:
         need_same_base(run)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)
+        limits.check_memory(run.spec, self.model, self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
         self.trainer = Trainer(
             self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
@@ -154,7 +157,14 @@ class _Worker:
     def _resume(self) -> None:
         loaded: LoadedCheckpoint | None = self.checkpoints.load_newest("cpu")
         if loaded is not None:
-            self.trainer.load_state_dict(loaded.state)
+            try:
+                self.trainer.load_state_dict(loaded.state)
+            except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                if isinstance(error, UserError):
+                    raise
+                raise UserError(
+                    f"The checkpoint of step {loaded.step} does not belong to this run; start the run anew."
+                ) from error
             self.saved_step = loaded.step
             self.longest = dict(loaded.state.get("longest_steps", {}))
         if not self.processes.is_main:
@@ -215,7 +225,7 @@ class _Worker:
 
     def _record(self, event: StepDone) -> None:
         """Put a step on disk, then tell of it."""
-        self._check_lease()
+        self._check_right()
         if self.records is not None:
             self.records.add(event)
             if event.finished_epoch is not None:
@@ -235,17 +245,22 @@ class _Worker:
             return
         begun = time.monotonic()
         state = {**self.trainer.state_dict(), "longest_steps": self.longest, "compute": str(self.compute)}
-        self._check_lease()
+        self._check_right()
         if self.records is not None:
             self.records.flush()  # a run goes on behind its checkpoint, so the lines up to there must be there
             self.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
         self.saved_at, self.saved_step = time.monotonic(), self.trainer.step
         self.save_seconds = self.saved_at - begun
 
-    def _check_lease(self) -> None:
-        """Raises LeaseLost where the run is another process's by now, so that nothing of that one is overwritten."""
+    def _check_right(self) -> None:
+        """Raises LeaseLost where the run is another process's by now, so that nothing of that one is overwritten.
+
+        Raises RunGone where its folder was removed: what would be written there nobody could see or stop.
+        """
         if self.lease is not None:
             self.lease.check()
+        if self.run.storage.plain and not (self.run.folder / "run.json").is_file():
+            raise RunGone(f"The folder of the run {self.run.id} was removed while it trained, so it stops.")
 
     def _write_status(self, **changes: Any) -> None:
         trainer = self.trainer
@@ -261,10 +276,11 @@ class _Worker:
         """Write the result, whole, and then the status that tells of it."""
         if not self.processes.is_main:
             return
-        self._check_lease()
+        self._check_right()
         trainer = self.trainer
         unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
         try:
+            limits.check_disk(self.run.folder, unet)
             with new_result(self.run) as folder:
                 save_model(unet, self.model.scheduler_config, folder, torch.float32)
             self.run.write_result_facts(facts)

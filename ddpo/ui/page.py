@@ -14,7 +14,7 @@ from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.ui import address, score
 from ddpo.ui.api import bad_calls, comparing, training
 from ddpo.ui.compare import tab as compare_page
-from ddpo.ui.shared import framed
+from ddpo.ui.shared import framed, uploads
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.theme import theme
 from ddpo.ui.space import duplicate, permission, reach, sign_in, zero_gpu
@@ -22,7 +22,10 @@ from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
 STYLE = Path(__file__).with_name("style.css")
-MAX_UPLOAD = "10mb"
+MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
+# Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that
+# has lost what the page remembers (which run was chosen, the pictures behind the slider), and nothing else.
+MOST_VISITS = 128
 CACHE_LIFE = (3600, 24 * 3600)  # seconds between two sweeps, and the age at which a file is swept away
 
 HEADER = """
@@ -39,6 +42,7 @@ HEADER = """
 
 def build_demo() -> gr.Blocks:
     """The page, not yet served. Neither torch nor diffusers is imported by this, but on ZeroGPU."""
+    uploads.own_folder()
     demo: gr.Blocks
     with bad_calls.Page(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
         gr.HTML(HEADER)
@@ -81,6 +85,7 @@ def serve(demo: gr.Blocks) -> None:
         head=framed.HEAD,
         show_error=True,
         max_file_size=MAX_UPLOAD,
+        state_session_capacity=MOST_VISITS,
         footer_links=["api", "settings"],
         run_history=False,
         mcp_server=_offers_tools(),

@@ -95,7 +95,7 @@ def test_a_killed_download_leaves_the_cache_whole(hub: HubServer, tiny_folder: P
     """In a process of its own, which also shows that the environment of a user has the effect that `use` has here."""
     code = (
         "import sys; from ddpo.hub import downloads, ids; "
-        "downloads.download(ids.parse(sys.argv[1]), lambda folder: None)"
+        "downloads.download(ids.parse(sys.argv[1]), lambda folder: 1 << 40)"
     )
     variables = {
         "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(cache()), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1",

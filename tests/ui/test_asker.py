@@ -5,21 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 
 from ddpo.ui.space import asker, front_door
 from ddpo.ui.space.asker import Asker
-
-
-def request(peer: str | None = "127.0.0.1", host: str | None = "localhost:7860", **headers: str | list[str]) -> Request:
-    found = [] if host is None else [(b"host", host.encode())]
-    for name, value in headers.items():
-        values = value if isinstance(value, list) else [value]
-        found += [(name.replace("_", "-").encode(), text.encode()) for text in values]
-    client = None if peer is None else (peer, 50000)
-    return Request(
-        {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": found, "client": client}
-    )
+from tests.helpers.asking import request
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ddpo.common.words import is_finite, shown
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.errors import UserError
 from ddpo.runs import followed, store
@@ -112,7 +113,7 @@ def start_run(
         who = asker.who(request, profile)
         permission.check_training(who)
         if settings is not None and not isinstance(settings, dict):
-            raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {settings!r} is not.")
+            raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {shown(settings)} is not.")
         plain = {"epochs": epochs, "learning_rate": learning_rate, "kl_weight": kl_weight}
         values = {**(settings or {}), **{name: value for name, value in plain.items() if value is not None}}
         return actions.facts(actions.start(actions.make_spec(who, pair, base, reward, recipe, values), minutes))
@@ -148,6 +149,6 @@ def resume_run(
 def list_runs(limit: int = 50) -> list[dict[str, Any]]:
     """See LIST_RUNS."""
     with sentences("Cannot list", for_page=False):
-        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit < 1:
-            raise UserError(f"The limit must be a whole number of at least 1, and {limit!r} is not one.")
+        if not is_finite(limit) or limit < 1 or limit != int(limit):
+            raise UserError(f"The limit must be a whole number of at least 1, and {shown(limit)} is not one.")
         return [actions.facts(run) for run in followed.all_runs(store.runs_root())[: int(limit)]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import has_gpu, on_zero_gpu
+from ddpo.common.words import is_finite
 from ddpo.comparison.compare import ComparisonResult, Progress, compare, download
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.network import read_network
@@ -46,7 +46,7 @@ def make_settings(asker: Asker, **values: Any) -> ComparisonSettings:
 
 def _whole(value: Any) -> Any:
     """4.0 is 4, as numbers that went through JavaScript may be floats; anything else stays what it is."""
-    return int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value
+    return int(value) if isinstance(value, float) and is_finite(value) and value == int(value) else value
 
 
 def follow(settings: ComparisonSettings, most: float | None = None) -> Iterator[Progress | ComparisonResult]:

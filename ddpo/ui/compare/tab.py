@@ -18,7 +18,7 @@ from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, Com
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
-from ddpo.ui.compare import views
+from ddpo.ui.compare import kept, views
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
 from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK
@@ -246,13 +246,14 @@ def _finished(result: ComparisonResult, folder: Path) -> list[Any]:
         _before_after(result, index),
         str(files.write_zip(result, folder)),
         str(files.write_csv(result, folder)),
-        result,
+        kept.keep(result),
     ]
 
 
-def _on_choose(result: ComparisonResult | None, event: gr.EventData) -> tuple[Any, Any]:
+def _on_choose(key: str | None, event: gr.EventData) -> tuple[Any, Any]:
+    result = kept.find(key)
     index = event._data.get("index") if isinstance(event._data, dict) else None
-    if result is None or not isinstance(index, int) or not 0 <= index < len(result.seeds):
+    if result is None or type(index) is not int or not 0 <= index < len(result.seeds):
         return gr.skip(), gr.skip()
     return views.chosen_line(result, index), _before_after(result, index)
 

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from ddpo.common.machine import on_space
+from ddpo.common.words import is_finite, shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
 from ddpo.hub import ids
@@ -25,6 +26,7 @@ MODES = ("off", "on", "owner")
 HERE = "at the machine that runs this app, through http://localhost"
 ANOTHER_SITE = "A page of another site asked for this, so it was not done; open this app in a window of its own."
 ITS_OWN = frozenset((Asker.OPERATOR, Asker.OWNER))  # who runs the app, wherever it runs
+MOST_MINUTES = 5_000_000  # ten years
 
 
 def mode() -> str:
@@ -59,7 +61,7 @@ def check_source(source: str, asker: Asker) -> None:
     Raises:
         UserError: the source is a folder, or no id on the Hub, and may not be named.
     """
-    if asker is Asker.OPERATOR or not (ids.as_path(source).exists() or ids.parse(source) is None):
+    if asker is Asker.OPERATOR or (ids.parse(source) is not None and not ids.is_folder(source)):
         return
     if on_space():
         raise UserError(
@@ -155,8 +157,11 @@ def time_budget(minutes: Any) -> float | None:
     longest = longest_minutes()
     if minutes is None or minutes == "":
         return None if longest is None else 60 * longest
-    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf:
-        raise UserError(f"The time budget must be a number of minutes above 0, and {minutes!r} is not one.")
+    if not is_finite(minutes) or not 0 < minutes <= MOST_MINUTES:
+        raise UserError(
+            f"The time budget must be a number of minutes above 0 and at most {MOST_MINUTES:,}, and {shown(minutes)} "
+            "is not one."
+        )
     if longest is not None and minutes > longest:
         raise UserError(f"The time budget may be at most {longest:g} minutes here, and {minutes:g} is more.")
     return 60 * float(minutes)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from ddpo import rewards
-from ddpo.common.machine import on_zero_gpu
+from ddpo.common.machine import on_space, on_zero_gpu
+from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.runs import followed, specs
+from ddpo.runs import followed, room, specs
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
+from ddpo.runs.startable import check_startable
 from ddpo.runs.store import (
     Run,
     RunSpec,
@@ -30,6 +32,7 @@ from ddpo.runs.store import (
     start_process,
 )
 from ddpo.training.events import EpochMetrics
+from ddpo.ui.shared.sentences import without_paths
 from ddpo.ui.space import permission, slices
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.permission import longest_minutes, time_budget
@@ -57,18 +60,19 @@ def make_spec(asker: Asker, pair: Any, base: Any, reward: Any, recipe: Any, valu
     """
     for what, name in (("pair", pair), ("reward", reward), ("recipe", recipe)):
         if not isinstance(name, str):
-            raise UserError(f"The {what} must be given as text, and {name!r} is not.")
+            raise UserError(f"The {what} must be given as text, and {shown(name)} is not.")
     if base and (not isinstance(base, str) or "\0" in base):
-        raise UserError(f"The base model must be given as text, and {base!r} is not.")
+        raise UserError(f"The base model must be given as text, and {shown(base)} is not.")
     given = {name: value for name, value in values.items() if value is not None and value != ""}
     spec = specs.make_spec(None if base else pair, base or None, reward, recipe, given, own_functions=False)
     obstacle = rewards.get(reward).obstacle()
     if obstacle is not None:
         raise UserError(obstacle)
-    if not base:
-        return spec
-    permission.check_source(base, asker)
-    return specs.found_anywhere(spec)
+    if base:
+        permission.check_source(base, asker)
+        spec = specs.found_anywhere(spec)
+    room.check_room(spec)
+    return spec
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
@@ -79,6 +83,7 @@ def start(spec: RunSpec, minutes: Any) -> Run:
         UserError: the time budget is not acceptable, or the disk refuses.
     """
     budget = time_budget(minutes)
+    check_startable(spec)
     with _starting:
         check_idle(runs_root())  # before a folder is made for it
         run = create_run(runs_root(), spec)
@@ -167,6 +172,9 @@ class Snapshot:
 def look_at(run: Run) -> Snapshot:
     """Read what the run folder says now."""
     status, epochs = run.status(), run.epochs()
+    if on_space():
+        error, notice = status.error or "", status.notice or ""
+        status = replace(status, error=without_paths(error) or None, notice=without_paths(notice) or None)
     stopping = status.state in ACTIVE and run.stop_requested()
     diagnosis = diagnose(epochs, finished=status.state == "finished")
     return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnosis)

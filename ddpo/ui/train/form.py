@@ -149,14 +149,15 @@ def _longest() -> float | None:
 
 
 def _on_recipe(name: Any) -> list[Any]:
-    recipe = RECIPES.get(name)
+    recipe = RECIPES.get(name) if isinstance(name, str) else None
     if recipe is None:
         return [gr.skip()] * (1 + len(_ORDER))
     return [_about_recipe(name), *(getattr(recipe.config, setting) for setting in _ORDER)]
 
 
 def _about_reward(name: Any) -> str:
-    return f'<p class="hint">{rewards.REWARDS[name].description}</p>' if name in rewards.REWARDS else ""
+    known = isinstance(name, str) and name in rewards.REWARDS
+    return f'<p class="hint">{rewards.REWARDS[name].description}</p>' if known else ""
 
 
 def _about_recipe(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
+from ddpo.common.words import is_finite
 from ddpo.errors import UserError
 from ddpo.runs import followed
 from ddpo.runs.store import Run, runs_root
@@ -174,7 +175,7 @@ def _look(chosen: str | None, epoch: Any, shown: Shown) -> list[Any]:
         seen = actions.look_at(run) if run else None
         run_id, last = (seen.run.id, seen.last_epoch) if seen else (None, 0)
         # The slider follows the run until the visitor moves it back.
-        follows = run_id != shown.run_id or not isinstance(epoch, (int, float)) or epoch >= shown.last_epoch
+        follows = run_id != shown.run_id or not is_finite(epoch) or epoch >= shown.last_epoch
         parts = _parts(seen, last if follows else int(epoch), follows)
     hashes = {name: hash(repr(value)) for name, value in parts.items()}
     changed = [value if hashes[name] != shown.parts.get(name) else gr.skip() for name, value in parts.items()]
@@ -266,7 +267,7 @@ def _on_choose(epoch: Any, shown: Shown, event: gr.EventData) -> list[Any]:
 
 def _on_epoch(epoch: Any, shown: Shown) -> Any:
     run = actions.find(shown.run_id)
-    if run is None or not isinstance(epoch, (int, float)):
+    if run is None or not is_finite(epoch):
         return gr.skip()
     return views.pictures(actions.look_at(run), int(epoch))
 
