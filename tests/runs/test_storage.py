@@ -338,5 +338,9 @@ def test_a_bucket_that_is_really_mounted_is_found_and_shown(tmp_path: Path, monk
     monkeypatch.delenv("DDPO_RUNS", raising=False)
     monkeypatch.setenv("SPACE_ID", "me/space")
     with mounted_bucket(tmp_path / "a b") as bucket:
-        assert runs_place().folder == bucket.folder / "runs"
+        shown = str(bucket.folder).replace(" ", "\\040")
+        ours = [line for line in storage.MOUNTS.read_text().splitlines() if shown in line]
+        (tmp_path / "mounts").write_text("\n".join(ours))  # other tests mount buckets at the same time
+        monkeypatch.setattr(storage, "MOUNTS", tmp_path / "mounts")
+        assert len(ours) == 1 and runs_place().folder == bucket.folder / "runs"
         assert f"mounted at {bucket.folder}, in" in views.place_line()
