@@ -133,7 +133,8 @@ class Clock:
 
 def compare_both() -> dict[str, Any]:
     """Draw and score SAMPLES pictures with each model through the engine that the app uses."""
-    from ddpo.comparison.compare import ComparisonResult, compare
+    from ddpo.comparison.compare import compare
+    from ddpo.comparison.events import ComparisonResult
     from ddpo.comparison.settings import ComparisonSettings
 
     *_, result = compare(ComparisonSettings(pair=PAIR, scheduler="ddim", steps=STEPS, samples=SAMPLES))

@@ -15,7 +15,7 @@ from ddpo.common import threads
 from ddpo.errors import UserError
 
 if TYPE_CHECKING:
-    from ddpo.comparison.compare import ComparisonResult, Progress
+    from ddpo.comparison.events import ComparisonResult, Progress
     from ddpo.comparison.settings import ComparisonSettings
     from ddpo.diffusion.models import DiffusionModel
     from ddpo.public import compare, get_pair, load_model, score, train
@@ -29,10 +29,10 @@ __all__ = [
     "UserError", "compare", "get_pair", "load_model", "score", "train",
 ]  # fmt: skip
 _HOMES = {
-    "ComparisonResult": "ddpo.comparison.compare",
-    "ComparisonSettings": "ddpo.comparison.compare",
+    "ComparisonResult": "ddpo.comparison.events",
+    "ComparisonSettings": "ddpo.comparison.settings",
     "DiffusionModel": "ddpo.diffusion.models",
-    "Progress": "ddpo.comparison.compare",
+    "Progress": "ddpo.comparison.events",
     "Run": "ddpo.runs.folder",
     "StepDone": "ddpo.training.events",
     "TrainConfig": "ddpo.training.config",

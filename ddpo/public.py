@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.errors import UserError

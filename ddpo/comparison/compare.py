@@ -5,21 +5,17 @@ The app, its endpoints and scripts all come through `compare`. Nothing heavy is 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from ddpo import rewards
 from ddpo.common import company
-from ddpo.common.statistics import PairedStatistics, describe, paired_statistics
+from ddpo.common.statistics import paired_statistics
+from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison.loading import download_scorer, import_engine, load
 from ddpo.comparison.settings import Comparison, ComparisonSettings, resolve
 from ddpo.errors import UserError
-from ddpo.hub import downloads, ids
-from ddpo.rewards import RewardSpec, weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,74 +26,6 @@ if TYPE_CHECKING:
     from ddpo.diffusion.sampling import DenoisingState
 
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
-LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
-T = TypeVar("T")
-_importing = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a comparison is."""
-
-    stage: str
-    step: int  # evaluations of either network so far
-    total: int  # of both networks; 0 while it is not known
-    seconds_left: float | None = None
-    previews: tuple[list[Image], list[Image]] | None = None  # (base, finetuned), half denoised; now and then
-
-
-@dataclass(frozen=True)
-class ComparisonResult:
-    """Pictures, scores and statistics, all in the order of `seeds`."""
-
-    comparison: Comparison
-    base_images: list[Image]
-    tuned_images: list[Image]
-    base_scores: list[float]
-    tuned_scores: list[float]
-    statistics: PairedStatistics
-    seconds: float  # sampling and scoring, without loading
-    compute: str  # device and dtype
-
-    @property
-    def seeds(self) -> list[int]:
-        """One for each picture of either model."""
-        return self.comparison.seeds
-
-    @property
-    def seconds_per_image(self) -> float:
-        """Of either model."""
-        return self.seconds / (2 * len(self.seeds))
-
-    @property
-    def sentence(self) -> str:
-        """How much better the finetuned model is and how sure we are."""
-        spec = self.comparison.scorer
-        return describe(self.statistics, spec.name, spec.unit, spec.decimals)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the pictures, ready for JSON."""
-        return {
-            "settings": self.comparison.to_dict(),
-            "scorer": self.comparison.scorer.name,
-            "seeds": self.seeds,
-            "base_scores": self.base_scores,
-            "tuned_scores": self.tuned_scores,
-            "statistics": asdict(self.statistics),
-            "sentence": self.sentence,
-            "seconds_per_image": self.seconds_per_image,
-            "compute": self.compute,
-        }
-
-
-def import_engine() -> None:
-    """Import torch and diffusers, one thread at a time.
-
-    Their modules import each other in circles, and two threads that enter at different places find unfinished ones.
-    """
-    with _importing:
-        import ddpo.diffusion.models
-        import ddpo.diffusion.sampling  # noqa: F401
 
 
 def compare(settings: ComparisonSettings, most: float | None = None) -> Iterator[Progress | ComparisonResult]:
@@ -184,87 +112,12 @@ def picture_scorer(scorer: str, own_functions: bool = False) -> Callable[[Image]
 def _load_pair(
     comparison: Comparison, compute: Compute
 ) -> Generator[Progress, None, tuple[DiffusionModel, DiffusionModel]]:
-    base = yield from _load(comparison.base, compute)
-    tuned = yield from _load(comparison.tuned, compute)
+    base = yield from load(comparison.base, compute)
+    tuned = yield from load(comparison.tuned, compute)
     if base.picture_shape != tuned.picture_shape:
         shapes = " and ".join("{1} x {2}".format(*model.picture_shape) for model in (base, tuned))
         raise UserError(f"The two models draw pictures of different sizes ({shapes}), so they cannot be compared.")
     return base, tuned
-
-
-def _load(source: str, compute: Compute) -> Generator[Progress, None, DiffusionModel]:
-    """A model, and while its files arrive how many are there."""
-    from ddpo.diffusion.models import cache
-
-    return (yield from _watched(ids.short_name(source), lambda tell: cache.get(source, compute, tell), "Loading"))
-
-
-def download(settings: ComparisonSettings) -> Iterator[Progress]:
-    """Have all files of a comparison on this machine, as `compare` does by itself, without loading any.
-
-    Raises:
-        UserError: a model or the scorer's weights cannot be had.
-    """
-    from ddpo.diffusion.models import fetch
-
-    comparison = resolve(settings)
-    for source in (comparison.base, comparison.tuned):
-        yield from _watched(ids.short_name(source), partial(fetch, source))
-    yield from download_scorer(comparison.scorer)
-
-
-def download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
-    """Fetch what a scorer needs and this machine lacks, and tell how many bytes have come.
-
-    Raises:
-        UserError: a file cannot be had.
-    """
-    for file in scorer.files:
-        if weights.cached(file) is None:
-            yield from _watched(file.filename, partial(weights.fetch, file))
-
-
-def _watched(
-    what: str, work: Callable[[downloads.Progress], T], verb: str = "Downloading"
-) -> Generator[Progress, None, T]:
-    """The outcome of a download or of loading, and how far it is. Closing the iterator gives it up between two layers,
-    or between two pieces of a file.
-
-    Args:
-        what: is downloaded.
-        work: downloads, and tells what it is given of bytes there and bytes in all.
-        verb: what it does where no bytes come.
-    """
-    arrived = (0, 0)
-    outcome: Future[T] = Future()
-    given_up = threading.Event()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal arrived
-        from ddpo.diffusion import cancelling
-
-        cancelling.check()
-        arrived = done, total
-
-    def run() -> None:
-        from ddpo.diffusion import cancelling
-
-        try:
-            with cancelling.cancellable(given_up):
-                outcome.set_result(work(tell))
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        while wait([outcome], LOADING_INTERVAL).not_done:
-            done, total = arrived
-            far = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "begins"
-            stage = f"Downloading {what}: {far}" if total or verb == "Downloading" else f"{verb} {what}"
-            yield Progress(stage, 0, 0)
-    finally:
-        given_up.set()
-    return outcome.result()
 
 
 def _denoise_both(

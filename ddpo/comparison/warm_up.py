@@ -13,7 +13,8 @@ import time
 from dataclasses import replace
 
 from ddpo.common.machine import free_memory, has_gpu, on_zero_gpu
-from ddpo.comparison.compare import compare, import_engine
+from ddpo.comparison.compare import compare
+from ddpo.comparison.loading import import_engine
 from ddpo.comparison.settings import ComparisonSettings, resolve
 
 logger = logging.getLogger("ddpo.comparison")

@@ -13,7 +13,8 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from ddpo.comparison.compare import ComparisonResult, Progress, compare, score_picture
+from ddpo.comparison.compare import compare, score_picture
+from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.settings import MAX_SEED, ComparisonSettings, resolve
 from ddpo.diffusion.models import save_model
 from ddpo.errors import UserError

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpo.common.statistics import paired_statistics
-from ddpo.comparison.compare import ComparisonResult
+from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.files import csv_text, write_csv, write_pngs, write_zip
 from ddpo.comparison.settings import ComparisonSettings, resolve
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddpo.comparison import compare as comparing
-from ddpo.comparison import warm_up
+from ddpo.comparison import loading, warm_up
 from ddpo.comparison.settings import ComparisonSettings
 
 
@@ -88,8 +87,8 @@ def test_nothing_is_downloaded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_threads_import_one_after_the_other() -> None:
-    with comparing._importing:
-        other = threading.Thread(target=comparing.import_engine)
+    with loading._importing:
+        other = threading.Thread(target=loading.import_engine)
         other.start()
         other.join(0.2)
         assert other.is_alive()

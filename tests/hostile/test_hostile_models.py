@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ddpo.comparison import compare as engine
+from ddpo.comparison import loading
 from ddpo.diffusion import cancelling, footprint, models
 from ddpo.diffusion.models import ModelCache, load_model
 from ddpo.diffusion.network import CHURCH_64, DDPM_256, read_network
@@ -98,7 +98,7 @@ def test_closing_a_comparison_that_loads_ends_the_loading(
             ended.set()
 
     monkeypatch.setattr(models, "load_model", slow)
-    events = engine._watched("a model", lambda tell: ModelCache().get(str(folder), compute, tell))
+    events = loading._watched("a model", lambda tell: ModelCache().get(str(folder), compute, tell))
     next(events)
     next(events)  # told while it loads, so that a page can close it
     events.close()

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from ddpo import rewards
-from ddpo.comparison.compare import Progress, compare, download
+from ddpo.comparison.compare import compare
+from ddpo.comparison.events import Progress
+from ddpo.comparison.loading import download
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.diffusion.models import ModelCache, load_model
 from ddpo.diffusion.precision import Compute

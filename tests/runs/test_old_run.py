@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from ddpo.cli.main import main
-from ddpo.comparison.compare import ComparisonResult, compare
+from ddpo.comparison.compare import compare
+from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.runs.store import Run, list_runs, open_run
 from ddpo.ui.train import actions

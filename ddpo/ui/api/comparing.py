@@ -16,7 +16,7 @@ from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import rewards
 from ddpo.comparison import files, first_choice
-from ddpo.comparison.compare import ComparisonResult
+from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED
 from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import PAIRS, Pair

@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections import OrderedDict
 
-from ddpo.comparison.compare import ComparisonResult
+from ddpo.comparison.events import ComparisonResult
 
 MOST_PIXELS = 16_000_000  # of all pictures that are kept, 64 MB: 122 comparisons of 32 pictures of church-64
 

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import has_gpu, on_zero_gpu
 from ddpo.common.words import is_finite
-from ddpo.comparison.compare import ComparisonResult, Progress, compare, download
+from ddpo.comparison.compare import compare
+from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison.loading import download
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.network import read_network
 from ddpo.hub import ids

@@ -13,7 +13,7 @@ import gradio as gr
 
 from ddpo.common.machine import on_space
 from ddpo.comparison import files, first_choice
-from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError

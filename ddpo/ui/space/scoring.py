@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from ddpo import rewards
 from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import on_zero_gpu
-from ddpo.comparison.compare import download_scorer, score_picture
+from ddpo.comparison.compare import score_picture
+from ddpo.comparison.loading import download_scorer
 from ddpo.errors import Busy
 from ddpo.ui.shared import places
 from ddpo.ui.space import zero_gpu
