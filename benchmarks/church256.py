@@ -88,7 +88,7 @@ def write_model(folder: Path, seed: int, channels: Sequence[int] = CHANNELS, siz
 @contextmanager
 def served_pair(folder: Path, **architecture: Any) -> Iterator[tuple[Any, int]]:
     """The stand-in with both models of the pair, and the number of parameters of one, for the time of a with block."""
-    from tests.hub_server import serving
+    from tests.helpers.hub_server import serving
 
     pair = get_pair(PAIR)
     with serving() as hub:
@@ -133,7 +133,8 @@ class Clock:
 
 def compare_both() -> dict[str, Any]:
     """Draw and score SAMPLES pictures with each model through the engine that the app uses."""
-    from ddpo.comparison.compare import ComparisonResult, compare
+    from ddpo.comparison.compare import compare
+    from ddpo.comparison.events import ComparisonResult
     from ddpo.comparison.settings import ComparisonSettings
 
     *_, result = compare(ComparisonSettings(pair=PAIR, scheduler="ddim", steps=STEPS, samples=SAMPLES))

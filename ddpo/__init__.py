@@ -11,10 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ddpo import _torchvision_guard as _torchvision_guard
+from ddpo.common import threads
 from ddpo.errors import UserError
 
 if TYPE_CHECKING:
-    from ddpo.comparison.compare import ComparisonResult, Progress
+    from ddpo.comparison.events import ComparisonResult, Progress
     from ddpo.comparison.settings import ComparisonSettings
     from ddpo.diffusion.models import DiffusionModel
     from ddpo.public import compare, get_pair, load_model, score, train
@@ -28,10 +29,10 @@ __all__ = [
     "UserError", "compare", "get_pair", "load_model", "score", "train",
 ]  # fmt: skip
 _HOMES = {
-    "ComparisonResult": "ddpo.comparison.compare",
-    "ComparisonSettings": "ddpo.comparison.compare",
+    "ComparisonResult": "ddpo.comparison.events",
+    "ComparisonSettings": "ddpo.comparison.settings",
     "DiffusionModel": "ddpo.diffusion.models",
-    "Progress": "ddpo.comparison.compare",
+    "Progress": "ddpo.comparison.events",
     "Run": "ddpo.runs.folder",
     "StepDone": "ddpo.training.events",
     "TrainConfig": "ddpo.training.config",
@@ -41,6 +42,7 @@ _HOMES = {
     "score": "ddpo.public",
     "train": "ddpo.public",
 }
+threads.prepare()
 
 
 def __getattr__(name: str) -> Any:

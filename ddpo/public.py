@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.errors import UserError
@@ -67,17 +67,10 @@ def score(pictures: Image | Sequence[Image], scorer: str = "photographic") -> li
     Raises:
         UserError: there is no such scorer, its weights cannot be had, or it cannot score a picture.
     """
-    import numpy as np
+    from ddpo.comparison.compare import picture_scorer
 
-    from ddpo import rewards
-    from ddpo.diffusion.pictures import from_uint8
-    from ddpo.diffusion.precision import choose_compute
-
-    compute = choose_compute()
-    reward = rewards.load(scorer, compute, own_functions=True)
-    several = list(pictures) if isinstance(pictures, Sequence) else [pictures]
-    tensors = [from_uint8(np.asarray(picture.convert("RGB"))[None]).to(compute.device) for picture in several]
-    return [float(reward(tensor)[0]) for tensor in tensors]
+    score_one = picture_scorer(scorer, own_functions=True)
+    return [score_one(picture) for picture in (pictures if isinstance(pictures, Sequence) else [pictures])]
 
 
 def train(

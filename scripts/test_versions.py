@@ -1,11 +1,12 @@
 """Runs the test suite with every pair of Python and torch that is promised, and writes down what came of it.
 
     python scripts/test_versions.py                           # or: make test-versions
-    python scripts/test_versions.py --only py312-torch28 -- tests/test_trainer.py -x
+    python scripts/test_versions.py --only py312-torch28 -- tests/training/test_trainer.py -x
 
 Each pair has a virtual environment of its own, made from requirements-dev.txt. A pair that passed at this commit with
 these arguments is left out, so an interrupted call is taken up by calling it again. Whatever follows `--` goes to
-pytest. Only the standard library is needed here.
+pytest. Only the standard library is needed here, and the script is one file, though a long one, so that it runs with
+any Python that is at hand.
 
 Before the suites, pip is asked on Python 3.12 what it would install: without a constraint, and with each torch that
 ZeroGPU supports (scripts/space_host.json) as the only one.
@@ -236,7 +237,7 @@ def _note_resolutions(report: dict[str, Any], folder: Path, given: dict[str, str
 
 def _tested(case: Case, report: dict[str, Any], options: argparse.Namespace, arguments: list[str]) -> Row:
     """The case's row: the one in the report where it still holds, else a new one, which is saved at once."""
-    commit = _commit()
+    commit = head_commit()
     old = next((Row(**row) for row in report["suites"] if row["name"] == case.name), None)
     if old and old.green and not options.again and (old.commit, old.arguments) == (commit, arguments):
         print(f"{case.name}: passed at this commit already; --again tests it again")
@@ -296,7 +297,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _commit() -> str:
+def head_commit() -> str:
     """The commit that is tested; what this script itself writes does not count as a change."""
 
     def git(*command: str) -> str:

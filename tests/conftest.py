@@ -16,13 +16,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers import DDPMScheduler
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from ddpo.diffusion.models import DiffusionModel, load_model, save_model
 from ddpo.diffusion.precision import Compute, choose_compute
-from tests.serving import RunningApp, running_app
+from tests.helpers.models import make_unet
+from tests.helpers.serving import RunningApp, running_app
 
 TESTS = Path(__file__).parent
+
+# `--hypothesis-profile=long` looks ten times as far. The same examples each time, so that a finding can be found again.
+_CALM = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
+hypothesis_settings.register_profile("default", max_examples=40, derandomize=True, **_CALM)  # type: ignore[arg-type]
+hypothesis_settings.register_profile("long", max_examples=400, **_CALM)  # type: ignore[arg-type]
+hypothesis_settings.load_profile("default")
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -30,9 +39,12 @@ if TYPE_CHECKING:
 # What `make check` leaves out, by the name of the file; everything in tests/browser is left out too.
 SLOW = frozenset(
     {
-        "test_app", "test_bundle", "test_church256", "test_example", "test_export", "test_followed_job", "test_hub",
-        "test_hub_app", "test_jobs", "test_mcp", "test_package", "test_publish", "test_slices", "test_storage",
-        "test_train_tab", "test_trainer", "test_worker", "test_zero_gpu",
+        "test_agents", "test_app", "test_church256", "test_commands", "test_compiled", "test_doors", "test_downloads",
+        "test_example", "test_fidelity", "test_followed_job", "test_growth", "test_hub", "test_hub_app", "test_jobs",
+        "test_killed_in_buckets", "test_laion", "test_mcp", "test_old_run", "test_package", "test_pair",
+        "test_pretraining", "test_publish", "test_result_files", "test_slices", "test_storage",
+        "test_torchvision_guard", "test_train_tab", "test_trainer", "test_turns", "test_version_script", "test_worker",
+        "test_zero_gpu",
     }
 )  # fmt: skip
 BROWSER = "browser"  # the folder, and its marker
@@ -51,20 +63,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def compute() -> Compute:
     """float32 on the CPU: what numbers are compared in."""
     return choose_compute("float32", "cpu")
-
-
-def make_unet(seed: int = 0) -> UNet2DModel:
-    """A UNet of 16 x 16 pictures, small enough for a step in a few milliseconds, with weights that are not zero."""
-    torch.manual_seed(seed)
-    return UNet2DModel(
-        sample_size=16,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4,
-        attention_head_dim=8,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ from ddpo.training.objective import advantages
 from ddpo.training.random_streams import mix_seed
 from ddpo.training.trainer import Trainer
 from examples import ddpo_minimal as minimal
+from tests.helpers.serving import ROOT
 
-ROOT = Path(__file__).parents[1]
 BASE = ROOT / "assets" / "church-64" / "base"
 
 

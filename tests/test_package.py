@@ -17,9 +17,7 @@ import pytest
 from gradio_client import Client
 
 import ddpo
-from tests.serving import running_app
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers.serving import ROOT, running_app
 
 
 @pytest.fixture(scope="module")

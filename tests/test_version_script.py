@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(versions, "CASES", (CASE,))
     monkeypatch.setattr(versions, "RESULTS", tmp_path / "versions.json")
     monkeypatch.setattr(versions, "PAGE", tmp_path / "docs" / "versions.md")
-    monkeypatch.setattr(versions, "_commit", lambda: "0123456789ab")
+    monkeypatch.setattr(versions, "head_commit", lambda: "0123456789ab")
     return tmp_path
 
 

@@ -31,6 +31,7 @@ from tqdm import tqdm
 from ddpo import rewards
 from ddpo.church64 import card, fidelity_command, measure
 from ddpo.church64.fidelity import FIRST_SCENE, FidelityMeter
+from ddpo.church64.figures import read_figures, write_figures
 from ddpo.church64.parts import load_parts_classifier
 from ddpo.church64.pretrain import PretrainConfig, Pretraining
 from ddpo.church64.release import choose, newest_release, open_branch
@@ -153,7 +154,7 @@ def measure_pair(work: Path, compute: Compute) -> None:
     _side_by_side(measure.draw_pictures(BUNDLE / "base", "ddim", work, compute)[:PAGE], draw_scenes(FIRST_SCENE, PAGE))
     classifier = load_parts_classifier(work / "parts.pt")
     for results in measure.measure(BUNDLE, work / f"collapsed-{_base()}", work, REWARD, compute, classifier):
-        (BUNDLE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_figures(BUNDLE / "results.json", results)
 
 
 def _side_by_side(samples: np.ndarray, drawings: np.ndarray) -> None:
@@ -165,8 +166,7 @@ def _side_by_side(samples: np.ndarray, drawings: np.ndarray) -> None:
 
 def write_card(work: Path, compute: Compute) -> None:
     """Write the card from the measured figures."""
-    results = json.loads((BUNDLE / "results.json").read_text(encoding="utf-8"))
-    pretraining = json.loads(PRETRAINING.read_text(encoding="utf-8"))
+    results, pretraining = read_figures(BUNDLE / "results.json"), read_figures(PRETRAINING)
     text = card.render(results, pretraining, FINETUNE, COLLAPSE, COLLAPSE_REWARD)
     (BUNDLE / "README.md").write_text(text, encoding="utf-8")
 

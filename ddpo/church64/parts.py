@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpo.church64.scenes import PARTS, draw_parts
+from ddpo.church64.canvas import PARTS
+from ddpo.church64.scenes import draw_parts
 from ddpo.church64.spoiled import blurred, warped
 from ddpo.diffusion.pictures import from_uint8
 from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint
@@ -92,14 +93,15 @@ class PartsTraining:
             return
         pictures, labels = labelled_drawings(config)
         while self.step < config.steps:
-            loss = self._train_step(pictures, labels)
+            loss = self.train_step(pictures, labels)
             self.step += 1
             if self.step % config.checkpoint_every == 0 or self.step == config.steps:
                 self._save()
             if self.step % 50 == 0 or self.step == config.steps:
                 yield self.step, loss
 
-    def _train_step(self, pictures: Tensor, labels: Tensor) -> float:
+    def train_step(self, pictures: Tensor, labels: Tensor) -> float:
+        """Take one step, and return its loss."""
         config = self.config
         rng = torch.Generator().manual_seed(config.seed * 10_000_019 + self.step)
         chosen = torch.randint(len(pictures), (config.batch_size,), generator=rng)

@@ -206,7 +206,7 @@ class Pretraining:
         """Train to the end, yielding every 50 steps."""
         config, running = self.config, 0.0
         while self.step < self.last_step:
-            running += self._train_step()
+            running += self.train_step()
             self.step += 1
             last = self.step == self.last_step
             if self.step % config.checkpoint_every == 0 or last:
@@ -216,7 +216,8 @@ class Pretraining:
                 yield PretrainProgress(self.step, self.last_step, running / done)
                 running = 0.0
 
-    def _train_step(self) -> float:
+    def train_step(self) -> float:
+        """Take one step, and return its loss."""
         config, device = self.config, self.compute.device
         rng = torch.Generator().manual_seed(config.seed * 10_000_019 + self.step)
         x_0 = self._pictures(rng)  # (B, 3, 64, 64) in [-1, 1]

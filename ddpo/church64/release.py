@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from ddpo.church64.fidelity import FidelityMeter, as_json
+from ddpo.church64.figures import read_figures, write_figures
 from ddpo.church64.pretrain import Pretraining, PretrainProgress
-from ddpo.common.files import read_json, write_json
 from ddpo.diffusion.models import DiffusionModel, save_model
 from ddpo.diffusion.pictures import to_uint8
 from ddpo.diffusion.sampling import sample_pictures
@@ -49,7 +49,7 @@ def choose(branch: Pretraining, meter: FidelityMeter) -> dict[str, Any]:
     best = min(figures, key=lambda name: figures[name]["distance"])
     save_model(candidates[best], dict(branch.schedule.config), branch.folder / "model", torch.float16)
     facts = {"chosen": best, "candidates": figures, **training_facts(branch)}
-    write_json(branch.folder / "chosen.json", facts)
+    write_figures(branch.folder / "chosen.json", facts)
     return facts
 
 
@@ -77,5 +77,5 @@ def _seconds(log: Path) -> list[tuple[int, float]]:
 
 def newest_release(work: Path) -> Path:
     """The folder of the newest finished branch."""
-    finished = sorted(work.glob("branch-*/chosen.json"), key=lambda path: read_json(path)["steps"])
+    finished = sorted(work.glob("branch-*/chosen.json"), key=lambda path: read_figures(path)["steps"])
     return finished[-1].parent

@@ -1,4 +1,4 @@
-"""Files, locks, paired statistics, words for people, and facts about this machine: what every room needs.
+"""Files, locks, threads, paired statistics, words for people, and facts about this machine: what every room needs.
 
 It imports nothing of ours but `ddpo.errors`.
 """

@@ -19,6 +19,7 @@ from ddpo.errors import UserError
 
 T = TypeVar("T")
 CHUNK = 1 << 20  # bytes read at once
+LARGEST_JSON = 16 << 20  # bytes; a run's files have a few kB
 AHEAD = ".new"  # ends the name of a file that is written before the one that it stands for
 
 
@@ -151,9 +152,26 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_bytes())
+    if path.stat().st_size > LARGEST_JSON:
+        raise ValueError(f"larger than {LARGEST_JSON >> 20} MB")
+    value = parse_json(path.read_bytes())
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    return value
+
+
+def parse_json(content: bytes) -> Any:
+    """What JSON says; texts in it can be written again.
+
+    Raises:
+        ValueError: it is none, it is nested without an end, or a text holds half a character.
+    """
+    try:
+        value = json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if b"\\ud" in content.lower():  # half of a pair may stand there alone, which no answer could hold
+        json.dumps(value, ensure_ascii=False).encode()
     return value
 
 

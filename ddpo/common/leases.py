@@ -16,6 +16,7 @@ from typing import Any
 
 from ddpo.common.files import AHEAD, read_json, write_json
 from ddpo.common.storage import Storage, confirm
+from ddpo.common.words import is_finite
 from ddpo.errors import UserError
 
 LIFE = 60.0  # seconds after a renewal during which it holds; more than clocks differ and mounts lag by
@@ -125,7 +126,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _holds(found: dict[str, Any], now: float | None = None) -> bool:
     """Whether a lease has been renewed in time, by a process that is not known to be gone."""
     renewed = found.get("renewed")
-    if not isinstance(renewed, int | float) or abs((time.time() if now is None else now) - renewed) > LIFE:
+    if not is_finite(renewed) or abs((time.time() if now is None else now) - float(renewed)) > LIFE:  # type: ignore[arg-type]
         return False
     return not _is_gone(found)
 

@@ -45,7 +45,7 @@ LAUNCH_SECONDS = 0.02  # of one evaluation, however small its batch
 # NVIDIA gives the whole GPU 4,000 AI TOPS, which are of FP4 and sparse: 500 TFLOPS of dense bfloat16, 250 of them here.
 # A fifth is taken for what PyTorch reaches without compiling, as normalisation and activations wait for the memory.
 FLOPS = 0.2 * 250e12
-# Counted by torch.utils.flop_counter, see tests/test_quotas.py: 9.9 ms an evaluation and picture.
+# Counted by torch.utils.flop_counter, see tests/ui/test_quotas.py: 9.9 ms an evaluation and picture.
 FLOP_OF_DDPM_256 = 4.97e11
 # Backward takes twice the multiplications of forward, and as many where the large weights have no gradients (biases,
 # lora): 3 times and twice in all. One more leaves room for what is kept for it.

@@ -1,9 +1,11 @@
-"""Facts about this machine: GPU, ZeroGPU, Space, bfloat16, cores and prices. Nothing that is slow is imported."""
+"""Facts about this machine: GPU, ZeroGPU, Space, bfloat16, cores, memory and prices. Nothing slow is imported."""
 
 from __future__ import annotations
 
 import functools
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Dollars an hour as https://huggingface.co/docs/hub/spaces-gpus listed them on 22 August 2026, by the names of
@@ -51,8 +53,80 @@ def has_fast_bfloat16() -> bool:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Processor cores that this process may use: those that it may run on, or the container's quota if it is less.
+
+    A quota of 1.5 cores counts as two: one thread would leave a third of it unused.
+    """
+    return max(1, math.ceil(min(host_cores(), cpu_quota())))
+
+
+def host_cores() -> int:
+    """Processor cores that this process may run on, which is what libraries count; a quota takes none of them away."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_quota(system: Path = Path("/")) -> float:
+    """Cores' worth of time that the container may use, by cgroups of version 1 or 2; infinite where nothing limits it.
+
+    Args:
+        system: root of the file system.
+    """
+    shares = [math.inf]
+    for folder in _cgroup_folders(system, "cpu"):
+        words = (_read(folder / "cpu.max") or "max").split()  # version 2: "200000 100000"
+        quota = words[0] if words[0] != "max" else _read(folder / "cpu.cfs_quota_us") or "-1"
+        period = words[1] if len(words) > 1 else _read(folder / "cpu.cfs_period_us") or "100000"
+        if quota.isdigit() and period.isdigit() and int(quota) * int(period) > 0:
+            shares.append(int(quota) / int(period))
+    return min(shares)
+
+
+def free_memory(system: Path = Path("/")) -> int | None:
+    """Bytes that this process may still use, of the machine and of the container; None where nobody tells.
+
+    Args:
+        system: root of the file system.
+    """
+    known = []
+    fields = dict(line.split(":", 1) for line in _read(system / "proc/meminfo").splitlines() if ":" in line)
+    if "MemAvailable" in fields:
+        known.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    for folder in _cgroup_folders(system, "memory"):
+        limit = _read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")
+        used = _read(folder / "memory.current") or _read(folder / "memory.usage_in_bytes")
+        if limit.isdigit() and used.isdigit():
+            known.append(max(0, int(limit) - int(used) + _file_cache(folder)))
+    return min(known, default=None)
+
+
+def _file_cache(folder: Path) -> int:
+    """Bytes of files that a cgroup counts as used, and that go as soon as memory is asked for."""
+    fields = dict(line.split() for line in _read(folder / "memory.stat").splitlines())
+    return int(fields.get("total_inactive_file") or fields.get("inactive_file") or 0)
+
+
+def _cgroup_folders(system: Path, controller: str) -> Iterator[Path]:
+    """Where the limits of a controller that hold for this process may stand: its cgroup's folder and those above it.
+
+    A container often sees its own cgroup as the root, whatever its path is called outside; the ancestors cover that.
+    """
+    for line in _read(system / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = system / "sys/fs/cgroup"
+        roots = (root / controllers, root / controller) if controllers else (root,)
+        relative = Path(path.strip("/"))
+        for mount in dict.fromkeys(roots):
+            yield from (mount / part for part in (relative, *relative.parents))
+
+
+def _read(path: Path) -> str:
+    """What a file of the system says; nothing where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def on_space() -> bool:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from ddpo.common.words import is_finite, shown
+
 T = TypeVar("T")
+LARGEST = 1e300  # of a number, so that the square of its root and sums of a few are still numbers
 
 
 def read(cls: type[T], facts: Mapping[str, Any]) -> T:
@@ -23,16 +27,21 @@ def read(cls: type[T], facts: Mapping[str, Any]) -> T:
     Raises:
         ValueError: an entry is missing, or of another type; the message names it.
     """
-    hints = get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     values = {}
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name not in facts and field.default is not MISSING:
             continue
         try:
             values[field.name] = _checked(hints[field.name], facts.get(field.name))
-        except (TypeError, ValueError):
-            raise ValueError(f"{field.name} cannot be {facts.get(field.name)!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{field.name} cannot be {shown(facts.get(field.name))}") from None
     return cls(**values)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def _checked(kind: Any, value: Any) -> Any:
@@ -44,7 +53,7 @@ def _checked(kind: Any, value: Any) -> Any:
         entries = [None] * len(inner) if value is None else value
         return tuple(_checked(option, entry) for option, entry in zip(inner, entries, strict=True))
     if kind is float:
-        return math.nan if value is None else _number(value)
+        return math.nan if value is None else float(_number(value))
     if kind is int:
         number = _number(value)
         if number != int(number):
@@ -56,6 +65,7 @@ def _checked(kind: Any, value: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """A number that can be computed with; files say null for what cannot, so anything else is damage."""
+    if not is_finite(value) or abs(value) > LARGEST:
         raise TypeError
     return value

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 100
+_short.maxlong = 40
+
+
+def shown(value: Any) -> str:
+    """Any value as a sentence may quote it: short, whatever its length, and never an error of its own."""
+    try:
+        return " ".join(_short.repr(value).split())
+    except Exception:  # a number of more digits than Python writes, or an object that cannot describe itself
+        return f"{'a number of too many digits' if isinstance(value, int) else type(value).__name__}"
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that can be computed with: no truth value, not NaN, infinite or like 10^400."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def in_words(seconds: float) -> str:

@@ -5,20 +5,17 @@ The app, its endpoints and scripts all come through `compare`. Nothing heavy is 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from ddpo import rewards
-from ddpo.common.statistics import PairedStatistics, describe, paired_statistics
+from ddpo.common import company
+from ddpo.common.statistics import paired_statistics
+from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison.loading import download_scorer, import_engine, load
 from ddpo.comparison.settings import Comparison, ComparisonSettings, resolve
 from ddpo.errors import UserError
-from ddpo.hub import downloads, ids
-from ddpo.rewards import RewardSpec, weights
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,82 +26,40 @@ if TYPE_CHECKING:
     from ddpo.diffusion.sampling import DenoisingState
 
 PREVIEW_INTERVAL = 0.5  # seconds between two previews
-LOADING_INTERVAL = 0.2  # seconds between two looks at how far a download is
-T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a comparison is."""
-
-    stage: str
-    step: int  # evaluations of either network so far
-    total: int  # of both networks; 0 while it is not known
-    seconds_left: float | None = None
-    previews: tuple[list[Image], list[Image]] | None = None  # (base, finetuned), half denoised; now and then
-
-
-@dataclass(frozen=True)
-class ComparisonResult:
-    """Pictures, scores and statistics, all in the order of `seeds`."""
-
-    comparison: Comparison
-    base_images: list[Image]
-    tuned_images: list[Image]
-    base_scores: list[float]
-    tuned_scores: list[float]
-    statistics: PairedStatistics
-    seconds: float  # sampling and scoring, without loading
-    compute: str  # device and dtype
-
-    @property
-    def seeds(self) -> list[int]:
-        """One for each picture of either model."""
-        return self.comparison.seeds
-
-    @property
-    def seconds_per_image(self) -> float:
-        """Of either model."""
-        return self.seconds / (2 * len(self.seeds))
-
-    @property
-    def sentence(self) -> str:
-        """How much better the finetuned model is and how sure we are."""
-        spec = self.comparison.scorer
-        return describe(self.statistics, spec.name, spec.unit, spec.decimals)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the pictures, ready for JSON."""
-        return {
-            "settings": self.comparison.to_dict(),
-            "scorer": self.comparison.scorer.name,
-            "seeds": self.seeds,
-            "base_scores": self.base_scores,
-            "tuned_scores": self.tuned_scores,
-            "statistics": asdict(self.statistics),
-            "sentence": self.sentence,
-            "seconds_per_image": self.seconds_per_image,
-            "compute": self.compute,
-        }
-
-
-def compare(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+def compare(settings: ComparisonSettings, most: float | None = None) -> Iterator[Progress | ComparisonResult]:
     """Run a comparison: many `Progress`, one per evaluation of both networks, then the `ComparisonResult`.
 
     Closing the iterator cancels between two steps.
 
-    Raises:
-        UserError: a model cannot be loaded, the two do not fit together, or the scorer fails.
-    """
-    from ddpo.diffusion.precision import choose_compute
+    Args:
+        settings: what is compared.
+        most: that it may cost, in the unit of `Comparison.pixel_steps`; None: no limit.
 
+    Raises:
+        UserError: a model cannot be loaded, the two do not fit together, they cost too much, or the scorer fails.
+    """
     comparison = resolve(settings)
     yield Progress("Loading the models", 0, 0)
+    import_engine()
+    with company.computing():
+        yield from _compare(comparison, most)
+
+
+def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | ComparisonResult]:
+    """See `compare`."""
+    from ddpo.diffusion import footprint
+    from ddpo.diffusion.precision import choose_compute
+
     compute = choose_compute(comparison.precision)
     base, tuned = yield from _load_pair(comparison, compute)
+    comparison.check_cost(max(base.picture_shape[1:]), most)  # what a model on the Hub draws is known only now
+    for model in (base, tuned):
+        footprint.check_sampling(model.unet, comparison.samples, compute)
     yield Progress("Loading the scorer", 0, 0)
     if comparison.scorer.obstacle() is None:
-        yield from _download_scorer(comparison.scorer)
+        yield from download_scorer(comparison.scorer)
     reward = rewards.build(comparison.scorer, compute)  # before anything is drawn: its weights may be out of reach
     started = time.perf_counter()
     next_preview = started
@@ -125,80 +80,44 @@ def score_picture(picture: Image, scorer: str) -> float:
     Raises:
         UserError: the scorer is not known or cannot score this picture.
     """
+    return picture_scorer(scorer)(picture)
+
+
+def picture_scorer(scorer: str, own_functions: bool = False) -> Callable[[Image], float]:
+    """What scores pictures of any size, one at a time.
+
+    Args:
+        scorer: its name.
+        own_functions: whether that may be "module:function", whose code is run.
+
+    Raises:
+        UserError: the scorer is not known, or its weights cannot be had.
+    """
+    import_engine()
     import numpy as np
 
     from ddpo.diffusion.pictures import from_uint8
     from ddpo.diffusion.precision import choose_compute
 
-    reward = rewards.load(scorer, choose_compute())
-    pixels = np.asarray(picture.convert("RGB"))[None]
-    return float(reward(from_uint8(pixels))[0])
+    compute = choose_compute()
+    reward = rewards.load(scorer, compute, own_functions)
+
+    def score(picture: Image) -> float:
+        pixels = np.asarray(picture.convert("RGB"))[None]  # (1, H, W, 3)
+        return float(reward(from_uint8(pixels).to(compute.device))[0])
+
+    return score
 
 
 def _load_pair(
     comparison: Comparison, compute: Compute
 ) -> Generator[Progress, None, tuple[DiffusionModel, DiffusionModel]]:
-    base = yield from _load(comparison.base, compute)
-    tuned = yield from _load(comparison.tuned, compute)
+    base = yield from load(comparison.base, compute)
+    tuned = yield from load(comparison.tuned, compute)
     if base.picture_shape != tuned.picture_shape:
         shapes = " and ".join("{1} x {2}".format(*model.picture_shape) for model in (base, tuned))
         raise UserError(f"The two models draw pictures of different sizes ({shapes}), so they cannot be compared.")
     return base, tuned
-
-
-def _load(source: str, compute: Compute) -> Generator[Progress, None, DiffusionModel]:
-    """A model, and while its files arrive how many are there."""
-    from ddpo.diffusion.models import cache
-
-    return (yield from _watched(ids.short_name(source), lambda tell: cache.get(source, compute, tell)))
-
-
-def download(settings: ComparisonSettings) -> Iterator[Progress]:
-    """Have all files of a comparison on this machine, as `compare` does by itself, without loading any.
-
-    Raises:
-        UserError: a model or the scorer's weights cannot be had.
-    """
-    from ddpo.diffusion.models import fetch
-
-    comparison = resolve(settings)
-    for source in (comparison.base, comparison.tuned):
-        yield from _watched(ids.short_name(source), partial(fetch, source))
-    yield from _download_scorer(comparison.scorer)
-
-
-def _download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
-    for file in scorer.files:
-        if weights.cached(file) is None:
-            yield from _watched(file.filename, partial(weights.fetch, file))
-
-
-def _watched(what: str, work: Callable[[downloads.Progress], T]) -> Generator[Progress, None, T]:
-    """The outcome of a download, and while bytes arrive how many. Closing the iterator leaves it to its end.
-
-    Args:
-        what: is downloaded.
-        work: downloads, and tells what it is given of bytes there and bytes in all.
-    """
-    arrived = (0, 0)
-    outcome: Future[T] = Future()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal arrived
-        arrived = done, total
-
-    def run() -> None:
-        try:
-            outcome.set_result(work(tell))
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    while wait([outcome], LOADING_INTERVAL).not_done:
-        done, total = arrived
-        if total:
-            yield Progress(f"Downloading {what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", 0, 0)
-    return outcome.result()
 
 
 def _denoise_both(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL.PngImagePlugin import PngInfo
 
-from ddpo.comparison.compare import ComparisonResult
+from ddpo.comparison.events import ComparisonResult
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ddpo import rewards
+from ddpo.common.words import is_finite, shown
 from ddpo.comparison import first_choice
 from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import Pair
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_SAMPLES = 16
 DEFAULT_SAMPLES = 8  # of church-64; with four, the interval of a gain of 1.3 standard deviations may hold zero
 MAX_SEED = 2**32 - 1
+LONGEST_TEXT = 1000  # characters of a name, a folder or two sentences
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,31 @@ class Comparison:
         """The seeds of the pictures; they wrap around after MAX_SEED."""
         return _seeds(self.seed, self.samples)
 
+    def pixel_steps(self, side: int) -> float:
+        """What it costs, in millions of pictures x steps x pixels; a step that asks the network twice counts twice.
+
+        Args:
+            side: of a picture, in pixels.
+        """
+        return self.samples * self.steps * self.scheduler.evaluations * side**2 / 1e6
+
+    def check_cost(self, side: int, most: float | None) -> None:
+        """Refuse a comparison that costs too much.
+
+        Args:
+            side: of a picture, in pixels.
+            most: in the unit of `pixel_steps`; None: no limit.
+
+        Raises:
+            UserError: it costs more.
+        """
+        cost = self.pixel_steps(side)
+        if most is not None and cost > most:
+            raise UserError(
+                f"{self.samples} pictures of {side} x {side} pixels in {self.steps} steps are {cost:.4g} million pixel "
+                f"steps, and at most {most:.4g} are allowed here; draw fewer pictures or take fewer steps."
+            )
+
     @property
     def models(self) -> str:
         """What is compared, for people: the title of the pair, with the names of models that are not its own."""
@@ -152,14 +178,16 @@ def _seeds(first: int, count: int) -> list[int]:
 
 def _check_text(what: str, value: str) -> None:
     if not isinstance(value, str) or "\0" in value:
-        raise UserError(f"{what} must be given as text, and {value!r} is not.")
+        raise UserError(f"{what} must be given as text, and {shown(value)} is not.")
+    if len(value) > LONGEST_TEXT:
+        raise UserError(f"{what} must have at most {LONGEST_TEXT} characters, and {len(value):,} are too many.")
 
 
 def _check_number(what: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{what} must be a finite number, and {value!r} is not one.")
+    if not is_finite(value):
+        raise UserError(f"{what} must be a finite number, and {shown(value)} is not one.")
 
 
 def _check_whole(what: str, value: int, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UserError(f"{what} must be a whole number from {low} to {high}, and {value!r} is not one.")
+        raise UserError(f"{what} must be a whole number from {low} to {high}, and {shown(value)} is not one.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ddpo.diffusion import bounds
 from ddpo.errors import UserError
 from ddpo.hub import ids
 
@@ -23,7 +24,20 @@ class Network:
         """Proportional to the multiplications of its convolutions: pixels times channels squared, over all levels."""
         return self.layers * sum((self.sample_size >> level) ** 2 * c * c for level, c in enumerate(self.channels))
 
+    @property
+    def activations(self) -> int:
+        """Numbers that a layer of every level makes for a picture: pixels times channels, over all levels."""
+        return sum((self.sample_size >> level) ** 2 * c for level, c in enumerate(self.channels))
 
+    @property
+    def training_bytes(self) -> int:
+        """About what a picture keeps for the gradients in float32 (see `footprint`, which measures it)."""
+        return TRAINING_BYTES * (self.layers + 1) * self.activations
+
+
+DEFAULT_CHANNELS = (224, 448, 672, 896)  # of UNet2DModel
+# Between those of CHURCH_64 and DDPM_256, which `footprint.check_network` finds to be 76 and 62 (tests/diffusion).
+TRAINING_BYTES = 70
 CHURCH_64 = Network(64, (16, 32, 64, 160), 1)
 
 # google/ddpm-church-256 and its sisters; stands for models that are still to be downloaded
@@ -37,19 +51,18 @@ def read_network(source: str) -> Network:
         source: a folder, with the network in `unet/` or in the root. An id on the Hub counts as DDPM_256.
 
     Raises:
-        UserError: it is neither a folder with a UNet2DModel nor an id.
+        UserError: it is neither a folder with a UNet2DModel nor an id, or its numbers are out of bounds.
     """
-    folder = ids.as_path(source)
-    if not folder.is_dir():
+    if not ids.is_folder(source):
         ids.need(source)
         return DDPM_256
+    folder = ids.as_path(source)
     path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
     if path is None:
         raise no_model(source, "unet/config.json")
-    try:
-        return _network(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{str(path)!r} does not describe a UNet2DModel; the model folder is damaged.") from error
+    config = bounds.read_config(path, source)
+    bounds.check_network(config, source)
+    return _network(config)
 
 
 def no_model(source: str, missing: str) -> UserError:
@@ -60,10 +73,10 @@ def no_model(source: str, missing: str) -> UserError:
     )
 
 
-def _network(config: dict[str, Any]) -> Network:
+def _network(config: Mapping[str, Any]) -> Network:
     size = config["sample_size"]
     return Network(
         int(size if isinstance(size, int) else max(size)),
-        tuple(int(channels) for channels in config["block_out_channels"]),
+        tuple(config.get("block_out_channels", DEFAULT_CHANNELS)),
         int(config.get("layers_per_block", 2)),
     )

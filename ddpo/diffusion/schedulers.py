@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ddpo.common.words import is_finite, shown
 from ddpo.errors import UserError
 
 
@@ -65,8 +66,8 @@ def get_scheduler(name: str) -> SchedulerSpec:
     Raises:
         UserError: there is no such scheduler.
     """
-    if name not in SCHEDULERS:
-        raise UserError(f"There is no scheduler called {name!r}; choose one of: {', '.join(SCHEDULERS)}.")
+    if not isinstance(name, str) or name not in SCHEDULERS:
+        raise UserError(f"There is no scheduler called {shown(name)}; choose one of: {', '.join(SCHEDULERS)}.")
     return SCHEDULERS[name]
 
 
@@ -76,9 +77,10 @@ def check_steps(spec: SchedulerSpec, steps: int) -> int:
     Raises:
         UserError: it is not a whole number in spec.min_steps .. MAX_STEPS.
     """
-    if isinstance(steps, bool) or int(steps) != steps or not spec.min_steps <= steps <= MAX_STEPS:
+    if not is_finite(steps) or int(steps) != steps or not spec.min_steps <= steps <= MAX_STEPS:
         raise UserError(
-            f"{spec.title} takes a whole number of steps from {spec.min_steps} to {MAX_STEPS}, and {steps} is not one."
+            f"{spec.title} takes a whole number of steps from {spec.min_steps} to {MAX_STEPS}, and {shown(steps)} is "
+            "not one."
         )
     return int(steps)
 
@@ -90,7 +92,7 @@ def check_eta(spec: SchedulerSpec, eta: float) -> float:
         UserError: it is outside [0, 1].
     """
     if not 0.0 <= eta <= 1.0:
-        raise UserError(f"eta must be between 0 (deterministic) and 1 (as noisy as DDPM), and {eta:g} is not.")
+        raise UserError(f"eta must be between 0 (deterministic) and 1 (as noisy as DDPM), and {shown(eta)} is not.")
     return float(eta)
 
 

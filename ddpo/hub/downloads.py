@@ -18,6 +18,7 @@ from ddpo.hub.troubles import download_error
 
 Progress = Callable[[int, int], None]  # bytes that are there, bytes in all
 CONFIGS = ("model_index.json", "config.json", "scheduler_config.json")
+LARGEST_CONFIGS = 8 << 20  # bytes of all of them; they have a kB each
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # in the order of preference
 
 
@@ -31,13 +32,13 @@ def is_cached(model: HubModel) -> bool:
     return any(has(part + "config.json") and any(has(part + name) for name in WEIGHTS) for part in ("unet/", ""))
 
 
-def download(model: HubModel, check: Callable[[Path], None], progress: Progress | None = None) -> Path:
+def download(model: HubModel, check: Callable[[Path], int], progress: Progress | None = None) -> Path:
     """The folder in the cache that holds a model, after what was missing has been downloaded.
 
     Args:
         model: which.
-        check: looks at the folder once the configurations are in it, and raises UserError where weights are not worth
-            downloading.
+        check: looks at the folder once the configurations are in it, and returns the most bytes that a file of weights
+            may have; it raises UserError where weights are not worth downloading.
         progress: told of the bytes of the weights while they arrive, in the caller's thread.
 
     Raises:
@@ -46,11 +47,13 @@ def download(model: HubModel, check: Callable[[Path], None], progress: Progress 
     client.limit_waiting()
     try:
         folder = _configurations(model)
+    except UserError:
+        raise
     except Exception as error:  # whatever the network, the Hub or the disk comes up with
         raise download_error(error, model.id, model.revision) from error
-    check(folder)
+    largest = check(folder)
     try:
-        _fetch_weights(model, folder, progress or (lambda done, total: None))
+        _fetch_weights(model, folder, largest, progress or (lambda done, total: None))
     except UserError:
         raise
     except Exception as error:
@@ -88,14 +91,14 @@ def _configurations(model: HubModel) -> Path:
         return Path(
             snapshot_download(
                 model.id, revision=model.revision, allow_patterns=patterns, local_files_only=refusal is not None,
-                tqdm_class=bar(lambda done, total: None),
+                tqdm_class=bar(_at_most(LARGEST_CONFIGS, f"The configurations of {model.id!r} are")),
             )
         )  # fmt: skip
     except LocalEntryNotFoundError as error:
         raise error from refusal
 
 
-def _fetch_weights(model: HubModel, folder: Path, progress: Progress) -> None:
+def _fetch_weights(model: HubModel, folder: Path, largest: int, progress: Progress) -> None:
     from huggingface_hub import get_cached_repo_tree, hf_hub_download
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
@@ -104,13 +107,29 @@ def _fetch_weights(model: HubModel, folder: Path, progress: Progress) -> None:
     if any((folder / name).is_file() for name in names):
         return
     try:
-        on_hub = {file.path for file in get_cached_repo_tree(model.id, revision=folder.name)}
+        on_hub = {file.path: file.size for file in get_cached_repo_tree(model.id, revision=folder.name)}
     except CachedRepoTreeNotFoundError:  # another program has filled the cache, and the Hub is out of reach
-        on_hub = set(names)
+        on_hub = dict.fromkeys(names, 0)
     name = next((name for name in names if name in on_hub), None)
     if name is None:
         raise UserError(f"{model.id!r} holds no weights that can be loaded: {' or '.join(names)} is missing.")
-    hf_hub_download(model.id, name, revision=folder.name, tqdm_class=bar(progress))
+    limited = _at_most(largest, f"The weights of {model.id!r} are", progress)
+    limited(0, on_hub[name] or 0)
+    hf_hub_download(model.id, name, revision=folder.name, tqdm_class=bar(limited))
+
+
+def _at_most(largest: int, what: str, progress: Progress | None = None) -> Progress:
+    """Progress that raises UserError, and so breaks a download off, once there is more than was to be expected."""
+
+    def tell(done: int, total: int) -> None:
+        if max(done, total) > largest:
+            raise UserError(
+                f"{what} larger than {largest / 1e6:,.0f} MB, which its network has no use for; the model is damaged."
+            )
+        if progress is not None:
+            progress(done, total)
+
+    return tell
 
 
 def bar(progress: Progress) -> Any:

@@ -7,10 +7,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddpo.common.machine import on_space
+from ddpo.common.words import shown
 from ddpo.errors import UserError
 
 _PART = r"\w(?:[\w.-]{0,94}\w)?"
-_SOURCE = re.compile(rf"(?P<id>{_PART}/{_PART})(?:@(?P<revision>\w(?:[\w./-]*[\w-])?))?", re.ASCII)
+_SOURCE = re.compile(rf"(?P<id>{_PART}/{_PART})(?:@(?P<revision>\w(?:[\w./-]{{0,198}}[\w-])?))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,20 @@ def need(source: str) -> HubModel:
     model = parse(source)
     if model is None:
         raise UserError(
-            f"There is no folder {source!r}, nor is it the id of a model on the Hugging Face Hub, which reads "
+            f"There is no folder {shown(source)}, nor is it the id of a model on the Hugging Face Hub, which reads "
             "owner/name or owner/name@revision."
         )
     return model
 
 
 def is_folder(source: str) -> bool:
-    """Whether a source is a folder on this machine."""
-    return bool(source) and as_path(source).is_dir()
+    """Whether a source is a folder on this machine; on a Space, what reads like an id is one."""
+    if not source or (on_space() and parse(source) is not None):  # a stranger must not learn which folders there are
+        return False
+    try:
+        return as_path(source).is_dir()
+    except (OSError, ValueError):  # too long for a path, or no text that one may hold
+        return False
 
 
 def absolute(source: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ddpo.common.words import shown
 from ddpo.errors import UserError
 from ddpo.rewards import weights
 from ddpo.rewards.weights import WeightsFile
@@ -253,6 +254,8 @@ def get(name: str, own_functions: bool = False) -> RewardSpec:
     Raises:
         UserError: there is no such reward, its argument is missing, or the function cannot be imported.
     """
+    if not isinstance(name, str):
+        raise UserError(f"The scorer must be given as text, and {shown(name)} is not.")
     family, colon, _ = name.partition(":")
     if family == "prompt":
         from ddpo.rewards.prompt import prompt_spec
@@ -264,10 +267,10 @@ def get(name: str, own_functions: bool = False) -> RewardSpec:
     if family in REWARDS:
         raise UserError(f"The reward {family} takes nothing after its name; write {family} alone.")
     if not colon:
-        raise UserError(f"There is no reward named {name!r}; choose one of {choices}.")
+        raise UserError(f"There is no reward named {shown(name)}; choose one of {choices}.")
     if not own_functions:
         raise UserError(
-            f"A function of your own ({name!r}) can score only from the command line; choose one of {choices}."
+            f"A function of your own ({shown(name)}) can score only from the command line; choose one of {choices}."
         )
     from ddpo.rewards.own import own_spec
 

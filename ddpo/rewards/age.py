@@ -52,7 +52,7 @@ class AgeClassifier:
         return logits.float().softmax(1)
 
 
-_loaded: dict[str, AgeClassifier] = {}
+loaded: dict[str, AgeClassifier] = {}
 _lock = threading.Lock()
 
 
@@ -64,9 +64,9 @@ def load_classifier(compute: Compute) -> AgeClassifier:
     """
     with _lock:
         device = str(compute.device)
-        if device not in _loaded:
-            _loaded[device] = _read_classifier(compute.device)
-        return _loaded[device]
+        if device not in loaded:
+            loaded[device] = _read_classifier(compute.device)
+        return loaded[device]
 
 
 def _read_classifier(device: torch.device) -> AgeClassifier:

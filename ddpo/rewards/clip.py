@@ -167,7 +167,7 @@ def resampling(before: int, after: int, first: int, count: int) -> tuple[Tensor,
 
 # Loading --------------------------------------------------------------------------------------------------------------
 
-_loaded: dict[tuple[ClipSpec, str], Clip] = {}
+loaded: dict[tuple[ClipSpec, str], Clip] = {}
 _lock = threading.Lock()
 
 
@@ -179,9 +179,9 @@ def load_clip(spec: ClipSpec, compute: Compute) -> Clip:
     """
     key = (spec, str(compute.device))
     with _lock:
-        if key not in _loaded:
-            _loaded[key] = Clip(read_clip(spec.architecture, weights.fetch(spec.file)), compute.device)
-        return _loaded[key]
+        if key not in loaded:
+            loaded[key] = Clip(read_clip(spec.architecture, weights.fetch(spec.file)), compute.device)
+        return loaded[key]
 
 
 def read_clip(architecture: str, path: Path) -> Any:

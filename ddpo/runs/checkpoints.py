@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -123,8 +122,9 @@ class CheckpointStore:
                 continue
             facts = self._verified(step) or self._verified_later(step)
             state = _load(self._path(step), device) if facts else None
-            if facts and state is not None:
-                return LoadedCheckpoint(state, step, int(facts["epoch"]), _notice(damaged, step))
+            epoch = facts.get("epoch") if facts else None
+            if isinstance(epoch, int) and isinstance(state, dict):
+                return LoadedCheckpoint(state, step, epoch, _notice(damaged, step))
             damaged.append(step)
         if damaged:
             raise UserError(f"{_named(damaged)}, and there is no other; start the run anew.")
@@ -158,7 +158,7 @@ class CheckpointStore:
             return facts if known and sha256(self._path(step)) in known else None
         except UserError:
             raise
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError):
             return None
 
     def _accepted(self, sidecar: Path) -> Iterator[tuple[str, int]]:
@@ -236,7 +236,7 @@ def _load(path: Path, device: torch.device | str) -> dict[str, Any] | None:
     """The state in a file, None where it holds code or cannot be read."""
     try:
         return load_checkpoint(path, device)
-    except (pickle.UnpicklingError, OSError):
+    except Exception:  # pickle's own errors, the disk's, those of a zip, and whatever a file makes torch trip over
         return None
 
 

@@ -70,9 +70,9 @@ def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
 
 def weights_megabytes(source: str) -> float:
     """How large the weights of a folder are; those of an id on the Hub count as DDPM_256's."""
-    folder = ids.as_path(source)
-    if not folder.is_dir():
+    if not ids.is_folder(source):
         return lent_gpu.MEGABYTES_OF_DDPM_256
+    folder = ids.as_path(source)
     files = (path for part in (folder, folder / "unet") for path in part.glob("diffusion_pytorch_model*"))
     return sum(path.stat().st_size for path in files) / 1e6
 

@@ -8,13 +8,13 @@ then. Nothing that is slow is imported here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddpo.common import leases, locks
-from ddpo.common.files import read_json, storage_error, write_json
+from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.common.storage import Storage, confirm, storage_of
 from ddpo.errors import UserError
 from ddpo.runs.metrics import MetricsFiles
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 START_GRACE = 120.0  # seconds that a process may take from its start until it holds the lock
+
+
+class RunGone(UserError):  # noqa: N818, it is no error of the user's
+    """The folder of a run was removed while something was still to be written there."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Run:
     id: str
     spec: RunSpec
     created: str  # ISO 8601, UTC
+    base_weights: str | None = field(default=None, kw_only=True)  # what it began from, see `base_weights.py`
 
     @property
     def root(self) -> Path:
@@ -118,6 +123,8 @@ class Run:
 
     def is_about_to_train(self) -> bool:
         """Whether its process was started a moment ago."""
+        if self._stored_facts().get("state") != "starting":
+            return False
         stored = self.stored_status()
         return stored.state == "starting" and bool(stored.started) and self._is_alive(stored)
 
@@ -125,17 +132,29 @@ class Run:
         """The status as it was written last; "interrupted" where it cannot be read."""
         known = {"epochs": self.spec.config.epochs, "updated": self.created}
         try:
-            return RunStatus.from_dict({**known, **read_json(self.folder / "status.json")})
-        except (OSError, ValueError):
+            return RunStatus.from_dict({**known, **self._stored_facts()})
+        except ValueError:
             return RunStatus("interrupted", epochs=self.spec.config.epochs, updated=self.created)
+
+    def _stored_facts(self) -> dict[str, Any]:
+        """What the file of the status holds, not to be changed; nothing where it cannot be read."""
+        path = self.folder / "status.json"
+        with suppress(OSError, ValueError):
+            return _facts.get(path)
+        with suppress(OSError, ValueError):
+            return read_json(path)  # what was written ahead of it
+        return {}
 
     def write_status(self, **changes: Any) -> None:
         """Change some fields of the stored status, also on a full disk; `updated` is set to now.
 
         Raises:
             UserError: the disk refuses.
+            RunGone: the folder is not there any more; it is not made anew.
             TypeError, ValueError: that is no status.
         """
+        if not self.folder.is_dir():
+            raise RunGone(f"The folder of the run {self.id} was removed, so nothing more can be kept of it.")
         status = replace(self.stored_status(), **{**changes, "updated": now_text()})
         facts = {"format": FORMAT, **asdict(status)}
         try:
@@ -197,9 +216,16 @@ class Run:
         return (self.folder / "stop").exists()
 
     def clear_stop(self) -> None:
-        """Forget the request to stop."""
+        """Forget the request to stop.
+
+        Raises:
+            UserError: the disk refuses.
+        """
         path = self.folder / "stop"
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, self.folder, "That the run is to go on") from error
         if path.exists():  # an object store may show it for a while yet, and the run would stop
             confirm(path, lambda: not path.exists())
 
@@ -209,7 +235,10 @@ class Run:
         return holder if holder and holder.get("id") == self.id else leases.holder(self.folder)
 
     def _is_alive(self, stored: RunStatus) -> bool:
-        return self.trainer() is not None or (stored.state == "starting" and age(stored.updated) < START_GRACE)
+        return self.trainer() is not None or (stored.state == "starting" and abs(age(stored.updated)) < START_GRACE)
+
+
+_facts = FileCache(read_json, most=10_000)  # of the status; a page looks at all runs every 1.5 s
 
 
 def lock_path(root: Path) -> Path:

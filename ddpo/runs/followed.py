@@ -151,4 +151,4 @@ def _copies() -> Path:
 
 
 def _follow(run: Run, followed: Mirror) -> FollowedRun:
-    return FollowedRun(run.folder, run.id, run.spec, run.created, followed)
+    return FollowedRun(run.folder, run.id, run.spec, run.created, followed, base_weights=run.base_weights)

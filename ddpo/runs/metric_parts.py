@@ -6,23 +6,23 @@ lines that are not whole are left out, and of two for the same step and kind the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ddpo.common.files import FileCache, replacing
+from ddpo.common.files import FileCache, parse_json, replacing
 from ddpo.common.storage import Storage, confirm
 
 Line = tuple[dict[str, Any], bytes]  # what it says, and its bytes
 FOLDER = "metrics"
+LONGEST_LINE = 1 << 16  # bytes; an epoch's has 600
 
 
 def lines_of(content: bytes) -> Iterator[Line]:
     """The lines that are whole."""
     for raw in content.splitlines(keepends=True):
         try:
-            line = json.loads(raw) if raw.endswith(b"\n") else None
+            line = parse_json(raw) if raw.endswith(b"\n") and len(raw) < LONGEST_LINE else None
         except ValueError:
             continue
         if isinstance(line, dict):
@@ -47,8 +47,8 @@ def without_doubles(lines: Iterable[Line]) -> list[Line]:
     """The lines without those that tell again of a step and a kind, in the order of their steps."""
     kept: dict[tuple[Any, Any], Line] = {}
     for line, raw in lines:
-        kept.setdefault((line.get("step"), line.get("kind")), (line, raw))
-    return sorted(kept.values(), key=lambda entry: _step(entry[0]))
+        kept.setdefault((step_of(line), str(line.get("kind"))), (line, raw))
+    return sorted(kept.values(), key=lambda entry: step_of(entry[0]))
 
 
 def write_part(folder: Path, lines: list[Line], storage: Storage) -> None:
@@ -60,7 +60,7 @@ def write_part(folder: Path, lines: list[Line], storage: Storage) -> None:
     if not lines:
         return
     content = b"".join(raw for _, raw in lines)
-    path = folder / FOLDER / f"{_step(lines[0][0]):010d}-{_step(lines[-1][0]):010d}.jsonl"
+    path = folder / FOLDER / f"{step_of(lines[0][0]):010d}-{step_of(lines[-1][0]):010d}.jsonl"
     with replacing(path, storage) as file:
         file.write(content)
     confirm(path, lambda: path.read_bytes() == content)
@@ -77,7 +77,7 @@ def cut_parts(folder: Path, step: int, storage: Storage) -> None:
         if last <= step:
             continue
         if first <= step:
-            write_part(folder, [entry for entry in _parts.get(path) if _step(entry[0]) <= step], storage)
+            write_part(folder, [entry for entry in _parts.get(path) if step_of(entry[0]) <= step], storage)
         path.unlink(missing_ok=True)
         confirm(path, lambda path=path: not path.exists())  # type: ignore[misc]
 
@@ -87,6 +87,7 @@ def _paths(folder: Path) -> list[Path]:
     return sorted(path for path in paths if path.stem.replace("-", "", 1).isdecimal())
 
 
-def _step(line: dict[str, Any]) -> int:
+def step_of(line: dict[str, Any]) -> int:
+    """The step that a line tells of; 0 where it says none."""
     step = line.get("step", 0)
-    return step if isinstance(step, int) else 0
+    return step if isinstance(step, int) and 0 <= step < 10**10 else 0

@@ -77,7 +77,7 @@ class MetricsFiles:
 
     def truncate(self, step: int, storage: Storage) -> None:
         """Keep the lines up to a step, the one that training goes on from."""
-        kept = [(line, raw) for line, raw in _whole_lines(self._file) if line.get("step", 0) <= step]
+        kept = [(line, raw) for line, raw in _whole_lines(self._file) if metric_parts.step_of(line) <= step]
         metric_parts.cut_parts(self.folder, step, storage)
         if storage.uses_parts:  # those of a run that was begun on a disk go where more can be added to them
             metric_parts.write_part(self.folder, kept, storage)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ddpo.common.words import moment
+from ddpo.common.words import moment, shown
 from ddpo.diffusion.catalogue import ALIASES, PAIRS, Cost, Pair, current_base
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
+from ddpo.runs.base_weights import other_base
 from ddpo.runs.store import Run, list_runs, open_run, runs_root
 
 RUN = "run:"  # before the id of a run, makes the name of a pair
@@ -27,6 +28,8 @@ def get_pair(name: str) -> Pair:
     Raises:
         UserError: there is no such pair, or the run has no result yet.
     """
+    if not isinstance(name, str):
+        raise UserError(f"The pair must be given as text, and {shown(name)} is not.")
     if name == OWN:
         return _OWN
     if name.startswith(RUN):
@@ -36,7 +39,8 @@ def get_pair(name: str) -> Pair:
     name = ALIASES.get(name, name)
     if name not in PAIRS:
         raise UserError(
-            f"There is no model pair called {name!r}; choose one of: {', '.join((*PAIRS, OWN))}, or run:<id> of a run."
+            f"There is no model pair called {shown(name)}; choose one of: {', '.join((*PAIRS, OWN))}, or run:<id> of a "
+            "run."
         )
     return PAIRS[name]
 
@@ -54,10 +58,11 @@ def all_pairs() -> list[Pair]:
 def _run_pair(run: Run) -> Pair:
     spec = run.spec
     base = spec.pair or ids.short_name(spec.base)
+    description = f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it."
     return Pair(
         name=RUN + run.id,
         title=f"Run of {moment(run.created)}, {spec.reward}",
-        description=f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it.",
+        description=" ".join(filter(None, (description, other_base(run)))),
         base=current_base(spec.pair, spec.base),
         tuned=str(run.result),
         reward=spec.reward,

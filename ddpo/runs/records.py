@@ -84,7 +84,7 @@ def _beside(run: Run) -> Iterator[Path]:
         yield part
         shutil.rmtree(run.result, ignore_errors=True)
         part.replace(run.result)
-    except OSError:
+    except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,7 +43,10 @@ class RunStatus:
         Raises:
             ValueError: an entry is not what it should be; the message names it.
         """
-        return typed.read(cls, facts)
+        status = typed.read(cls, facts)
+        if not math.isfinite(status.seconds):
+            raise ValueError("seconds cannot be unknown")
+        return status
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class ResultFacts:
             ValueError: an entry is not what it should be; the message names it.
         """
         found = facts.get("statistics")
+        if found is not None and not isinstance(found, Mapping):
+            raise ValueError("statistics cannot be anything but an object")
         plain = typed.read(cls, {**facts, "statistics": None})
         return cls(plain.epoch, plain.step, plain.seconds, typed.read(PairedStatistics, found) if found else None)
 

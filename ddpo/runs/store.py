@@ -26,8 +26,10 @@ from typing import Any
 from ddpo.common import leases, locks
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.common.storage import Storage, probe, storage_of
-from ddpo.common.words import in_words
+from ddpo.common.words import in_words, shown
+from ddpo.diffusion.catalogue import current_base
 from ddpo.errors import Busy, UserError
+from ddpo.runs.base_weights import fingerprint, need_same_base
 from ddpo.runs.folder import FORMAT, Run, RunSpec, lock_path
 from ddpo.runs.place import runs_place
 from ddpo.runs.status import STATES, RunStatus, now_text
@@ -42,6 +44,7 @@ TRAINER = (sys.executable, "-m", "ddpo.cli")  # train_space.py, wherever the pac
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]  # where that finds the package
 PACKAGES = ("torch", "diffusers", "accelerate", "peft", "open_clip_torch", "numpy", "pillow")
 TIME_WAS_UP = "The time was up; resume it to go on."
+LONGEST_TEXT = 5000  # characters of a text in run.json; paths have at most 4096
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
@@ -63,8 +66,12 @@ def create_run(root: Path, spec: RunSpec, run_id: str | None = None) -> Run:
     """
     now = datetime.now(UTC)
     run_id = run_id or f"{now:%Y%m%d-%H%M%S}-{slug(spec.reward)}-{secrets.token_hex(2)}"
-    run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"))
-    facts = {"format": FORMAT, "id": run_id, "created": run.created, **asdict(spec), "versions": _versions()}
+    weights = fingerprint(current_base(spec.pair, spec.base))
+    run = Run(root / run_id, run_id, spec, now.isoformat(timespec="milliseconds"), base_weights=weights)
+    facts = {
+        "format": FORMAT, "id": run_id, "created": run.created, **asdict(spec), "base_weights": weights,
+        "versions": _versions(),
+    }  # fmt: skip
     status = RunStatus("starting", epochs=spec.config.epochs, updated=now_text())
     unfinished = root / f".{run_id}"  # a run appears whole or not at all
     try:
@@ -95,12 +102,12 @@ def open_run(root: Path, id: str) -> Run:
     """
     folder = root / id if isinstance(id, str) and ID.fullmatch(id) else None
     if folder is None or not (folder / "run.json").is_file():
-        raise UserError(f"There is no run {id!r}; the page and `train_space.py list` name those that there are.")
+        raise UserError(f"There is no run {shown(id)}; the page and `train_space.py list` name those that there are.")
     try:
         return _runs.get(folder / "run.json")
     except UserError as error:
         raise UserError(f"The run {id} cannot be opened: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"The run {id} cannot be opened: its run.json is damaged; start a new one.") from error
 
 
@@ -108,11 +115,17 @@ def _read_run(path: Path) -> Run:
     facts = read_json(path)
     if facts["format"] > FORMAT:
         raise UserError(f"it was written by a newer version of this program (format {facts['format']}); update it.")
-    spec = RunSpec(facts["pair"], facts["base"], facts["reward"], facts["recipe"], config_from_dict(facts["config"]))
-    return Run(path.parent, path.parent.name, spec, str(facts["created"]))
+    pair, base, reward, recipe, created = (facts[name] for name in ("pair", "base", "reward", "recipe", "created"))
+    texts = (base, reward, recipe, created) if pair is None else (pair, base, reward, recipe, created)
+    if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts):
+        raise ValueError("a text is none, or too long")
+    spec = RunSpec(pair, base, reward, recipe, config_from_dict(facts["config"]))
+    weights = facts.get("base_weights")  # earlier versions did not put it down
+    weights = weights if isinstance(weights, str) else None
+    return Run(path.parent, path.parent.name, spec, created, base_weights=weights)
 
 
-_runs = FileCache(_read_run)  # the Train tab opens every run several times in every look
+_runs = FileCache(_read_run, most=10_000)  # the Train tab opens every run several times in every look
 
 
 def list_runs(root: Path) -> list[Run]:
@@ -179,6 +192,8 @@ def check_idle(root: Path) -> None:
     training = current_run(root)
     if training is not None:
         raise _busy(root, {"id": training.id, **(training.trainer() or {})})
+    if locks.holder(lock_path(root)) is not None:
+        raise Busy("A run whose folder was removed is still in its last step and then stops; try again in a minute.")
 
 
 def _lease(run: Run, facts: dict[str, Any], storage: Storage) -> leases.Lease:
@@ -204,15 +219,16 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
 
     Raises:
         Busy: another run trains, or this one already does.
-        UserError: the disk refuses, or no process can be started.
+        UserError: the disk refuses, no process can be started, or the base has other weights by now.
     """
     check_idle(run.root)
+    need_same_base(run)
     run.clear_stop()
     started = datetime.now(UTC).isoformat()  # also tells this start from any other
     run.write_status(state="starting", started=started, error=None, notice=None, seconds_left=None)
     command = [*TRAINER, "resume", run.id, "--root", str(run.root.resolve())]
     if time_budget is not None:
-        command += ["--time-budget", f"{time_budget:g}"]
+        command += ["--time-budget", _written(time_budget)]
     log_file = _log_file(run)
     try:
         with log_file.open("ab") as log:
@@ -225,6 +241,11 @@ def start_process(run: Run, time_budget: float | None = None) -> int:
         raise storage_error(error, run.folder, "The log of the run") from error
     threading.Thread(target=_see_it_start, args=(run, process, started, log_file), daemon=True).start()
     return process.pid
+
+
+def _written(seconds: float) -> str:
+    """A number of seconds as the command line reads it, whole ones as such, and none of it lost."""
+    return str(int(seconds)) if seconds == int(seconds) else repr(float(seconds))
 
 
 def _python_path() -> str:
@@ -257,7 +278,8 @@ def _busy(root: Path, holder: dict[str, Any]) -> Busy:
         left = open_run(root, str(holder.get("id"))).status().seconds_left
     except UserError:
         return Busy("Another run is training; wait until it is done, or stop it.")
-    since = f" since {holder['since'][:16].replace('T', ' ')} UTC" if holder.get("since") else ""
+    begun = holder.get("since")
+    since = f" since {begun[:16].replace('T', ' ')} UTC" if isinstance(begun, str) else ""
     rest = "an unknown time" if left is None else in_words(left)
     return Busy(f"The run {holder['id']} has been training{since} and needs {rest} more; wait for it, or stop it.")
 

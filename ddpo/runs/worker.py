@@ -7,30 +7,30 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from PIL import Image
 
 from ddpo import rewards
-from ddpo.common.files import replacing, storage_error
+from ddpo.common import company, memory
+from ddpo.common.files import storage_error
 from ddpo.common.leases import Lease, LeaseLost
-from ddpo.common.statistics import PairedStatistics, paired_statistics
 from ddpo.diffusion.catalogue import current_base
-from ddpo.diffusion.models import DiffusionModel, load_model, save_model
-from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
+from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.precision import choose_compute
-from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
+from ddpo.runs import limits, room
+from ddpo.runs.base_weights import need_same_base
 from ddpo.runs.checkpoints import LoadedCheckpoint
+from ddpo.runs.fixed_seeds import FixedSeeds
+from ddpo.runs.folder import RunGone
+from ddpo.runs.interrupt import Interrupt
 from ddpo.runs.records import RecordKeeper, new_result
 from ddpo.runs.status import ResultFacts
 from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
@@ -43,38 +43,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ddpo.runs.worker")
 
-GRID_SEEDS = list(range(8))  # drawn after every epoch, so that the same pictures can be followed
-GRID_STEPS = 20  # of DDIM, for the grids of an epoch: quick, and the same seeds can be told apart
 CHECKPOINT_SECONDS = 20.0  # between two checkpoints, at the least
 CHECKPOINT_SHARE = 0.05  # of the time, at the most, goes into saving
 Outcome = Literal["finished", "stopped", "out of time"]
-
-
-class _Interrupt:
-    """Ctrl-C and SIGTERM as a wish to stop after the step; a second one stops at once."""
-
-    def __init__(self) -> None:
-        self.wished = False
-
-    @contextmanager
-    def caught(self) -> Iterator[_Interrupt]:
-        """Within the block; outside of a main thread, which gets no signals, nothing is caught."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        try:
-            before = [signal.signal(number, self._on_signal) for number in numbers]
-        except ValueError:
-            yield self
-            return
-        try:
-            yield self
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.wished:
-            raise KeyboardInterrupt
-        self.wished = True
 
 
 def carry_out(
@@ -104,9 +75,9 @@ def carry_out(
     started = time.monotonic()
     processes = Processes(accelerator)
     lock = training_lock(run.folder.parent, run) if processes.is_main and not sliced else nullcontext()
-    with lock as lease:
+    with lock as lease, company.computing():
         try:
-            with _Interrupt().caught() as interrupt:
+            with Interrupt().caught() as interrupt:
                 worker = _Worker(run, processes, on_step, sliced, lease)
                 return worker.train(time_budget, interrupt, started)
         except BaseException as error:
@@ -124,7 +95,7 @@ def carry_out(
 
 def _mark_failed(run: Run, error: BaseException) -> None:
     """The cause goes into the status; where even that cannot be written, the caller still gets the sentence."""
-    if isinstance(error, LeaseLost):  # the status is another's
+    if isinstance(error, LeaseLost | RunGone):  # the status is another's, or nobody's
         return
     try:
         if isinstance(error, KeyboardInterrupt | GeneratorExit):
@@ -138,8 +109,8 @@ def _mark_failed(run: Run, error: BaseException) -> None:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        return "The memory is not enough; raise accumulation, turn gradient_checkpointing on, or lower batch_size."
+    if memory.is_short(error):
+        return f"The memory is not enough; {room.REMEDY}."
     if "Connection closed by peer" in str(error):  # gloo's words
         return "Another of the processes that train together has failed; what it printed says why."
     if isinstance(error, OSError):
@@ -167,8 +138,10 @@ class _Worker:
                 run.clear_stop()
             state = "running" if sliced and run.stored_status().state == "running" else "starting"
             run.write_status(state=state, pid=os.getpid(), host=socket.gethostname(), error=None, notice=None)
+        need_same_base(run)
         self.compute = choose_compute(device=processes.device)
         self.model = load_model(current_base(run.spec.pair, run.spec.base), self.compute)
+        limits.check_memory(run.spec, self.model, self.compute)
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
         self.trainer = Trainer(
             self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
@@ -178,13 +151,20 @@ class _Worker:
         self.saved_step = -1
         self.checkpoints = run.checkpoints
         self.longest: dict[str, float] = {}  # seconds of a step by its kind, over all goes
-        self.grid_seconds = 0.0
+        self.fixed_seeds = FixedSeeds(run, self.model, self.compute)
         self._resume()
 
     def _resume(self) -> None:
         loaded: LoadedCheckpoint | None = self.checkpoints.load_newest("cpu")
         if loaded is not None:
-            self.trainer.load_state_dict(loaded.state)
+            try:
+                self.trainer.load_state_dict(loaded.state)
+            except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                if isinstance(error, UserError):
+                    raise
+                raise UserError(
+                    f"The checkpoint of step {loaded.step} does not belong to this run; start the run anew."
+                ) from error
             self.saved_step = loaded.step
             self.longest = dict(loaded.state.get("longest_steps", {}))
         if not self.processes.is_main:
@@ -192,7 +172,7 @@ class _Worker:
         # Lines beyond the checkpoint are of steps that are about to be done again.
         self.run.truncate_metrics(self.trainer.step)
         if loaded is None:
-            self._draw_grid(0)
+            self.fixed_seeds.draw_grid(self.trainer.result(), 0)
         self._write_status(state="running", notice=self._notice(loaded) if loaded else None)
 
     def _notice(self, loaded: LoadedCheckpoint) -> str | None:
@@ -201,7 +181,7 @@ class _Worker:
         moved = f"It was begun on {before} and is continued on {now}, so its figures are not quite those of one go."
         return " ".join(filter(None, [loaded.notice, moved if before != now else None])) or None
 
-    def train(self, time_budget: float | None, interrupt: _Interrupt, started: float) -> Outcome:
+    def train(self, time_budget: float | None, interrupt: Interrupt, started: float) -> Outcome:
         """The loop; see `carry_out`."""
         outcome: Outcome = "finished"
         last = time.monotonic()
@@ -241,15 +221,15 @@ class _Worker:
     def _reserve(self) -> float:
         """Seconds to keep back for the next step, the last checkpoint and what comes after it."""
         step = self.longest.get(self.trainer.next_kind, max(self.longest.values(), default=0.0))
-        return step + 2 * self.save_seconds + (0.0 if self.sliced else 2 * self.grid_seconds)
+        return step + 2 * self.save_seconds + (0.0 if self.sliced else 2 * self.fixed_seeds.seconds)
 
     def _record(self, event: StepDone) -> None:
         """Put a step on disk, then tell of it."""
-        self._check_lease()
+        self._check_right()
         if self.records is not None:
             self.records.add(event)
             if event.finished_epoch is not None:
-                self._draw_grid(event.epoch)
+                self.fixed_seeds.draw_grid(self.trainer.result(), event.epoch)
             if self.records.is_due(event):
                 with self.records.telling():
                     self.records.flush()
@@ -265,45 +245,22 @@ class _Worker:
             return
         begun = time.monotonic()
         state = {**self.trainer.state_dict(), "longest_steps": self.longest, "compute": str(self.compute)}
-        self._check_lease()
+        self._check_right()
         if self.records is not None:
             self.records.flush()  # a run goes on behind its checkpoint, so the lines up to there must be there
             self.checkpoints.save(state, self.trainer.step, self.trainer.epoch)
         self.saved_at, self.saved_step = time.monotonic(), self.trainer.step
         self.save_seconds = self.saved_at - begun
 
-    def _check_lease(self) -> None:
-        """Raises LeaseLost where the run is another process's by now, so that nothing of that one is overwritten."""
+    def _check_right(self) -> None:
+        """Raises LeaseLost where the run is another process's by now, so that nothing of that one is overwritten.
+
+        Raises RunGone where its folder was removed: what would be written there nobody could see or stop.
+        """
         if self.lease is not None:
             self.lease.check()
-
-    def _draw_grid(self, epoch: int) -> None:
-        """The fixed seeds as the model draws them now."""
-        begun = time.monotonic()
-        pictures = self._draw_seeds(self.trainer.result())
-        self.grid_seconds = time.monotonic() - begun
-        path = self.run.folder / "samples" / f"{epoch:05d}.png"
-        try:
-            with replacing(path, self.run.storage) as file:
-                Image.fromarray(tile(to_uint8(pictures), columns=len(GRID_SEEDS))).save(file, "PNG")
-        except OSError as error:
-            raise storage_error(error, self.run.folder, f"The pictures of epoch {epoch}") from error
-
-    def _draw_seeds(self, unet: torch.nn.Module) -> torch.Tensor:
-        model = DiffusionModel(self.run.id, unet, self.model.scheduler_config)
-        return sample_pictures(model, GRID_SEEDS, "ddim", GRID_STEPS, self.compute, batch_size=len(GRID_SEEDS))
-
-    def _compare_with_base(self, result: torch.nn.Module) -> PairedStatistics | None:
-        """The fixed seeds, which no run trains on, as the base and the result draw them, scored by the reward."""
-        try:
-            scores = []
-            for unet in (self.trainer.base, result):
-                pictures = from_uint8(to_uint8(self._draw_seeds(unet))).to(self.compute.device)
-                scores.append(torch.as_tensor(self.trainer.reward(pictures)).float().tolist())
-            return paired_statistics(*scores)
-        except Exception:  # the model is there, and a card can do without
-            logger.warning("The result could not be compared with the base", exc_info=True)
-            return None
+        if self.run.storage.plain and not (self.run.folder / "run.json").is_file():
+            raise RunGone(f"The folder of the run {self.run.id} was removed while it trained, so it stops.")
 
     def _write_status(self, **changes: Any) -> None:
         trainer = self.trainer
@@ -319,10 +276,11 @@ class _Worker:
         """Write the result, whole, and then the status that tells of it."""
         if not self.processes.is_main:
             return
-        self._check_lease()
+        self._check_right()
         trainer = self.trainer
         unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
         try:
+            limits.check_disk(self.run.folder, unet)
             with new_result(self.run) as folder:
                 save_model(unet, self.model.scheduler_config, folder, torch.float32)
             self.run.write_result_facts(facts)
@@ -332,7 +290,8 @@ class _Worker:
             self._write_status(state="running")
             return
         with suppress(OSError):  # the result is whole without them
-            self.run.write_result_facts(replace(facts, statistics=self._compare_with_base(unet)))
+            statistics = self.fixed_seeds.compare(trainer.base, unet, trainer.reward)
+            self.run.write_result_facts(replace(facts, statistics=statistics))
         self.run.clear_stop()
         notice = TIME_WAS_UP if outcome == "out of time" else None
         self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

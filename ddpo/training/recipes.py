@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
+from ddpo.common.words import shown
 from ddpo.errors import UserError
 from ddpo.training.config import TrainConfig, settings
 
@@ -76,8 +77,8 @@ def get_recipe(name: str) -> Recipe:
     Raises:
         UserError: there is no such recipe.
     """
-    if name not in RECIPES:
-        raise UserError(f"There is no recipe named {name!r}; choose one of {', '.join(RECIPES)}.")
+    if not isinstance(name, str) or name not in RECIPES:
+        raise UserError(f"There is no recipe named {shown(name)}; choose one of {', '.join(RECIPES)}.")
     return RECIPES[name]
 
 
@@ -94,9 +95,9 @@ def make_config(values: Mapping[str, Any], recipe: str = "quick") -> TrainConfig
     known = {setting.name: setting for setting in settings()}
     for name in values:
         if name not in known:
-            near = get_close_matches(str(name), known, 1)
+            near = get_close_matches(str(name)[:80], known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"the settings are {', '.join(known)}."
-            raise UserError(f"There is no setting named {name!r}; {hint}")
+            raise UserError(f"There is no setting named {shown(name)}; {hint}")
     parsed = {name: known[name].parse(v) if isinstance(v, str) else v for name, v in values.items()}
     return replace(get_recipe(recipe).config, **parsed)
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ddpo.common.words import is_finite, shown
 from ddpo.errors import UserError
 
 T = TypeVar("T")
@@ -43,20 +44,19 @@ class Setting:
         """
         if self.kind is bool:
             if not isinstance(value, bool):
-                raise UserError(f"{self.name} must be true or false, and {value!r} is neither.")
+                raise UserError(f"{self.name} must be true or false, and {shown(value)} is neither.")
             return value
         if self.kind is str:
-            if value not in self.choices:
-                raise UserError(f"{self.name} must be {self.bounds}, and {value!r} is not.")
+            if not isinstance(value, str) or value not in self.choices:
+                raise UserError(f"{self.name} must be {self.bounds}, and {shown(value)} is not.")
             return value
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or (self.kind is int and value != int(value)):
+        if not is_finite(value) or (self.kind is int and value != int(value)):
             what = "a whole number" if self.kind is int else "a finite number"
-            raise UserError(f"{self.name} must be {what}, and {value!r} is not one.")
+            raise UserError(f"{self.name} must be {what}, and {shown(value)} is not one.")
         below = value <= self.low if self.open_low else value < self.low
         above = value >= self.high if self.open_high else value > self.high
         if below or above:
-            raise UserError(f"{self.name} must be {self.bounds}, and {value!r} is not.")
+            raise UserError(f"{self.name} must be {self.bounds}, and {shown(value)} is not.")
         return self.kind(value)
 
     def parse(self, text: str) -> Any:

@@ -19,6 +19,7 @@ from ddpo.ui.compare.run import make_settings
 from ddpo.ui.compare.tab import pair_choices
 from ddpo.ui.shared import html
 from ddpo.ui.shared.events import QUICK
+from ddpo.ui.space.asker import Asker, who
 
 # Read in this order, since what is right for one depends on those before it.
 GROUPS = (("pair", "base", "tuned"), ("scheduler",), ("steps",), ("eta",), ("samples",), ("seed",), ("scorer",))
@@ -40,20 +41,21 @@ def connect(demo: gr.Blocks, tabs: gr.Tabs, tab_names: list[str], controls: dict
     """
 
     def read(request: gr.Request) -> list[Any]:
-        found = updates(dict(request.query_params), tab_names)
+        found = updates(who(request), dict(request.query_params), tab_names)
         return [found.get(name, gr.skip()) for name in ("tab", "card", *controls)]
 
     demo.load(read, None, [tabs, card, *controls.values()], **QUICK)
 
 
-def updates(address: Mapping[str, str], tab_names: list[str]) -> dict[str, Any]:
+def updates(asker: Asker, address: Mapping[str, str], tab_names: list[str]) -> dict[str, Any]:
     """What changes on the page, by the names of its controls, `tab` and `card`.
 
     Args:
+        asker: who opened it.
         address: the parameters of the address; those that mean nothing here are left alone.
         tab_names: ids of the tabs.
     """
-    values, problems = settings(address)
+    values, problems = settings(asker, address)
     found = _controls(values)
     tab = address.get("tab", "").lower()
     if tab in tab_names:
@@ -65,7 +67,7 @@ def updates(address: Mapping[str, str], tab_names: list[str]) -> dict[str, Any]:
     return found
 
 
-def settings(address: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def settings(asker: Asker, address: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Fields of ComparisonSettings that an address names, and a sentence for each that cannot be used."""
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -77,7 +79,7 @@ def settings(address: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
                 raise UserError(f"{' and '.join(given)} must not be longer than {LONGEST} characters.")
             if {"base", "tuned"} & given.keys() and given.get("pair") != OWN:
                 raise UserError(f"base and tuned are read with pair={OWN} only.")
-            make_settings(**values, **given)
+            make_settings(asker, **values, **given)
             if obstacle := rewards.get(given["scorer"]).obstacle() if "scorer" in given else None:
                 raise UserError(obstacle)
         except UserError as error:

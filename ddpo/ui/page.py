@@ -9,18 +9,23 @@ from pathlib import Path
 
 import gradio as gr
 
+from ddpo.comparison import warm_up
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.ui import address, score
 from ddpo.ui.api import bad_calls, comparing, training
 from ddpo.ui.compare import tab as compare_page
-from ddpo.ui.shared import framed
+from ddpo.ui.shared import framed, uploads
 from ddpo.ui.shared.events import QUICK
-from ddpo.ui.space import duplicate, permission, sign_in, zero_gpu
+from ddpo.ui.shared.theme import theme
+from ddpo.ui.space import duplicate, permission, reach, sign_in, zero_gpu
 from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
 STYLE = Path(__file__).with_name("style.css")
-MAX_UPLOAD = "10mb"
+MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
+# Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that
+# has lost what the page remembers (which run was chosen, the pictures behind the slider), and nothing else.
+MOST_VISITS = 128
 CACHE_LIFE = (3600, 24 * 3600)  # seconds between two sweeps, and the age at which a file is swept away
 
 HEADER = """
@@ -37,6 +42,7 @@ HEADER = """
 
 def build_demo() -> gr.Blocks:
     """The page, not yet served. Neither torch nor diffusers is imported by this, but on ZeroGPU."""
+    uploads.own_folder()
     demo: gr.Blocks
     with bad_calls.Page(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
         gr.HTML(HEADER)
@@ -54,6 +60,7 @@ def build_demo() -> gr.Blocks:
                 train_page.build(tabs, train_tab, [compare_tab, score_tab], comparison)
             training.build()
         demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
+        demo.load(_on_look, None, None, **QUICK)
         names = ["compare", *(["train"] if train_tab is not None else []), "score"]
         address.connect(demo, tabs, names, comparison, note)
     demo.queue(default_concurrency_limit=4)
@@ -62,16 +69,23 @@ def build_demo() -> gr.Blocks:
     return demo
 
 
+def _on_look() -> None:
+    """Somebody looks at the page, and may compare soon."""
+    warm_up.begin()
+
+
 def serve(demo: gr.Blocks) -> None:
     """Serve the page until it is stopped."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("ddpo").setLevel(logging.INFO)
+    print(reach.sentence(), flush=True)
     demo.launch(
         theme=theme(),
         css_paths=STYLE,
         head=framed.HEAD,
         show_error=True,
         max_file_size=MAX_UPLOAD,
+        state_session_capacity=MOST_VISITS,
         footer_links=["api", "settings"],
         run_history=False,
         mcp_server=_offers_tools(),
@@ -88,50 +102,3 @@ def _offers_tools() -> bool:
     """Whether the endpoints are tools for language models too: where `mcp` is installed, unless told otherwise."""
     wanted = os.environ.get("GRADIO_MCP_SERVER", "true").lower() == "true"
     return wanted and importlib.util.find_spec("mcp") is not None
-
-
-def theme() -> gr.themes.Base:
-    """Quiet surfaces and one accent. The fonts are the visitor's own, so nothing is fetched from elsewhere."""
-    return gr.themes.Soft(
-        primary_hue="indigo",
-        secondary_hue="indigo",
-        neutral_hue="slate",
-        radius_size="lg",
-        font=["Inter", "ui-sans-serif", "system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "Consolas", "monospace"],
-    ).set(
-        body_background_fill="#f6f7fb",
-        body_background_fill_dark="#0c1120",
-        block_background_fill_dark="#141b2d",
-        block_border_color="#e2e6f0",
-        block_border_color_dark="#26304a",
-        block_title_background_fill="transparent",
-        block_title_background_fill_dark="transparent",
-        block_title_padding="0",
-        block_title_text_color="#334155",
-        block_title_text_color_dark="#cbd5e1",
-        block_title_text_weight="600",
-        block_label_background_fill="transparent",
-        block_label_background_fill_dark="transparent",
-        block_label_text_color="#334155",
-        block_label_text_color_dark="#cbd5e1",
-        input_background_fill="#f6f7fb",
-        input_background_fill_dark="#1c2540",
-        input_shadow="none",
-        input_shadow_dark="none",
-        block_padding="10px 14px",
-        block_border_width="1px",
-        block_shadow="none",
-        block_shadow_dark="none",
-        button_secondary_background_fill="#eef0f7",
-        button_secondary_background_fill_hover="#e2e6f2",
-        button_secondary_background_fill_dark="#1c2540",
-        button_secondary_background_fill_hover_dark="#26304a",
-        button_secondary_shadow="none",
-        button_secondary_shadow_dark="none",
-        button_primary_background_fill="linear-gradient(135deg, #4f46e5, #7c3aed)",
-        button_primary_background_fill_hover="linear-gradient(135deg, #4338ca, #6d28d9)",
-        button_primary_background_fill_dark="linear-gradient(135deg, #4f46e5, #7c3aed)",
-        button_primary_background_fill_hover_dark="linear-gradient(135deg, #6366f1, #8b5cf6)",
-        button_primary_text_color="white",
-    )

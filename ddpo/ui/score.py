@@ -12,7 +12,7 @@ from ddpo import rewards
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
 from ddpo.ui.shared import scorer_fields
-from ddpo.ui.shared.events import PRIVATE
+from ddpo.ui.shared.events import PRIVATE, SCORES
 from ddpo.ui.shared.html import amount
 from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.sentences import sentences
@@ -36,7 +36,7 @@ def build() -> None:
             button = gr.Button("Score", variant="primary", size="lg", elem_id="score-button")
         with gr.Column(scale=1, min_width=300):
             verdict = gr.HTML(EMPTY, elem_id="verdict")
-    button.click(_on_score, [picture, *scorer], verdict, concurrency_id="score", concurrency_limit=2, **PRIVATE)
+    button.click(_on_score, [picture, *scorer], verdict, **PRIVATE, **SCORES)
     quota.follow(cost, [picture, *scorer], _cost)
     picture.clear(lambda: EMPTY, None, verdict, queue=False, **PRIVATE)
 

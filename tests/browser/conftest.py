@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.serving import ROOT, RunningApp, running_app
+from tests.helpers.browsing import QUIET, chromium
+from tests.helpers.serving import ROOT, RunningApp, running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
-
-def chromium() -> str | None:
-    """Where the system's Chromium is."""
-    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="session")
@@ -51,5 +41,5 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    with running_app(tmp_path_factory.mktemp("app") / "log.txt") as serving:
+    with running_app(tmp_path_factory.mktemp("app") / "log.txt", DDPO_WARM_UP="1") as serving:
         yield serving

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from tests.serving import RunningApp
+from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.conftest import QUIET, chromium
-from tests.browser.test_compare import SLOW
-from tests.browser.test_train import TINY
-from tests.framing import framed
-from tests.serving import RunningApp
+from tests.helpers.browsing import QUIET, SLOW, TINY, chromium
+from tests.helpers.framing import framed
+from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Frame, Page

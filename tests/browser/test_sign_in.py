@@ -11,12 +11,12 @@ import pytest
 
 from ddpo.ui.space.sign_in import EXPIRED
 from ddpo.ui.space.sign_in_button import SIGN_IN
-from tests.browser.test_train import PHONE, TINY, overflow, set_number, show_tab, wait_for_epoch, wait_for_state
-from tests.framing import framed
-from tests.hub_server import HubServer, serving
-from tests.run_folders import CHURCH, make_run
-from tests.serving import RunningApp, running_app
-from tests.sign_in import HOURS, SignInServer, signing_in
+from tests.helpers.browsing import PHONE, TINY, overflow, set_number, show_tab, wait_for_epoch, wait_for_state
+from tests.helpers.framing import framed
+from tests.helpers.hub_server import HubServer, serving
+from tests.helpers.run_folders import CHURCH, make_run
+from tests.helpers.serving import RunningApp, running_app
+from tests.helpers.sign_in import HOURS, SignInServer, signing_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.serving import RunningApp, running_app
+from tests.helpers.serving import RunningApp, running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

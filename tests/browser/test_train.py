@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.run_folders import CHURCH, make_run
-from tests.serving import RunningApp, running_app
+from tests.helpers.browsing import (
+    PHONE,
+    SLOW,
+    TINY,
+    WIDE,
+    overflow,
+    set_number,
+    show_tab,
+    wait_for_epoch,
+    wait_for_state,
+)
+from tests.helpers.run_folders import CHURCH, make_run
+from tests.helpers.serving import RunningApp, running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Open = Callable[..., "Page"]
-WIDE, PHONE = (1440, 900), (390, 844)
-SLOW = 240_000  # milliseconds; a process that trains starts with importing torch, and the machine may be busy
-TINY = {
-    "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "group_size": 1, "sampling_steps": 4, "window_first": 0,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -49,34 +55,6 @@ def open_tab(browser: Browser) -> Iterator[Open]:
     for page in pages:
         page.close()
     assert not troubles
-
-
-def show_tab(page: Page) -> None:
-    page.wait_for_selector("#compare-button")
-    page.get_by_role("tab", name="Train").click()
-    page.wait_for_selector("#start-button")
-    page.wait_for_selector(".estimate")
-
-
-def set_number(page: Page, control: str, value: object) -> None:
-    field = page.locator(f"{control} input[type=number]")
-    field.fill(str(value))
-    field.press("Tab")
-
-
-def wait_for_state(page: Page, state: str) -> None:
-    page.wait_for_selector(f".run-status.{state}", timeout=SLOW)
-
-
-def wait_for_epoch(page: Page, epoch: int) -> int:
-    """Waits until so many epochs are done, and returns how many are."""
-    done = "Number(document.querySelector('.run-status p')?.innerText.match(/epoch (\\d+) of/)?.[1] ?? 0)"
-    page.wait_for_function(f"{done} >= {epoch}", timeout=SLOW)
-    return int(page.evaluate(done))
-
-
-def overflow(page: Page) -> int:
-    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 def test_a_first_visitor_sees_what_will_come_and_how_long_it_takes(training_app: RunningApp, open_tab: Open) -> None:
@@ -126,6 +104,20 @@ def test_the_estimate_follows_what_is_pasted_emptied_or_missing(training_app: Ru
     estimate_says("nor is it the id of a model")
 
 
+def stop(page: Page) -> None:
+    page.click("#stop-button")
+    wait_for_state(page, "stopped")
+
+
+def download_result(page: Page, path: Path) -> list[str]:
+    """The names in the archive that the button downloads."""
+    with page.expect_download(timeout=SLOW) as download:
+        page.click("#download-run-button")
+    download.value.save_as(path)
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
 def test_start_watch_reload_stop_resume_and_compare(
     training_app: RunningApp, open_tab: Open, shots: Path, tmp_path: Path
 ) -> None:
@@ -149,25 +141,19 @@ def test_start_watch_reload_stop_resume_and_compare(
     show_tab(page)
     wait_for_state(page, "running")
     seen = wait_for_epoch(page, 3)
-    page.click("#stop-button")
-    wait_for_state(page, "stopped")
+    stop(page)
     stopped = wait_for_epoch(page, seen)
     page.wait_for_selector(".motion img")
     assert page.evaluate("document.querySelector('.motion img').naturalWidth") > 200
 
     set_number(page, "#epoch-slider", 1)
     page.wait_for_function("document.querySelector('.panel.finetuned h3').innerText.startsWith('Epoch 1')")
-    with page.expect_download(timeout=SLOW) as download:
-        page.click("#download-run-button")
-    download.value.save_as(tmp_path / "result.zip")
-    with zipfile.ZipFile(tmp_path / "result.zip") as archive:
-        assert any(name.endswith("/model_index.json") for name in archive.namelist())
+    assert any(name.endswith("/model_index.json") for name in download_result(page, tmp_path / "result.zip"))
 
     page.click("#resume-button")
     wait_for_state(page, "running")
     wait_for_epoch(page, stopped + 1)
-    page.click("#stop-button")
-    wait_for_state(page, "stopped")
+    stop(page)
 
     page.click("#compare-run-button")
     page.wait_for_selector("#compare-button:visible")

@@ -20,14 +20,14 @@ from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import Compute
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import open_run
-from tests.forks import PATIENCE
-from tests.hub_server import HubServer
-from tests.object_store import MountedBucket, mounted_bucket, stop_at
-from tests.serving import running_app
-from tests.test_follow import BUCKET
-from tests.test_jobs import BASE, START, TINY, TOKEN, begin_job, run_job
-from tests.test_jobs import hub as hub  # a fixture
-from tests.test_worker import assert_same_weights, only_run, wait_for
+from tests.helpers.forks import PATIENCE
+from tests.helpers.hub_server import HubServer
+from tests.helpers.jobs import BASE, BUCKET, START, TINY, TOKEN, begin_job, run_job
+from tests.helpers.jobs import hub as hub  # a fixture
+from tests.helpers.object_store import MountedBucket, mounted_bucket, stop_at
+from tests.helpers.serving import running_app
+from tests.helpers.trainer_command import assert_same_weights, only_run
+from tests.helpers.waiting import wait_for
 
 
 @dataclass(frozen=True)

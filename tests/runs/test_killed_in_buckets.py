@@ -20,9 +20,9 @@ from ddpo.runs import checkpoints
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import RunSpec, create_run
 from ddpo.training.recipes import make_config
-from tests.forks import begin
-from tests.object_store import MountedBucket, kill_at, mounted_bucket, stop_at
-from tests.test_worker import wait_for
+from tests.helpers.forks import begin
+from tests.helpers.object_store import MountedBucket, kill_at, mounted_bucket, stop_at
+from tests.helpers.waiting import wait_for
 
 BEHAVIOURS: dict[str, dict[str, Any]] = {
     "as hf-mount": {},

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from ddpo.common.files import is_full
+from ddpo.ui.shared.sentences import sentence_for
+from ddpo.ui.space.guarded import GuardedBlocks
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 CALLS = "/gradio_api/call/"
 
 
-class Page(gr.Blocks):
+class Page(GuardedBlocks):
     """A page whose endpoints say how many values they take."""
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
@@ -40,18 +44,39 @@ class Page(gr.Blocks):
             )
         super().validate_inputs(block_fn, inputs)
 
+    async def process_api(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As Gradio does it; whatever goes wrong before and after a handler is a sentence too.
+
+        Raises:
+            gr.Error: with that sentence.
+        """
+        try:
+            return await super().process_api(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(sentence_for(error), print_exception=False) from error
+
 
 def exception_handlers() -> dict[Any, Any]:
     """For the web application below Gradio: how it answers what `/call/...` trips over."""
     from gradio.route_utils import FnIndexInferError
 
-    return {KeyError: _on_bad_call, TypeError: _on_bad_call, FnIndexInferError: _on_bad_call}
+    calls = dict.fromkeys((KeyError, TypeError, FnIndexInferError), _on_bad_call)
+    return {**calls, OSError: _on_disk}
 
 
 def parameters(blocks: gr.Blocks, endpoint: str) -> list[dict[str, Any]]:
     """The parameters of an endpoint, as its schema has them; none where there is no such endpoint."""
     found: Mapping[str, Any] = blocks.get_api_info()["named_endpoints"].get(f"/{endpoint}", {})
     return list(found.get("parameters", []))
+
+
+async def _on_disk(request: Request, error: Exception) -> Response:
+    """A sentence for an upload that the disk has no room for."""
+    from starlette.responses import JSONResponse
+
+    return JSONResponse({"detail": sentence_for(error)}, 507 if isinstance(error, OSError) and is_full(error) else 500)
 
 
 async def _on_bad_call(request: Request, error: Exception) -> Response:

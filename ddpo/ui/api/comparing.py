@@ -15,9 +15,8 @@ import gradio as gr
 from gradio_client.utils import python_type_to_json_schema
 
 from ddpo import rewards
-from ddpo.common.machine import on_space
 from ddpo.comparison import files, first_choice
-from ddpo.comparison.compare import ComparisonResult
+from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED
 from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import PAIRS, Pair
@@ -27,11 +26,12 @@ from ddpo.runs.pairs import all_pairs
 from ddpo.ui.api import schemas, signature
 from ddpo.ui.api.answers import Parameter
 from ddpo.ui.compare.run import follow, make_settings
-from ddpo.ui.shared.events import ONE_AT_A_TIME
+from ddpo.ui.shared.events import COMPARES, SCORES
 from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.shared.uploads import open_upload
-from ddpo.ui.space import scoring
+from ddpo.ui.space import permission, scoring
+from ddpo.ui.space.asker import Asker, who
 
 ENDS = (
     'Over HTTP the stream of events ends with `complete` and a list of what is returned, or with `error` and {"error": '
@@ -75,7 +75,7 @@ SCORER = (
     f"Name of a scorer: {', '.join(rewards.REWARDS)}; /models says which can be used here. prompt needs a sentence "
     "behind a colon, as in prompt:a sunny day|a grey day (the second one, to be unlike, may be left out)."
 )
-OWN_MODEL = "owner/name of a model on the Hub (@revision), or a local folder (not on a Space), in place of"
+OWN_MODEL = "owner/name of a model on the Hub (@revision), or a folder (on the app's own machine only), in place of"
 
 
 def build() -> None:
@@ -90,16 +90,13 @@ def build() -> None:
     ]
     trigger = gr.Button(visible=False)
     document(compare, COMPARE, inputs)
-    trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **ONE_AT_A_TIME)
+    trigger.click(compare, inputs, outputs, api_name="compare", api_description=COMPARE, **COMPARES)
     picture = Upload(label="Picture", type="filepath", visible=False)
     picture.about = PICTURE
     scorer = parameter(str, "photographic", "Scorer", SCORER)
     verdict = signature.answer(schemas.SCORE)
     document(score, SCORE, [picture, scorer])
-    trigger.click(
-        score, [picture, scorer], verdict, api_name="score", api_description=SCORE,
-        concurrency_id="score", concurrency_limit=2,
-    )  # fmt: skip
+    trigger.click(score, [picture, scorer], verdict, api_name="score", api_description=SCORE, **SCORES)
     document(models, MODELS, [])
     listing = signature.answer(schemas.MODELS)
     trigger.click(models, [], listing, api_name="models", api_description=MODELS, concurrency_limit=None)
@@ -175,15 +172,17 @@ def compare(
     scorer: str | None = None,
     base: str | None = None,
     tuned: str | None = None,
+    request: gr.Request | None = None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio recognises it by this default)
 ) -> Iterator[tuple[list[str], list[str], dict[str, Any]]]:
     """See COMPARE. A generator, since those are what Gradio closes when a client cancels or goes away."""
     with sentences("Cannot compare", for_page=False), tempfile.TemporaryDirectory() as folder:
+        asker = who(request)
         settings = make_settings(
-            pair=pair, scheduler=scheduler, steps=steps, eta=eta, samples=samples, seed=seed, scorer=scorer,
+            asker, pair=pair, scheduler=scheduler, steps=steps, eta=eta, samples=samples, seed=seed, scorer=scorer,
             base=base, tuned=tuned,
         )  # fmt: skip
-        for event in follow(settings):
+        for event in follow(settings, permission.most_pixel_steps(asker)):
             if isinstance(event, ComparisonResult):
                 before, after = files.write_pngs(event, Path(folder))
                 yield [str(p) for p in before], [str(p) for p in after], event.to_dict()
@@ -209,7 +208,7 @@ def score(image: str | None, scorer: str = "photographic") -> dict[str, Any]:
         }
 
 
-def models() -> dict[str, Any]:
+def models(request: gr.Request | None = None) -> dict[str, Any]:
     """See MODELS."""
     return {
         "pairs": [_pair_facts(pair) for pair in all_pairs()],
@@ -245,7 +244,7 @@ def models() -> dict[str, Any]:
             "samples": DEFAULT_SAMPLES,
             "scorer": first_choice.scorer(first_choice.choose().pair),
         },
-        "local_folders": not on_space(),
+        "local_folders": who(request) is Asker.OPERATOR,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ddpo.common.words import is_finite, shown
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.errors import UserError
 from ddpo.runs import followed, store
@@ -16,7 +17,7 @@ from ddpo.ui.api import schemas
 from ddpo.ui.api.comparing import ENDS, QUOTA, SCORER, document, parameter
 from ddpo.ui.api.signature import answer
 from ddpo.ui.shared.sentences import sentences
-from ddpo.ui.space import permission
+from ddpo.ui.space import asker, permission
 from ddpo.ui.train import actions
 
 STATUS = (
@@ -27,7 +28,7 @@ STATUS = (
 )
 PERMISSION = (
     "Where only the owner of the Space may finetune, programs are refused: a token does not sign them in, so the owner "
-    "uses the page."
+    "uses the page. Elsewhere only programs on the app's own machine may, unless it lets everybody."
 )
 START_RUN = (
     "Starts finetuning a base model on a reward, in a process of its own that goes on when the caller or the app is "
@@ -74,8 +75,8 @@ def build() -> None:
         parameter(dict[str, Any] | None, None, "Settings", OTHERS, example={"seed": 1}),
         parameter(
             str | None, None, "Base",
-            "Another base in place of the pair's: owner/name on the Hub (@revision), or a local folder (not on a "
-            "Space); null: the pair's.",
+            "Another base in place of the pair's: owner/name on the Hub (@revision), or a folder (only for programs on "
+            "the app's own machine); null: the pair's.",
         ),
     ]  # fmt: skip
     run = parameter(str | None, None, "Run", RUN)
@@ -105,15 +106,17 @@ def start_run(
     settings: dict[str, Any] | None = None,
     base: str | None = None,
     profile: gr.OAuthProfile | None = None,
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """See START_RUN."""
     with sentences("Cannot start", for_page=False):
-        permission.check_permission(profile)
+        who = asker.who(request, profile)
+        permission.check_training(who)
         if settings is not None and not isinstance(settings, dict):
-            raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {settings!r} is not.")
+            raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {shown(settings)} is not.")
         plain = {"epochs": epochs, "learning_rate": learning_rate, "kl_weight": kl_weight}
         values = {**(settings or {}), **{name: value for name, value in plain.items() if value is not None}}
-        return actions.facts(actions.start(actions.make_spec(pair, base, reward, recipe, values), minutes))
+        return actions.facts(actions.start(actions.make_spec(who, pair, base, reward, recipe, values), minutes))
 
 
 def run_status(run: str | None = None, history: bool = False) -> dict[str, Any]:
@@ -122,25 +125,30 @@ def run_status(run: str | None = None, history: bool = False) -> dict[str, Any]:
         return actions.facts(actions.need(run), history)
 
 
-def stop_run(run: str | None = None, profile: gr.OAuthProfile | None = None) -> dict[str, Any]:
+def stop_run(
+    run: str | None = None, profile: gr.OAuthProfile | None = None, request: gr.Request | None = None
+) -> dict[str, Any]:
     """See STOP_RUN."""
     with sentences("Cannot stop", for_page=False):
-        permission.check_permission(profile)
+        permission.check_training(asker.who(request, profile))
         return actions.facts(actions.stop(actions.need(run)))
 
 
 def resume_run(
-    run: str | None = None, minutes: float | None = None, profile: gr.OAuthProfile | None = None
+    run: str | None = None,
+    minutes: float | None = None,
+    profile: gr.OAuthProfile | None = None,
+    request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """See RESUME_RUN."""
     with sentences("Cannot resume", for_page=False):
-        permission.check_permission(profile)
+        permission.check_training(asker.who(request, profile))
         return actions.facts(actions.resume(actions.need(run), minutes))
 
 
 def list_runs(limit: int = 50) -> list[dict[str, Any]]:
     """See LIST_RUNS."""
     with sentences("Cannot list", for_page=False):
-        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit < 1:
-            raise UserError(f"The limit must be a whole number of at least 1, and {limit!r} is not one.")
+        if not is_finite(limit) or limit < 1 or limit != int(limit):
+            raise UserError(f"The limit must be a whole number of at least 1, and {shown(limit)} is not one.")
         return [actions.facts(run) for run in followed.all_runs(store.runs_root())[: int(limit)]]

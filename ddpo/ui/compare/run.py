@@ -3,57 +3,93 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
-from ddpo.common import lent_gpu
-from ddpo.common.machine import on_zero_gpu
-from ddpo.comparison.compare import ComparisonResult, Progress, compare, download
+from ddpo.common import allocator, lent_gpu
+from ddpo.common.machine import has_gpu, on_zero_gpu
+from ddpo.common.words import is_finite
+from ddpo.comparison.compare import compare
+from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison.loading import download
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.network import read_network
+from ddpo.hub import ids
 from ddpo.runs.estimate import gpu_seconds
+from ddpo.ui.shared import places
 from ddpo.ui.space import permission, zero_gpu
+from ddpo.ui.space.asker import Asker
 
 logger = logging.getLogger("ddpo.ui")
 
+T = TypeVar("T")
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 
 
-def make_settings(**values: Any) -> ComparisonSettings:
+def make_settings(asker: Asker, **values: Any) -> ComparisonSettings:
     """Settings from what came over the network: None and "" are the defaults, whole floats are whole numbers.
 
     Args:
+        asker: who asks for it.
         **values: fields of ComparisonSettings.
 
     Raises:
-        UserError: a value is not acceptable, or a folder is given on a Space.
+        UserError: a value is not acceptable, or a model is a folder that this asker may not name.
     """
     for source in (values.get("base"), values.get("tuned")):
         if isinstance(source, str) and source:
-            permission.check_source(source)
+            permission.check_source(source, asker)
     given = {name: _whole(value) for name, value in values.items() if value is not None and value != ""}
     return ComparisonSettings(**given)
 
 
 def _whole(value: Any) -> Any:
     """4.0 is 4, as numbers that went through JavaScript may be floats; anything else stays what it is."""
-    return int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value
+    return int(value) if isinstance(value, float) and is_finite(value) and value == int(value) else value
 
 
-def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
-    """The events of a comparison, thinned out to one a HEARTBEAT, with the run in the log.
+def follow(settings: ComparisonSettings, most: float | None = None) -> Iterator[Progress | ComparisonResult]:
+    """The events of a comparison in the one place for it, thinned out to one a HEARTBEAT, with the run in the log.
 
-    Closing the iterator stops the computation between two steps.
+    Closing the iterator stops the computation between two steps, or the waiting for the place.
+
+    Args:
+        settings: what is compared.
+        most: that it may cost, see `permission.most_pixel_steps`.
+
+    Raises:
+        UserError: as `compare` does, or it costs more.
     """
+    _check_cost(settings, most)
+    while not places.COMPARING.take(HEARTBEAT):
+        yield Progress("Waiting for another comparison", 0, 0)
+    try:
+        yield from _follow(settings, most)
+    finally:
+        places.COMPARING.give_back()
+
+
+def _check_cost(settings: ComparisonSettings, most: float | None) -> None:
+    """Before it waits or downloads anything, as far as the size of the pictures is known."""
+    if most is None:
+        return
+    comparison = resolve(settings)
+    comparison.check_cost(1, most)
+    for source in (comparison.base, comparison.tuned):
+        if ids.is_folder(source):
+            comparison.check_cost(read_network(source).sample_size, most)
+
+
+def _follow(settings: ComparisonSettings, most: float | None) -> Iterator[Progress | ComparisonResult]:
     progress = Progress("Waiting for a GPU", 0, 0)
     logger.info("Comparison started: %s, %s, %d samples", settings.pair, settings.scheduler, settings.samples)
     if on_zero_gpu():
         yield progress
         yield from download(settings)  # before a GPU is borrowed, which is for computing
-    with closing(_beats(settings)) as events:  # type: ignore[type-var]
+    with closing(_beats(settings, most)) as events:  # type: ignore[type-var]
         try:
             for event in events:
                 if isinstance(event, ComparisonResult):
@@ -64,6 +100,8 @@ def follow(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
         except GeneratorExit:
             logger.info("Comparison cancelled at evaluation %d of %d", progress.step, progress.total)
             raise
+        finally:
+            allocator.give_back()
 
 
 def comparison_seconds(settings: ComparisonSettings) -> float:
@@ -81,11 +119,11 @@ def comparison_seconds(settings: ComparisonSettings) -> float:
     return drawing + scoring + zero_gpu.loading_seconds(sources, comparison.scorer.name)
 
 
-@zero_gpu.lent(comparison_seconds)
-def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult]:
+@zero_gpu.lent(lambda settings, most: comparison_seconds(settings))
+def _beats(settings: ComparisonSettings, most: float | None) -> Iterator[Progress | ComparisonResult]:
     """The events of a comparison, one a HEARTBEAT."""
     stage, passed_on = "", 0.0
-    with closing(compare(settings)) as events:  # type: ignore[type-var]
+    with closing(_in_one_thread(compare(settings, most))) as events:
         for event in events:
             now = time.monotonic()
             if isinstance(event, ComparisonResult):
@@ -93,3 +131,24 @@ def _beats(settings: ComparisonSettings) -> Iterator[Progress | ComparisonResult
             elif event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
                 stage, passed_on = event.stage, now
                 yield event
+
+
+def _in_one_thread(events: Iterator[T]) -> Generator[T]:
+    """The same events, all computed by one thread; Gradio asks for each from whichever thread is free.
+
+    libgomp makes a team of threads for every thread that computes. Where these are more than there are cores, they
+    sleep at every wait, and a comparison gets little more than one core.
+    """
+    if has_gpu():
+        yield from events
+        return
+
+    def following() -> T | None:
+        return next(events, None)
+
+    with ThreadPoolExecutor(1, "comparison") as thread:
+        try:
+            while (event := thread.submit(following).result()) is not None:
+                yield event
+        finally:
+            thread.submit(events.close).result()  # type: ignore[attr-defined]

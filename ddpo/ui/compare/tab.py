@@ -13,20 +13,22 @@ import gradio as gr
 
 from ddpo.common.machine import on_space
 from ddpo.comparison import files, first_choice
-from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
-from ddpo.ui.compare import views
+from ddpo.ui.compare import kept, views
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
-from ddpo.ui.shared.events import ONE_AT_A_TIME, PRIVATE, QUICK
+from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.shared.sentences import sentences
-from ddpo.ui.space import quota
+from ddpo.ui.space import permission, quota
+from ddpo.ui.space.asker import Asker, who
 
 TROUBLE = "This could not be compared"
+COMPARING = "Comparing…"  # what the button says meanwhile
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
 
 FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
@@ -146,7 +148,8 @@ def _connect(controls: list[gr.Component], results: Results) -> None:
     buttons = [results.compare, results.cancel, results.status]
     begun = results.compare.click(_on_begin, None, buttons, **QUICK)
     results.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
-    run = begun.then(_on_compare, controls, outputs, show_progress="hidden", **PRIVATE, **ONE_AT_A_TIME)
+    run = begun.then(_on_compare, controls, outputs, show_progress="hidden", **PRIVATE, **COMPARES)
+    run.failure(_on_refused, results.compare, outputs, **QUICK)
     results.cancel.click(_on_cancel, None, outputs, cancels=[run], **QUICK)
     results.pictures.click(_on_choose, results.state, [results.line, results.slider], **QUICK)
 
@@ -167,15 +170,25 @@ def _on_scheduler(name: str) -> tuple[Any, Any]:
 
 
 def _on_begin() -> tuple[Any, Any, str]:
-    return gr.update(value="Comparing…", interactive=False), gr.update(visible=True), views.waiting()
+    return gr.update(value=COMPARING, interactive=False), gr.update(visible=True), views.waiting()
 
 
-def _on_compare(*values: Any) -> Iterator[Any]:
+def _on_refused(label: Any) -> list[Any]:
+    """Where the queue took no comparison, so that nothing else gives the buttons back."""
+    if label != COMPARING:
+        return [gr.skip()] * len(Results.__dataclass_fields__)
+    return _idle(
+        html.message("Not started", "Too many comparisons wait already; try again when some of them are done.")
+    )
+
+
+def _on_compare(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> Iterator[Any]:
     """Runs a comparison; closing this generator, which Gradio does on cancel and when the page is gone, stops it."""
     try:
         with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
-            settings = _read(dict(zip(FIELDS, values, strict=True)))
-            for event in follow(settings):
+            asker = who(request, profile)
+            settings = _read(asker, dict(zip(FIELDS, values, strict=True)))
+            for event in follow(settings, permission.most_pixel_steps(asker)):
                 if isinstance(event, ComparisonResult):
                     yield _finished(event, Path(folder))
                 else:
@@ -185,18 +198,18 @@ def _on_compare(*values: Any) -> Iterator[Any]:
         raise error
 
 
-def _read(values: dict[str, Any]) -> ComparisonSettings:
+def _read(asker: Asker, values: dict[str, Any]) -> ComparisonSettings:
     """Settings from the controls by name; models that were typed for another choice of pair do not count."""
     scorer = scorer_fields.full_name(*(values.pop(name) for name in ("scorer", "like", "unlike")))
     if values["pair"] != OWN:
         values = {**values, "base": None, "tuned": None}
-    return make_settings(scorer=scorer, **values)
+    return make_settings(asker, scorer=scorer, **values)
 
 
 def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
     """What the comparison costs on ZeroGPU; nothing for settings that cannot be compared, as Compare says why."""
     try:
-        settings = _read(dict(zip(FIELDS, values, strict=True)))
+        settings = _read(Asker.VISITOR, dict(zip(FIELDS, values, strict=True)))  # the line is there on Spaces only
         return quota.call_line(comparison_seconds(settings), profile)
     except UserError:
         return ""
@@ -233,13 +246,14 @@ def _finished(result: ComparisonResult, folder: Path) -> list[Any]:
         _before_after(result, index),
         str(files.write_zip(result, folder)),
         str(files.write_csv(result, folder)),
-        result,
+        kept.keep(result),
     ]
 
 
-def _on_choose(result: ComparisonResult | None, event: gr.EventData) -> tuple[Any, Any]:
+def _on_choose(key: str | None, event: gr.EventData) -> tuple[Any, Any]:
+    result = kept.find(key)
     index = event._data.get("index") if isinstance(event._data, dict) else None
-    if result is None or not isinstance(index, int) or not 0 <= index < len(result.seeds):
+    if result is None or type(index) is not int or not 0 <= index < len(result.seeds):
         return gr.skip(), gr.skip()
     return views.chosen_line(result, index), _before_after(result, index)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ddpo import rewards
 from ddpo.common.words import duration, signed
 from ddpo.comparison import first_choice
-from ddpo.comparison.compare import ComparisonResult, Progress
+from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
 from ddpo.hub import client, ids

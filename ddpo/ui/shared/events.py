@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-# The page and the endpoint wait in the same queue, and one comparison computes at a time.
-ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "compare"}
+from ddpo.ui.shared import places
+
+# The page and the endpoint wait in the same queue, for the places in which the work is done.
+COMPARES: dict[str, Any] = {"concurrency_limit": places.COMPARING.count, "concurrency_id": "compare"}
+SCORES: dict[str, Any] = {"concurrency_limit": places.SCORING.count, "concurrency_id": "score"}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
 QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}

@@ -12,6 +12,9 @@ import gradio as gr
 from gradio.data_classes import ImageData
 from pydantic import model_validator
 
+from ddpo.errors import UserError
+from ddpo.ui.shared import uploads
+
 
 class AnyUpload(ImageData):
     """An upload, or whatever a program sent in its place, which then counts as none."""
@@ -70,6 +73,21 @@ class Upload(gr.Image):
     def api_info_as_input(self) -> dict[str, Any]:
         """The same."""
         return self.api_info()
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        """As Gradio does it; but what is at an address is read piece by piece, up to the size of an upload.
+
+        Raises:
+            gr.Error: it cannot be had, or is larger.
+        """
+        if not isinstance(url_or_file_path, str) or not url_or_file_path.lower().startswith(("http://", "https://")):
+            return await super().async_move_resource_to_block_cache(url_or_file_path)
+        try:
+            path = await uploads.fetch(url_or_file_path, self.GRADIO_CACHE)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        self.temp_files.add(path)
+        return path
 
     def preprocess(self, payload: Any) -> str | None:
         """Path of the upload, which Gradio has put into its own folder; None where there is none."""

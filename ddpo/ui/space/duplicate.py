@@ -10,7 +10,7 @@ import gradio as gr
 
 from ddpo.common.machine import on_space
 from ddpo.ui.shared.events import QUICK
-from ddpo.ui.space.permission import is_owner
+from ddpo.ui.space.asker import is_owner
 
 
 def build(demo: gr.Blocks) -> None:

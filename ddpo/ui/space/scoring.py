@@ -5,21 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ddpo import rewards
-from ddpo.common import lent_gpu
+from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import on_zero_gpu
 from ddpo.comparison.compare import score_picture
-from ddpo.rewards import weights
+from ddpo.comparison.loading import download_scorer
+from ddpo.errors import Busy
+from ddpo.ui.shared import places
 from ddpo.ui.space import zero_gpu
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+PATIENCE = 60.0  # seconds that a score waits for its place; the page's queue lets no more than two come here
+
 
 def score(picture: Image, scorer: str) -> float:
-    """As `score_picture`, on a borrowed GPU where there is one."""
-    if on_zero_gpu():
-        _download_scorer(scorer)
-    return _score(picture, scorer)
+    """As `score_picture`, in one of two places, and on a borrowed GPU where there is one.
+
+    Raises:
+        Busy: no place was free for a while.
+        UserError: as `score_picture` does.
+    """
+    if not places.SCORING.take(PATIENCE):
+        raise Busy("Too many pictures are being scored just now; try again in a minute.")
+    try:
+        if on_zero_gpu():
+            _download_scorer(scorer)
+        return _score(picture, scorer)
+    finally:
+        allocator.give_back()  # opening a picture of 100 megapixels takes 400 MB, which nobody needs for long
+        places.SCORING.give_back()
 
 
 def scoring_seconds(size: tuple[int, int], scorer: str) -> float:
@@ -38,5 +53,5 @@ def _score(picture: Image, scorer: str) -> float:
 
 
 def _download_scorer(name: str) -> None:
-    for file in rewards.get(name).files:
-        weights.fetch(file)
+    for _ in download_scorer(rewards.get(name)):
+        pass  # nobody is told how many bytes have come

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from ddpo.common.machine import on_space
+from ddpo.errors import UserError
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.space import permission
+from ddpo.ui.space.asker import who
 from ddpo.ui.space.sign_in_button import SIGN_IN, SignInButton
 
 if TYPE_CHECKING:
@@ -40,7 +44,8 @@ FAILED = (
 
 def is_offered() -> bool:
     """Whether visitors can sign in here."""
-    return bool(os.environ.get("OAUTH_CLIENT_ID")) and importlib.util.find_spec("authlib") is not None
+    # Elsewhere Gradio only plays at it: whoever presses the button is signed in as the machine's own account.
+    return on_space() and bool(os.environ.get("OAUTH_CLIENT_ID")) and importlib.util.find_spec("authlib") is not None
 
 
 def build() -> gr.Button:
@@ -49,10 +54,22 @@ def build() -> gr.Button:
         button = SignInButton(SIGN_IN, SIGN_OUT, size="md", elem_id="sign-in-button")
         gr.HTML(f'<p class="hint">{WHAT_FOR[permission.mode()]}</p>{IN_A_FRAME}', elem_id="sign-in-hint")
         return button
-    if permission.mode() == "owner":
+    if on_space() and permission.mode() == "owner":
         gr.HTML('<p class="hint">Only the owner may finetune here, but nobody can sign in: the README of this Space '
                 "needs <code>hf_oauth: true</code>.</p>")  # fmt: skip
+    if not on_space():
+        line = gr.HTML(visible=False, elem_id="train-elsewhere")
+        gr.on(None, _elsewhere, None, line, **QUICK)
     return gr.Button(SIGN_IN, visible=False)
+
+
+def _elsewhere(request: gr.Request | None) -> Any:
+    """A line for who may look but not train, before they fill everything in."""
+    try:
+        permission.check_training(who(request))
+    except UserError as error:
+        return gr.update(value=f'<p class="hint">{escape(str(error))}</p>', visible=True)
+    return gr.update(visible=False)
 
 
 def has_expired(who: gr.OAuthProfile | gr.OAuthToken | None, label: Any) -> bool:

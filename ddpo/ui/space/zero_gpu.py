@@ -36,7 +36,7 @@ logger = logging.getLogger("ddpo.ui")
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_set_aside: set[object] = set()  # models and weights that are on the GPU when a call begins
+set_aside: set[object] = set()  # models and weights that are on the GPU when a call begins
 
 
 class NoGpu(UserError):  # noqa: N818, it is no error but a state
@@ -77,15 +77,15 @@ def lent(seconds: Callable[P, float]) -> Callable[[Callable[P, R]], Callable[P, 
 
 def asked(seconds: float) -> int:
     """Seconds of quota that a call asks for, of which the work takes that many; on ZeroGPU only."""
-    return round(_duration(seconds) * _duration_factor())
+    return round(_duration(seconds) * duration_factor())
 
 
 def _duration(seconds: float) -> int:
     """What `spaces` has to be given, so that it asks for the work's seconds and those to begin."""
-    return math.ceil((lent_gpu.SECONDS_TO_BEGIN + seconds) / _duration_factor())
+    return math.ceil((lent_gpu.SECONDS_TO_BEGIN + seconds) / duration_factor())
 
 
-def _duration_factor() -> float:
+def duration_factor() -> float:
     """How many seconds `spaces` asks for instead of one, for the GPU of this Space."""
     try:
         from spaces.zero.config import get_config
@@ -113,12 +113,12 @@ def preload(*sources: str, scorer: str | None = None) -> None:
     for source in sources:
         with _left_for_later():
             cache.get(source, compute)
-            _set_aside.add(source)
+            set_aside.add(source)
     files = rewards.get(scorer).files if scorer else ()
     if scorer and files:
         with _left_for_later():
             rewards.load(scorer, compute)
-            _set_aside.update(files)
+            set_aside.update(files)
 
 
 def loading_seconds(sources: Iterable[str], scorer: str | None = None) -> float:
@@ -128,9 +128,9 @@ def loading_seconds(sources: Iterable[str], scorer: str | None = None) -> float:
         sources: of models.
         scorer: name of a scorer.
     """
-    megabytes = sum(weights_megabytes(source) for source in set(sources) - _set_aside)
+    megabytes = sum(weights_megabytes(source) for source in set(sources) - set_aside)
     files = rewards.get(scorer).files if scorer else ()
-    megabytes += sum(file.megabytes for file in files if file not in _set_aside)
+    megabytes += sum(file.megabytes for file in files if file not in set_aside)
     return megabytes / lent_gpu.MEGABYTES_READ
 
 

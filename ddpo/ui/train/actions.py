@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from ddpo import rewards
-from ddpo.common.machine import on_zero_gpu
+from ddpo.common.machine import on_space, on_zero_gpu
+from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
-from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
-from ddpo.runs import followed
+from ddpo.runs import followed, room, specs
+from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
-from ddpo.runs.pairs import get_pair
+from ddpo.runs.startable import check_startable
 from ddpo.runs.store import (
     Run,
     RunSpec,
@@ -31,8 +32,9 @@ from ddpo.runs.store import (
     start_process,
 )
 from ddpo.training.events import EpochMetrics
-from ddpo.training.recipes import make_config
+from ddpo.ui.shared.sentences import without_paths
 from ddpo.ui.space import permission, slices
+from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.permission import longest_minutes, time_budget
 
 logger = logging.getLogger("ddpo.ui")
@@ -42,10 +44,11 @@ RESUMABLE = ("stopped", "failed", "interrupted")
 _starting = Lock()  # two visitors who press Start at once
 
 
-def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[str, Any]) -> RunSpec:
+def make_spec(asker: Asker, pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[str, Any]) -> RunSpec:
     """What to train, checked as far as it can be before a model is loaded.
 
     Args:
+        asker: who asks for it.
         pair: name of a pair, whose base is finetuned.
         base: folder or Hub id of a model that is finetuned in its place; None or "" for none.
         reward: name of a reward.
@@ -53,23 +56,23 @@ def make_spec(pair: Any, base: Any, reward: Any, recipe: Any, values: Mapping[st
         values: settings that differ from the recipe's; None and "" are the recipe's own.
 
     Raises:
-        UserError: a name or a value is not acceptable, or a folder is given on a Space.
+        UserError: a name or a value is not acceptable, or the base is a folder that this asker may not name.
     """
     for what, name in (("pair", pair), ("reward", reward), ("recipe", recipe)):
         if not isinstance(name, str):
-            raise UserError(f"The {what} must be given as text, and {name!r} is not.")
+            raise UserError(f"The {what} must be given as text, and {shown(name)} is not.")
+    if base and (not isinstance(base, str) or "\0" in base):
+        raise UserError(f"The base model must be given as text, and {shown(base)} is not.")
     given = {name: value for name, value in values.items() if value is not None and value != ""}
-    config = make_config(given, recipe)
+    spec = specs.make_spec(None if base else pair, base or None, reward, recipe, given, own_functions=False)
     obstacle = rewards.get(reward).obstacle()
     if obstacle is not None:
         raise UserError(obstacle)
-    if not base:
-        return RunSpec(pair, get_pair(pair).base, reward, recipe, config)
-    if not isinstance(base, str) or "\0" in base:
-        raise UserError(f"The base model must be given as text, and {base!r} is not.")
-    permission.check_source(base)
-    read_network(base)
-    return RunSpec(None, ids.absolute(base), reward, recipe, config)
+    if base:
+        permission.check_source(base, asker)
+        spec = specs.found_anywhere(spec)
+    room.check_room(spec)
+    return spec
 
 
 def start(spec: RunSpec, minutes: Any) -> Run:
@@ -80,6 +83,7 @@ def start(spec: RunSpec, minutes: Any) -> Run:
         UserError: the time budget is not acceptable, or the disk refuses.
     """
     budget = time_budget(minutes)
+    check_startable(spec)
     with _starting:
         check_idle(runs_root())  # before a folder is made for it
         run = create_run(runs_root(), spec)
@@ -168,6 +172,9 @@ class Snapshot:
 def look_at(run: Run) -> Snapshot:
     """Read what the run folder says now."""
     status, epochs = run.status(), run.epochs()
+    if on_space():
+        error, notice = status.error or "", status.notice or ""
+        status = replace(status, error=without_paths(error) or None, notice=without_paths(notice) or None)
     stopping = status.state in ACTIVE and run.stop_requested()
     diagnosis = diagnose(epochs, finished=status.state == "finished")
     return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnosis)
@@ -197,7 +204,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         "seconds": status.seconds,
         "seconds_left": status.seconds_left,
         "error": status.error,
-        "notice": " ".join(filter(None, (status.notice, followed.whereabouts(run)))) or None,
+        "notice": " ".join(filter(None, (status.notice, other_base(run), followed.whereabouts(run)))) or None,
         "metrics": epoch_facts(seen.epochs[-1]) if seen.epochs else None,
         "diagnosis": {
             "verdict": seen.diagnosis.verdict,

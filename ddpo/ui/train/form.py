@@ -22,7 +22,8 @@ from ddpo.training.setting import Setting
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
-from ddpo.ui.space import permission, quota, slices
+from ddpo.ui.space import asker, permission, quota, slices
+from ddpo.ui.space.asker import Asker
 from ddpo.ui.train import actions, views
 
 logger = logging.getLogger("ddpo.ui")
@@ -111,7 +112,7 @@ def _connect(form: Form, about_reward: gr.HTML, about_recipe: gr.HTML) -> None:
     )  # fmt: skip
 
 
-def read(values: Sequence[Any]) -> tuple[RunSpec, Any]:
+def read(who: Asker, values: Sequence[Any]) -> tuple[RunSpec, Any]:
     """What to train, and the time budget in minutes as it was given, from the values of `Form.values`.
 
     Raises:
@@ -122,13 +123,14 @@ def read(values: Sequence[Any]) -> tuple[RunSpec, Any]:
     for name, value in given.items():
         if value is None:
             raise UserError(f"{PLAIN.get(name, name).partition(':')[0]} is empty; give a number.")
-    return actions.make_spec(pair, base, scorer_fields.full_name(reward, like, unlike), recipe, given), minutes or None
+    reward = scorer_fields.full_name(reward, like, unlike)
+    return actions.make_spec(who, pair, base, reward, recipe, given), minutes or None
 
 
-def told(profile: gr.OAuthProfile | None, *values: Any) -> str:
+def told(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: Any) -> str:
     """How long a run with these values takes, what it costs on ZeroGPU, or why it cannot be started."""
     try:
-        spec, minutes = read(values)
+        spec, minutes = read(asker.who(request, profile), values)
         budget = permission.time_budget(minutes)
         if on_zero_gpu():
             return quota.run_line(slices.plan(spec), profile)
@@ -147,14 +149,15 @@ def _longest() -> float | None:
 
 
 def _on_recipe(name: Any) -> list[Any]:
-    recipe = RECIPES.get(name)
+    recipe = RECIPES.get(name) if isinstance(name, str) else None
     if recipe is None:
         return [gr.skip()] * (1 + len(_ORDER))
     return [_about_recipe(name), *(getattr(recipe.config, setting) for setting in _ORDER)]
 
 
 def _about_reward(name: Any) -> str:
-    return f'<p class="hint">{rewards.REWARDS[name].description}</p>' if name in rewards.REWARDS else ""
+    known = isinstance(name, str) and name in rewards.REWARDS
+    return f'<p class="hint">{rewards.REWARDS[name].description}</p>' if known else ""
 
 
 def _about_recipe(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from html import escape, unescape
 from typing import Any
@@ -17,10 +16,10 @@ from ddpo.ui.shared.events import PRIVATE, QUICK
 from ddpo.ui.shared.html import message
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, sign_in
+from ddpo.ui.space.asker import Asker, who
 from ddpo.ui.train import actions
 
 TROUBLE = "This could not be pushed"
-SIGN_IN_FIRST = "Sign in first: the result goes to a repository of yours on the Hub."
 DONE = '<div class="card note done"><h2>Pushed</h2><p><a href="{0}" target="_blank" rel="noopener">{0}</a></p></div>'
 
 
@@ -56,13 +55,6 @@ def connect(form: PushForm, shown: gr.State, login: gr.Button) -> None:
     sign_in.refresh(pushed, login)
 
 
-def token_for(oauth: gr.OAuthToken | None) -> str | None:
-    """The visitor's own token, else the environment's; but never that of a Space, which is its owner's."""
-    if oauth is not None:
-        return oauth.token
-    return None if on_space() else os.environ.get("HF_TOKEN")
-
-
 def _on_plan(repository: str, shown: Any) -> tuple[str, Any]:
     from ddpo.publish.push import plan_push
 
@@ -83,25 +75,29 @@ def _lacking() -> str:
     return f'<p class="hint">There is no token of yours on this machine: {LOG_IN} before you push.</p>'
 
 
-def _on_push(oauth: gr.OAuthToken | None, label: Any, repository: str, shown: Any) -> tuple[str, Any]:
+def _on_push(
+    request: gr.Request, oauth: gr.OAuthToken | None, label: Any, repository: str, shown: Any
+) -> tuple[str, Any]:
     try:
         with sentences(TROUBLE):
-            if on_space() and oauth is None:
-                raise UserError(sign_in.EXPIRED if sign_in.has_expired(oauth, label) else SIGN_IN_FIRST)
-            if oauth is None:  # it would be pushed by whoever runs the app
-                permission.check_permission(None)
-            address = _push(oauth, actions.need(shown.run_id), repository.strip())
+            asker = who(request)
+            if asker is Asker.VISITOR and sign_in.has_expired(oauth, label):
+                raise UserError(sign_in.EXPIRED)
+            permission.check_push(asker, oauth)
+            run = actions.need(shown.run_id)
+            permission.check_result(run, asker)
+            address = _push(asker, oauth, run, repository.strip())
     except gr.Error as error:
         return message(TROUBLE, unescape(error.message)), gr.skip()
     return DONE.format(escape(address)), gr.update(visible=False)
 
 
-def _push(oauth: gr.OAuthToken | None, run: Run, repository: str) -> str:
+def _push(asker: Asker, oauth: gr.OAuthToken | None, run: Run, repository: str) -> str:
     """Push, with sentences for a visitor, who has signed in and knows of no token."""
     from ddpo.publish.push import push
 
     try:
-        return push(run, repository, token=token_for(oauth))
+        return push(run, repository, token=permission.push_token(asker, oauth))
     except UserError as error:
         status = http_status(error)
         if oauth is None or status not in (401, 403):

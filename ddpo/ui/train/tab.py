@@ -16,47 +16,25 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
+from ddpo.common.words import is_finite
 from ddpo.errors import UserError
 from ddpo.runs import followed
 from ddpo.runs.store import Run, runs_root
 from ddpo.ui.compare.tab import pair_choices
-from ddpo.ui.shared import framed
 from ddpo.ui.shared.events import PRIVATE, QUICK
 from ddpo.ui.shared.html import message
 from ddpo.ui.shared.inputs import OpenSlider
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, sign_in
+from ddpo.ui.space.asker import Asker, who
 from ddpo.ui.train import actions, push, views
 from ddpo.ui.train import form as train_form
 from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot
+from ddpo.ui.train.scripts import CHOOSE, SAVE_FILE, TO_RUN, TO_TOP
 
 TROUBLE = "This could not be done"
 INTERVAL = 1.5  # seconds between two looks at the run folder
 STATE_LIFE = 24 * 3600  # seconds that is remembered what a page shows
-
-CHOOSE = """
-const choose = (event) => {
-  const row = event.target.closest('[data-run]');
-  if (!row || (event.type === 'keydown' && event.key !== 'Enter' && event.key !== ' ')) return;
-  event.preventDefault();
-  element.querySelectorAll('[data-run]').forEach((other) => other.classList.toggle('chosen', other === row));
-  trigger('click', {run: row.dataset.run});
-};
-element.addEventListener('click', choose);
-element.addEventListener('keydown', choose);
-"""
-TO_RUN = f"""
-() => setTimeout(() => {{
-  const trouble = document.querySelector('#train-notice .card'), card = document.querySelector('#run-status');
-  if (trouble)
-    trouble.scrollIntoView({{behavior: 'smooth', block: 'nearest'}});
-  else if (window.parentIFrame ? window.innerWidth < 900
-      : card.getBoundingClientRect().top < 0 || card.getBoundingClientRect().top > window.innerHeight - 160)
-    {framed.scroll_to("#run-status")};
-}}, 200)
-"""
-TO_TOP = f"() => {framed.scroll_to('.masthead')}"
-SAVE_FILE = "() => document.querySelector('#result-file').click()"
 
 
 @dataclass(frozen=True)
@@ -197,7 +175,7 @@ def _look(chosen: str | None, epoch: Any, shown: Shown) -> list[Any]:
         seen = actions.look_at(run) if run else None
         run_id, last = (seen.run.id, seen.last_epoch) if seen else (None, 0)
         # The slider follows the run until the visitor moves it back.
-        follows = run_id != shown.run_id or not isinstance(epoch, (int, float)) or epoch >= shown.last_epoch
+        follows = run_id != shown.run_id or not is_finite(epoch) or epoch >= shown.last_epoch
         parts = _parts(seen, last if follows else int(epoch), follows)
     hashes = {name: hash(repr(value)) for name, value in parts.items()}
     changed = [value if hashes[name] != shown.parts.get(name) else gr.skip() for name, value in parts.items()]
@@ -243,35 +221,40 @@ def _act(action: Callable[[], Run], epoch: Any, shown: Shown) -> list[Any]:
     return [chosen, notice, *_look(chosen, epoch, shown)]
 
 
-def _check(profile: gr.OAuthProfile | None, label: Any) -> None:
-    """As `training.check_permission`, for who presses a button; `label` is that of the one to sign in with."""
+def _check(asker: Asker, profile: gr.OAuthProfile | None, label: Any) -> None:
+    """As `permission.check_training`, for who presses a button; `label` is that of the one to sign in with."""
     try:
-        permission.check_permission(profile)
+        permission.check_training(asker)
     except UserError:
         if sign_in.has_expired(profile, label):
             raise UserError(sign_in.EXPIRED) from None
         raise
 
 
-def _on_start(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, *values: Any) -> list[Any]:
+def _on_start(
+    request: gr.Request, profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, *values: Any
+) -> list[Any]:
     def action() -> Run:
-        _check(profile, label)
-        return actions.start(*train_form.read(values))
+        asker = who(request, profile)
+        _check(asker, profile, label)
+        return actions.start(*train_form.read(asker, values))
 
     return _act(action, epoch, shown)
 
 
-def _on_stop(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown) -> list[Any]:
+def _on_stop(request: gr.Request, profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown) -> list[Any]:
     def action() -> Run:
-        _check(profile, label)
+        _check(who(request, profile), profile, label)
         return actions.stop(actions.need(shown.run_id))
 
     return _act(action, epoch, shown)
 
 
-def _on_resume(profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, minutes: Any) -> list[Any]:
+def _on_resume(
+    request: gr.Request, profile: gr.OAuthProfile | None, label: Any, epoch: Any, shown: Shown, minutes: Any
+) -> list[Any]:
     def action() -> Run:
-        _check(profile, label)
+        _check(who(request, profile), profile, label)
         return actions.resume(actions.need(shown.run_id), minutes or None)
 
     return _act(action, epoch, shown)
@@ -284,15 +267,17 @@ def _on_choose(epoch: Any, shown: Shown, event: gr.EventData) -> list[Any]:
 
 def _on_epoch(epoch: Any, shown: Shown) -> Any:
     run = actions.find(shown.run_id)
-    if run is None or not isinstance(epoch, (int, float)):
+    if run is None or not is_finite(epoch):
         return gr.skip()
     return views.pictures(actions.look_at(run), int(epoch))
 
 
-def _on_download(shown: Shown) -> Iterator[tuple[Any, Any]]:
+def _on_download(request: gr.Request, shown: Shown) -> Iterator[tuple[Any, Any]]:
     try:
         with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
-            yield "", str(actions.write_archive(actions.need(shown.run_id), Path(folder)))
+            run = actions.need(shown.run_id)
+            permission.check_result(run, who(request))
+            yield "", str(actions.write_archive(run, Path(folder)))
     except gr.Error as error:
         yield message(TROUBLE, unescape(error.message)), None
         raise error

@@ -13,6 +13,7 @@ from ddpo.common.machine import on_zero_gpu
 from ddpo.common.words import duration, epochs_in_words, moment
 from ddpo.errors import UserError
 from ddpo.runs import followed
+from ddpo.runs.base_weights import other_base
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, RunStatus, runs_root
@@ -58,7 +59,8 @@ def status_card(seen: Snapshot) -> str:
         hint = _elsewhere(seen.run, state)
     share = status.step / status.steps if status.steps else status.epoch / max(1, status.epochs)
     title = f"{reward_title(spec.reward)} on {base_title(spec)}"
-    notes = [_note("error", status.error), _note("notice", status.notice), _note("hint", hint), _rest(seen)]
+    told = ("error", status.error), ("notice", status.notice), ("notice", other_base(seen.run)), ("hint", hint)
+    notes = [*(_note(kind, text) for kind, text in told), _rest(seen)]
     return (
         f'<div class="card progress run-status {state}" role="status">'
         f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'

@@ -1,0 +1,47 @@
+"""Whether a run fits the memory of this machine, told before it starts. Torch is not imported here."""
+
+from __future__ import annotations
+
+import os
+
+from ddpo.common import memory
+from ddpo.common.machine import has_fast_bfloat16, has_gpu, on_zero_gpu
+from ddpo.diffusion.network import read_network
+from ddpo.runs.estimate import weights_megabytes
+from ddpo.runs.folder import RunSpec
+from ddpo.training.config import TrainConfig
+
+REMEDY = "raise accumulation, turn gradient_checkpointing on, or lower batch_size"
+CHECKPOINTED = 0.3  # assumed, of the activations that gradient checkpointing leaves
+STATE_OF_ADAM = 3  # times the trained weights: their gradients, and two averages
+
+
+def bytes_needed(config: TrainConfig, weights: float, picture: float, numbers: int) -> float:
+    """About how much memory a run takes.
+
+    Args:
+        config: of the run.
+        weights: bytes of the network's weights.
+        picture: bytes that a picture keeps for the gradients.
+        numbers: of a picture, C * H * W.
+    """
+    copies = 2 + (STATE_OF_ADAM if config.weights == "all" else 0) + (config.ema_decay > 0)
+    kept = picture * (CHECKPOINTED if config.gradient_checkpointing else 1.0)
+    states = 1 + (3 if config.kl_weight > 0 else 2) * config.trained_steps  # of a picture, for the whole epoch
+    return weights * copies + config.part_size * kept + config.samples_per_epoch() * states * numbers * 4
+
+
+def check_room(spec: RunSpec) -> None:
+    """Refuse a run that would not fit, by estimates of its network. Where there is a GPU, it is left to that.
+
+    Raises:
+        UserError: it would not; the sentence says how much is needed. Or the base cannot be read.
+    """
+    network = read_network(spec.base)
+    if has_gpu() or on_zero_gpu():
+        return
+    wanted = os.environ.get("DDPO_PRECISION", "auto")
+    half = wanted == "bfloat16" or (wanted == "auto" and has_fast_bfloat16())
+    picture = network.training_bytes * (0.5 if half else 1.0)
+    needed = bytes_needed(spec.config, weights_megabytes(spec.base) * 1e6, picture, 3 * network.sample_size**2)
+    memory.check_room(needed, "This run", REMEDY)

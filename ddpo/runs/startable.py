@@ -1,0 +1,52 @@
+"""What of a run can be refused before its folder is made. Torch is not imported here."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from ddpo.diffusion import bounds
+from ddpo.errors import UserError
+from ddpo.hub import downloads, ids
+from ddpo.hub.downloads import WEIGHTS
+from ddpo.rewards.weights import is_offline
+from ddpo.runs import room
+from ddpo.runs.folder import RunSpec
+
+
+def check_startable(spec: RunSpec) -> None:
+    """Refuse a run that would fail as soon as its model is loaded, as far as that can be told without loading it.
+
+    Raises:
+        UserError: the base is not here and cannot be had, lacks its weights or its schedule, knows fewer timesteps than
+            are asked for; a package is missing; or the memory is not enough.
+    """
+    if spec.config.weights == "lora" and find_spec("peft") is None:
+        raise UserError("weights lora needs a package: `pip install peft`.")
+    if ids.is_folder(spec.base):
+        _check_folder(ids.as_path(spec.base), spec)
+    else:
+        model = ids.need(spec.base)
+        if is_offline() and not downloads.is_cached(model):
+            raise UserError(
+                f"{spec.base!r} is not on this machine, or not all of it, and HF_HUB_OFFLINE forbids downloading it; "
+                "unset that, or choose another base."
+            )
+    room.check_room(spec)
+
+
+def _check_folder(folder: Path, spec: RunSpec) -> None:
+    name = ids.short_name(spec.base)
+    if not any((folder / part / file).is_file() for part in ("unet", ".") for file in WEIGHTS):
+        raise UserError(f"{name!r} holds no weights that can be loaded: {' or '.join(WEIGHTS)} is missing.")
+    schedules = [folder / part / "scheduler_config.json" for part in ("scheduler", ".")]
+    path = next((path for path in schedules if path.is_file()), None)
+    if path is None:
+        raise UserError(f"{name!r} holds no noise schedule: scheduler/scheduler_config.json is missing.")
+    config = bounds.read_config(path, name)
+    bounds.check_schedule(config, name)
+    timesteps = config.get("num_train_timesteps", 1000)
+    if spec.config.sampling_steps > timesteps:
+        raise UserError(
+            f"sampling_steps ({spec.config.sampling_steps}) must be at most {timesteps}, the timesteps of this model."
+        )

@@ -1,0 +1,58 @@
+"""What tests in a browser share: Chromium's options, sizes of screens, and hands on the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def chromium() -> str | None:
+    """Where the system's Chromium is."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+WIDE, PHONE = (1440, 900), (390, 844)
+
+SLOW = 240_000  # milliseconds; a process that trains starts with importing torch, and the machine may be busy
+
+TINY = {
+    "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "group_size": 1, "sampling_steps": 4, "window_first": 0,
+}  # fmt: skip
+
+
+def show_tab(page: Page) -> None:
+    page.wait_for_selector("#compare-button")
+    page.get_by_role("tab", name="Train").click()
+    page.wait_for_selector("#start-button")
+    page.wait_for_selector(".estimate")
+
+
+def set_number(page: Page, control: str, value: object) -> None:
+    field = page.locator(f"{control} input[type=number]")
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def wait_for_state(page: Page, state: str) -> None:
+    page.wait_for_selector(f".run-status.{state}", timeout=SLOW)
+
+
+def wait_for_epoch(page: Page, epoch: int) -> int:
+    """Waits until so many epochs are done, and returns how many are."""
+    done = "Number(document.querySelector('.run-status p')?.innerText.match(/epoch (\\d+) of/)?.[1] ?? 0)"
+    page.wait_for_function(f"{done} >= {epoch}", timeout=SLOW)
+    return int(page.evaluate(done))
+
+
+def overflow(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
