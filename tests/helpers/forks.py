@@ -17,7 +17,7 @@ import torch._dynamo  # which an optimizer imports when it is made, and that tak
 import ddpo.runs.worker as worker
 from ddpo.cli.main import main
 from ddpo.common import leases, storage
-from ddpo.runs import checkpoints
+from ddpo.runs import checkpoints, fixed_seeds
 from ddpo.runs.store import Run, open_run
 from tests.helpers.object_store import kill_at
 
@@ -80,7 +80,7 @@ def _prepare(outputs: str, grid_steps: int = GRID_STEPS) -> None:
         os.dup2(handle, number)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    worker.GRID_STEPS = grid_steps
+    fixed_seeds.STEPS = grid_steps
     leases.SETTLE, storage.FIRST_PAUSE = 0.05, 0.002
     checkpoints.SETTLE = 600.0  # a busy machine is slower than any bucket
     torch.set_num_threads(1)  # OMP_NUM_THREADS comes too late: torch has been imported
