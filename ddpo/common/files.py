@@ -180,7 +180,7 @@ class FileCache(Generic[T]):
 
     def __init__(self, read: Callable[[Path], T], most: int = 1000) -> None:
         """Prepare for `read`, of which the results of the `most` files that were read last are kept."""
-        self._read, self._most = read, most
+        self.read, self._most = read, most
         self._kept: dict[Path, tuple[tuple[int, int, int], T]] = {}
         self._lock = Lock()
 
@@ -194,7 +194,7 @@ class FileCache(Generic[T]):
         stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
         kept = self._kept.get(path)
         if kept is None or kept[0] != stamp:
-            kept = (stamp, self._read(path))
+            kept = (stamp, self.read(path))
             with self._lock:
                 self._kept.pop(path, None)
                 self._kept[path] = kept

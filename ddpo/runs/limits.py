@@ -35,5 +35,6 @@ def check_memory(spec: RunSpec, model: DiffusionModel, compute: Compute) -> None
 def check_disk(folder: Path, unet: nn.Module) -> None:
     """Raises OSError where the weights would not fit; a writer of theirs may map the file, and be killed for it."""
     size = sum(weight.numel() * 4 for weight in unet.state_dict().values())
-    if shutil.disk_usage(folder).free < size:
+    disk = shutil.disk_usage(folder)
+    if disk.total and disk.free < size:  # a mounted bucket has no size, so it says 0 of 0
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

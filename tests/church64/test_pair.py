@@ -44,7 +44,7 @@ def test_diffusers_loads_both_models() -> None:
         assert DDPMPipeline.from_pretrained(folder).unet.config.sample_size == 64
 
 
-@pytest.mark.parametrize("scheduler", ["ddim", "pndm", "dpm-solver++"])
+@pytest.mark.parametrize("scheduler", ["ddim", "pndm"])
 def test_the_finetuned_model_is_better_and_still_diverse(compute: Compute, scheduler: str) -> None:
     """A sample of what results.json has for 256 seeds: other seeds, fewer steps, and looser bounds for both reasons."""
     seeds = list(range(50_000, 50_024))
@@ -60,7 +60,7 @@ def test_the_finetuned_model_is_better_and_still_diverse(compute: Compute, sched
     assert diversity_kept(pictures[1], pictures[0]) > 0.6
 
 
-@pytest.mark.parametrize("scheduler", ["ddim", "pndm", "dpm-solver++", "unipc"])
+@pytest.mark.parametrize("scheduler", ["ddim", "pndm"])
 def test_the_base_keeps_the_colours_of_the_scenes(compute: Compute, scheduler: str) -> None:
     """Neither grey nor burnt, which is how epsilon prediction fails under deterministic samplers."""
     model = load_model(str(BUNDLE / "base"), compute)

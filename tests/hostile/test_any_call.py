@@ -37,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDPO_RUNS", str(root))
         patch.delenv("SPACE_ID", raising=False)
-        patch.setattr(actions, "_begin", lambda run, budget: None)  # a process for each example would take hours
+        patch.setattr(actions, "start_process", lambda run, budget: 0)  # a process for each example would take hours
         make_run(root, "stopped", 2)
         yield root
 

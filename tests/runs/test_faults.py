@@ -221,12 +221,12 @@ def test_a_look_at_many_runs_reads_only_what_has_changed(tmp_path: Path, monkeyp
             os.link(run.folder / name, folder / name)
     assert len(list_runs(tmp_path)) == 1201 and actions.find(None) is not None
     read: list[Path] = []
-    before = store._runs._read
+    before = store._runs.read
 
     def count(path: Path) -> Run:
         read.append(path)
         return before(path)
 
-    monkeypatch.setattr(store._runs, "_read", count)
+    monkeypatch.setattr(store._runs, "read", count)
     assert len(list_runs(tmp_path)) == 1201 and actions.find(None) is not None
     assert not read

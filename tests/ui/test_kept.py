@@ -17,19 +17,19 @@ def result(side: int = 256, count: int = 16) -> Any:
 
 
 def test_the_latest_comparisons_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_kept", type(kept._kept)())
+    monkeypatch.setattr(kept, "results", type(kept.results)())
     results = [result() for _ in range(20)]
     keys = [kept.keep(entry) for entry in results]
     assert len(set(keys)) == 20 and kept.find(keys[-1]) is results[-1] and kept.find(keys[0]) is None
-    assert sum(map(kept._pixels, kept._kept.values())) <= kept.MOST_PIXELS
+    assert sum(map(kept._pixels, kept.results.values())) <= kept.MOST_PIXELS
 
 
 def test_what_is_looked_at_stays_and_one_is_always_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_kept", type(kept._kept)())
+    monkeypatch.setattr(kept, "results", type(kept.results)())
     first = kept.keep(result())
     for _ in range(20):
         kept.keep(result())
         assert kept.find(first) is not None
     huge = kept.keep(result(side=1024))
-    assert kept.find(huge) is not None and len(kept._kept) == 1
+    assert kept.find(huge) is not None and len(kept.results) == 1
     assert kept.find(None) is None and kept.find("another") is None

@@ -14,7 +14,7 @@ from PIL import Image
 from ddpo import rewards
 from ddpo.rewards import clip as clip_module
 from ddpo.ui import score
-from ddpo.ui.compare import tab
+from ddpo.ui.compare import kept, tab
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.space.asker import Asker
 from tests.helpers.clips import TINY_FILE, TINY_SPEC, save_clip, tiny_clip
@@ -107,7 +107,8 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Likeness to “a sunny day” rather than “a grey day”" in cards["a sunny day", "a grey day"]
     *_, last = tab._on_compare(cast("Any", None), None, *values(unlike="a grey day").values())
     assert "prompt:a sunny day|a grey day" in last[2]
-    assert last[-1].comparison.scorer.name == "prompt:a sunny day|a grey day"
+    result = kept.find(last[-1])
+    assert result is not None and result.comparison.scorer.name == "prompt:a sunny day|a grey day"
 
 
 def test_models_typed_for_another_pair_do_not_count() -> None:

@@ -112,7 +112,7 @@ def test_no_more_than_two_pictures_are_scored_at_a_time_however_they_come(monkey
             now -= 1
         return 1.0
 
-    monkeypatch.setattr(scoring, "_score", slow)
+    monkeypatch.setattr(scoring, "score_picture", slow)
     threads = [threading.Thread(target=scoring.score, args=(None, "photographic")) for _ in range(6)]
     for thread in threads:
         thread.start()

@@ -10,7 +10,7 @@ from ddpo.comparison.events import ComparisonResult
 
 MOST_PIXELS = 16_000_000  # of all pictures that are kept, 64 MB: 122 comparisons of 32 pictures of church-64
 
-_kept: OrderedDict[str, ComparisonResult] = OrderedDict()
+results: OrderedDict[str, ComparisonResult] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -18,19 +18,19 @@ def keep(result: ComparisonResult) -> str:
     """Keep a result, in place of those that were not looked at for longest; returns what `find` finds it by."""
     key = secrets.token_hex(8)
     with _lock:
-        _kept[key] = result
-        while len(_kept) > 1 and sum(map(_pixels, _kept.values())) > MOST_PIXELS:
-            _kept.popitem(last=False)
+        results[key] = result
+        while len(results) > 1 and sum(map(_pixels, results.values())) > MOST_PIXELS:
+            results.popitem(last=False)
     return key
 
 
 def find(key: str | None) -> ComparisonResult | None:
     """The result, None where it had to make room."""
     with _lock:
-        if key is None or key not in _kept:
+        if key is None or key not in results:
             return None
-        _kept.move_to_end(key)
-        return _kept[key]
+        results.move_to_end(key)
+        return results[key]
 
 
 def _pixels(result: ComparisonResult) -> int:
