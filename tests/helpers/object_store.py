@@ -120,9 +120,14 @@ def stop_at(folder: Path, pattern: str) -> None:
 
 @contextmanager
 def mounted_bucket(folder: Path, **behaviour: Any) -> Iterator[MountedBucket]:
-    """A bucket mounted at folder/bucket; skips the test where nothing can be mounted, and fails there under CI."""
-    if shutil.which("fusermount3") is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        _do_without("fusermount3 or /dev/fuse is missing")
+    """A bucket mounted at folder/bucket; skips the test where the machine lets nothing be mounted.
+
+    CI installs fusermount3, so what is lacking there is a failure, unless it is the kernel or a container that refuses.
+    """
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("this machine has no /dev/fuse that may be used")
+    if shutil.which("fusermount3") is None:
+        _do_without("fusermount3 is missing")
     bucket = MountedBucket(folder / "bucket", folder / "store", Behaviour(**behaviour))
     try:
         yield bucket
@@ -133,6 +138,7 @@ def mounted_bucket(folder: Path, **behaviour: Any) -> Iterator[MountedBucket]:
 
 def _do_without(reason: str) -> None:
     words = f"no FUSE file system can be mounted here: {reason.strip()}"
-    if os.environ.get("CI"):
+    refused = any(sign in reason for sign in ("Operation not permitted", "Permission denied"))
+    if os.environ.get("CI") and not refused:
         pytest.fail(words)
     pytest.skip(words)
