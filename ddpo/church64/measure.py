@@ -5,7 +5,6 @@ Pictures are kept as they are drawn, a file a batch, so that a measurement goes 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from ddpo import rewards
 from ddpo.church64.fidelity import FIRST_SCENE, SCENES, FidelityMeter, appearance, as_json
 from ddpo.church64.parts import PartsClassifier
 from ddpo.church64.scenes import draw_scenes
+from ddpo.common.files import sha256
 from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.models import DiffusionModel, load_model
 from ddpo.diffusion.pictures import from_uint8, to_uint8
@@ -51,8 +51,7 @@ def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compu
 
 def fingerprint(model_folder: Path) -> str:
     """Tells one set of weights from another, so that no picture of an older model is taken for one of this."""
-    weights = (model_folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
-    return hashlib.sha256(weights).hexdigest()[:8]
+    return sha256(model_folder / "unet" / "diffusion_pytorch_model.safetensors")[:8]
 
 
 def measure(

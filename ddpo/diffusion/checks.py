@@ -12,7 +12,7 @@ from diffusers import DDPMScheduler
 from ddpo.diffusion import bounds, footprint, schedulers
 from ddpo.diffusion.bounds import read_config
 from ddpo.diffusion.footprint import Footprint
-from ddpo.diffusion.network import no_model
+from ddpo.diffusion.network import part
 from ddpo.errors import UserError
 
 
@@ -34,18 +34,6 @@ def check_model(folder: Path, source: str) -> Footprint:
     bounds.check_network(network, source)
     _check_schedule(read_config(part(folder, "scheduler", "scheduler_config.json", source), source), source)
     return footprint.check_network(network, source)
-
-
-def part(folder: Path, name: str, file: str, source: str) -> Path:
-    """A file of a model, in a folder of its own or in the root.
-
-    Raises:
-        UserError: there is none.
-    """
-    for candidate in (folder / name / file, folder / file):
-        if candidate.is_file():
-            return candidate
-    raise no_model(source, f"{name}/{file}")
 
 
 def _check_architecture(config: dict[str, Any], source: str) -> None:

@@ -20,9 +20,10 @@ from safetensors import SafetensorError
 
 from ddpo.diffusion import footprint
 from ddpo.diffusion.bounds import read_config
-from ddpo.diffusion.checks import check_model, part
+from ddpo.diffusion.checks import check_model
 from ddpo.diffusion.compiled import compile_if_wanted
 from ddpo.diffusion.footprint import Footprint
+from ddpo.diffusion.network import part
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.step import NoiseSchedule
 from ddpo.errors import UserError

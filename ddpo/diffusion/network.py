@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ddpo.diffusion import bounds
@@ -57,12 +58,27 @@ def read_network(source: str) -> Network:
         ids.need(source)
         return DDPM_256
     folder = ids.as_path(source)
-    path = next((p for p in (folder / "unet" / "config.json", folder / "config.json") if p.is_file()), None)
-    if path is None:
-        raise no_model(source, "unet/config.json")
-    config = bounds.read_config(path, source)
+    config = bounds.read_config(part(folder, "unet", "config.json", source), source)
     bounds.check_network(config, source)
     return _network(config)
+
+
+def find_part(folder: Path, name: str, *files: str) -> Path | None:
+    """The first of these files of a model that is there, in a folder of its own before the root; None without any."""
+    paths = (place / file for place in (folder / name, folder) for file in files)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def part(folder: Path, name: str, file: str, source: str) -> Path:
+    """A file of a model, in a folder of its own or in the root.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = find_part(folder, name, file)
+    if path is None:
+        raise no_model(source, f"{name}/{file}")
+    return path
 
 
 def no_model(source: str, missing: str) -> UserError:

@@ -6,21 +6,19 @@ an older run is whole without its base; but going on with it, or comparing it, w
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddpo.common.files import FileCache
+from ddpo.common.files import FileCache, sha256
 from ddpo.diffusion.catalogue import ASSETS, current_base
+from ddpo.diffusion.network import find_part
 from ddpo.errors import UserError
 from ddpo.hub import ids
+from ddpo.hub.downloads import WEIGHTS
 
 if TYPE_CHECKING:
     from ddpo.runs.folder import Run
 
-FILES = tuple(
-    Path(folder, f"diffusion_pytorch_model.{kind}") for folder in ("unet", ".") for kind in ("safetensors", "bin")
-)
 UNRECORDED = "7e9239c8"  # the bundled base of all runs from before the fingerprint was put down
 
 
@@ -30,20 +28,14 @@ def fingerprint(source: str) -> str | None:
     Args:
         source: folder of a model. Of an id on the Hub, or a folder without weights in one file, nothing is known: None.
     """
-    folder = ids.as_path(source)
-    path = next((folder / file for file in FILES if (folder / file).is_file()), None)
     try:
+        path = find_part(ids.as_path(source), "unet", *WEIGHTS)
         return _fingerprints.get(path) if path else None
     except OSError:
         return None
 
 
-def _read(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
-
-
-_fingerprints = FileCache(_read, most=100)
+_fingerprints = FileCache(lambda path: sha256(path)[:8], most=100)
 
 
 def other_base(run: Run) -> str | None:

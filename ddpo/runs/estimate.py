@@ -107,14 +107,19 @@ def _seconds_each(network: Network) -> tuple[float, float]:
     Those of two networks were measured; a power of the work goes through both, as the larger one keeps the processor
     better occupied.
     """
-    precision = os.environ.get("DDPO_PRECISION", "auto")
-    if precision not in MEASURED_SECONDS:
-        precision = "bfloat16" if has_fast_bfloat16() else "float32"
-    small, large = MEASURED_SECONDS[precision]
+    small, large = MEASURED_SECONDS[cpu_precision()]
     place = math.log(network.work / CHURCH_64.work) / math.log(DDPM_256.work / CHURCH_64.work)
     share = MEASURED_CORES / min(cores(), MOST_CORES)
     evaluation, training_pass = (share * a * (b / a) ** place for a, b in zip(small, large, strict=True))
     return evaluation, training_pass
+
+
+def cpu_precision() -> str:
+    """What a CPU computes in here, "float32" or "bfloat16"; as `choose_compute`, but without torch."""
+    precision = os.environ.get("DDPO_PRECISION", "auto")
+    if precision in MEASURED_SECONDS:
+        return precision
+    return "bfloat16" if has_fast_bfloat16() else "float32"
 
 
 def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | None:

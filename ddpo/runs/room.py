@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from ddpo.common import memory
-from ddpo.common.machine import has_fast_bfloat16, has_gpu, on_zero_gpu
+from ddpo.common.machine import has_gpu, on_zero_gpu
 from ddpo.diffusion.network import read_network
-from ddpo.runs.estimate import weights_megabytes
+from ddpo.runs.estimate import cpu_precision, weights_megabytes
 from ddpo.runs.folder import RunSpec
 from ddpo.training.config import TrainConfig
 
@@ -40,8 +38,6 @@ def check_room(spec: RunSpec) -> None:
     network = read_network(spec.base)
     if has_gpu() or on_zero_gpu():
         return
-    wanted = os.environ.get("DDPO_PRECISION", "auto")
-    half = wanted == "bfloat16" or (wanted == "auto" and has_fast_bfloat16())
-    picture = network.training_bytes * (0.5 if half else 1.0)
+    picture = network.training_bytes * (0.5 if cpu_precision() == "bfloat16" else 1.0)
     needed = bytes_needed(spec.config, weights_megabytes(spec.base) * 1e6, picture, 3 * network.sample_size**2)
     memory.check_room(needed, "This run", REMEDY)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ddpo.diffusion import bounds
+from ddpo.diffusion.network import find_part
 from ddpo.errors import UserError
 from ddpo.hub import downloads, ids
 from ddpo.hub.downloads import WEIGHTS
@@ -37,10 +38,9 @@ def check_startable(spec: RunSpec) -> None:
 
 def _check_folder(folder: Path, spec: RunSpec) -> None:
     name = ids.short_name(spec.base)
-    if not any((folder / part / file).is_file() for part in ("unet", ".") for file in WEIGHTS):
+    if find_part(folder, "unet", *WEIGHTS) is None:
         raise UserError(f"{name!r} holds no weights that can be loaded: {' or '.join(WEIGHTS)} is missing.")
-    schedules = [folder / part / "scheduler_config.json" for part in ("scheduler", ".")]
-    path = next((path for path in schedules if path.is_file()), None)
+    path = find_part(folder, "scheduler", "scheduler_config.json")
     if path is None:
         raise UserError(f"{name!r} holds no noise schedule: scheduler/scheduler_config.json is missing.")
     config = bounds.read_config(path, name)

@@ -159,9 +159,9 @@ class _Worker:
         if loaded is not None:
             try:
                 self.trainer.load_state_dict(loaded.state)
+            except UserError:
+                raise
             except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-                if isinstance(error, UserError):
-                    raise
                 raise UserError(
                     f"The checkpoint of step {loaded.step} does not belong to this run; start the run anew."
                 ) from error

@@ -52,9 +52,9 @@ def open_upload(path: str | None) -> Image.Image:
             return _reduced(picture)
     except FileNotFoundError as error:
         raise UserError("The uploaded picture is gone, as uploads are kept for a day; upload it again.") from error
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"The uploaded file cannot be read; {CHOOSE}.") from error
 
 

@@ -106,7 +106,7 @@ def _heard(request: Request, scope: Scope) -> list[str]:
     """Keys by which somebody listens for as long as this request is open."""
     path = request.url.path
     _, _, rest = path.partition(API)
-    if f"{path.rstrip('/')}/".find(f"{TOOLS}/") >= 0:
+    if f"{TOOLS}/" in f"{path.rstrip('/')}/":
         return [_mark(request, scope)]
     if request.method != "GET":
         return []
