@@ -9,14 +9,13 @@ clients need HF_HUB_DISABLE_XET=1.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.answering import answering
 from tests.helpers.hub_buckets import BucketAnswers
 from tests.helpers.hub_models import ModelAnswers
 from tests.helpers.hub_state import HubServer as HubServer
@@ -27,17 +26,11 @@ from tests.helpers.hub_state import front_matter as front_matter
 def serving(hub: HubServer | None = None) -> Iterator[HubServer]:
     """Serve on a free port for the time of a with block."""
     hub = hub or HubServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    server.daemon_threads = True
-    hub.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.let_go.set()
-        server.shutdown()
-        server.server_close()
+    with answering(type("Handler", (_Handler,), {"hub": hub})) as hub.port:
+        try:
+            yield hub
+        finally:
+            hub.let_go.set()
 
 
 def use(hub: HubServer | str, cache: Path, patch: pytest.MonkeyPatch, offline: bool = False) -> None:

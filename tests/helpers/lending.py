@@ -24,10 +24,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from tests.helpers.answering import answering
 from tests.helpers.serving import ROOT
 
 # What the app is started with, as `python app.py` does it. A build of torch without CUDA lacks what `spaces` looks for.
@@ -168,15 +169,9 @@ def lending() -> Iterator[Lender]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    lender.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with answering(Handler) as port:
+        lender.url = f"http://127.0.0.1:{port}"
         yield lender
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def variables(lender: Lender, folder: Path) -> dict[str, str]:

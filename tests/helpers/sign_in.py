@@ -10,20 +10,20 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from tests.helpers.answering import answering
 from tests.helpers.hub_server import HubServer
 
 HOURS = 8 * 3600  # seconds that a sign-in holds
@@ -95,16 +95,8 @@ class SignInServer:
 def signing_in(hub: HubServer, *people: str) -> Iterator[SignInServer]:
     """Serve on a free port for the time of a with block."""
     provider = SignInServer(hub, people)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"provider": provider}))
-    server.daemon_threads = True
-    provider.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with answering(type("Handler", (_Handler,), {"provider": provider})) as provider.port:
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
