@@ -142,9 +142,8 @@ def test_the_store_holds_a_whole_checkpoint_at_every_moment_of_what_a_mount_hand
 
 
 def test_a_wish_to_stop_that_another_machine_puts_into_the_bucket_reaches_who_trains(
-    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_folder: Path
 ) -> None:
-    monkeypatch.setenv("DDPO_TEST_OUTPUTS", str(tmp_path))
     with mounted_bucket(tmp_path) as bucket:
         spec = RunSpec(None, str(tiny_folder), "colourfulness", "quick", make_config({"batches_per_epoch": 1}))
         run = create_run(bucket.folder / "runs", spec)
@@ -152,6 +151,6 @@ def test_a_wish_to_stop_that_another_machine_puts_into_the_bucket_reaches_who_tr
         process = begin(run.root, "resume", run.id)
         wait_for(lambda: (bucket.store / "runs" / run.id / "samples" / "00000.png").exists(), 120)
         (bucket.store / "runs" / run.id / "stop").write_text("stop\n")
-        os.kill(process.pid, signal.SIGCONT)
-        process.join(120)
-        assert process.exitcode == 0 and (run.status().state, run.status().step) == ("stopped", 1)
+        process.send_signal(signal.SIGCONT)
+        process.communicate()
+        assert process.returncode == 0 and (run.status().state, run.status().step) == ("stopped", 1)

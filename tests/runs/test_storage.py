@@ -170,14 +170,6 @@ def test_a_lease_of_another_machine_ends_with_its_time(tmp_path: Path) -> None:
 # Runs ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", autouse=True)
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Where processes print."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DDPO_TEST_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that nothing disturbed, on a disk."""
