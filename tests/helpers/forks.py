@@ -6,22 +6,17 @@ epoch, which are drawn in fewer steps. Ways in are tested where a real process i
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
-import torch._dynamo  # which an optimizer imports when it is made, and that takes seconds
 
 import ddpo.runs.worker as worker
 from ddpo.cli.main import main
@@ -29,16 +24,15 @@ from ddpo.common import leases, storage
 from ddpo.runs import checkpoints, fixed_seeds
 from ddpo.runs.store import Run, open_run
 from tests.helpers.object_store import kill_at
+from tests.helpers.prepared import Process
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.helpers.forks"])
 SETTINGS = {"DDPO_PRECISION": "float32", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 GRID_STEPS = 2  # of the pictures of an epoch, which would take half of the time
 PATIENCE = 240  # seconds for what takes a few on a machine with nothing else to do
 
 
-class Forked:
-    """A process that does one thing and ends, with what it prints in two files."""
+class Forked(Process):
+    """A fork that does one thing and ends, with what it prints in two files."""
 
     def __init__(
         self,
@@ -49,30 +43,18 @@ class Forked:
         variables: Mapping[str, str] = SETTINGS,
     ) -> None:
         self._outputs = Path(tempfile.mkdtemp(prefix="forked-"))
-        words = (str(self._outputs), str(cwd or Path.cwd()), grid_steps, variables, task, arguments)
-        self._process = _context.Process(target=_do, args=words)
-        self._process.start()
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
-
-    def is_alive(self) -> bool:
-        return self._process.is_alive()
-
-    def send_signal(self, number: int) -> None:
-        assert self._process.pid
-        os.kill(self._process.pid, number)
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
+        with (self._outputs / "out").open("wb") as out, (self._outputs / "err").open("wb") as err:
+            env = {**os.environ, **variables}
+            outputs = (out.fileno(), err.fileno())
+            super().__init__(_hurry, grid_steps, task, arguments, cwd=cwd, env=env, outputs=outputs)
 
     def communicate(self, timeout: float = PATIENCE) -> tuple[str, str]:
         """What the process has printed by its end; fails where it does not end in time."""
-        self._process.join(timeout)
-        late = self._process.exitcode is None
-        if late:
+        late = False
+        try:
+            self.wait(timeout)
+        except subprocess.TimeoutExpired:
+            late = True
             self.kill()
         out, err = ((self._outputs / name).read_text() for name in ("out", "err"))
         shutil.rmtree(self._outputs)
@@ -128,27 +110,13 @@ def train_and_be_killed_at_random(run: Run, kills: int) -> None:
     assert out.endswith(f"{kills} kills\n"), out + err
 
 
-def _do(
-    outputs: str, cwd: str, grid_steps: int, variables: Mapping[str, str], task: Callable[..., int], words: Any
-) -> None:
-    os.environ.update(variables)
-    os.chdir(cwd)
-    for number, name in ((1, "out"), (2, "err")):
-        handle = os.open(Path(outputs, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(handle, number)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+def _hurry(grid_steps: int, task: Callable[..., int], arguments: Sequence[Any]) -> int:
+    """Do a task with fewer steps in the pictures of an epoch, and with storage that waits for no other machine."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a run of tests in the background ignores
     fixed_seeds.STEPS = grid_steps
     leases.SETTLE, storage.FIRST_PAUSE = 0.05, 0.002
     checkpoints.SETTLE = 600.0  # a busy machine is slower than any bucket
-    torch.set_num_threads(1)  # OMP_NUM_THREADS comes too late: torch has been imported
-    try:
-        code = task(*words)
-    except SystemExit as stop:  # argparse's
-        code = int(stop.code or 0)
-    sys.stdout.flush()
-    os._exit(code)
+    return task(*arguments)
 
 
 def _be_killed_at(root: Path, run_id: str, changes: Sequence[int]) -> int:
