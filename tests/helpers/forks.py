@@ -46,7 +46,7 @@ class Forked(Process):
         with (self._outputs / "out").open("wb") as out, (self._outputs / "err").open("wb") as err:
             env = {**os.environ, **variables}
             outputs = (out.fileno(), err.fileno())
-            super().__init__(_hurry, grid_steps, task, arguments, cwd=cwd, env=env, outputs=outputs)
+            super().__init__(hurry, grid_steps, task, arguments, cwd=cwd, env=env, outputs=outputs)
 
     def communicate(self, timeout: float = PATIENCE) -> tuple[str, str]:
         """What the process has printed by its end; fails where it does not end in time."""
@@ -110,7 +110,7 @@ def train_and_be_killed_at_random(run: Run, kills: int) -> None:
     assert out.endswith(f"{kills} kills\n"), out + err
 
 
-def _hurry(grid_steps: int, task: Callable[..., int], arguments: Sequence[Any]) -> int:
+def hurry(grid_steps: int, task: Callable[..., int], arguments: Sequence[Any]) -> int:
     """Do a task with fewer steps in the pictures of an epoch, and with storage that waits for no other machine."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a run of tests in the background ignores
     fixed_seeds.STEPS = grid_steps

@@ -30,7 +30,7 @@ if FOLDER not in os.environ:
 
 
 # Read when packages are imported, which the forks have done already.
-READ_EARLY = ("HF_", "SPACE", "OAUTH_", "OMP_", "GOMP_", "GRADIO_TEMP_DIR", "GRADIO_SHARE", "PYTHON")
+READ_EARLY = ("HF_", "SPACES_", "OMP_", "GOMP_", "GRADIO_TEMP_DIR", "GRADIO_SHARE", "PYTHON")
 _BEFORE = dict(os.environ)
 
 

@@ -83,18 +83,23 @@ def running_app(
 
 def _serve() -> int:
     """In a fork: serve the app, whose trainers are forks as well."""
-    import gradio.http_server as http_server
+    from gradio import http_server, oauth
 
     from ddpo.runs import store
 
-    http_server.INITIAL_PORT_VALUE = int(os.environ["GRADIO_SERVER_PORT"])  # read when it was imported
+    http_server.INITIAL_PORT_VALUE = int(os.environ["GRADIO_SERVER_PORT"])  # all of these are read on import
     http_server.LOCALHOST_NAME = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    for name in ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"):
+        setattr(oauth, name, os.environ.get(name))
     store.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": _fork_trainer})  # type: ignore[assignment]
     return as_python(["app.py"])
 
 
 def _fork_trainer(command: Sequence[str], *, env: Mapping[str, str], stdout: IO[bytes], **_: Any) -> Process:
-    return Process(as_python, command[1:], env=env, outputs=(stdout.fileno(), stdout.fileno()))
+    from tests.helpers.forks import GRID_STEPS, hurry
+
+    outputs = (stdout.fileno(), stdout.fileno())
+    return Process(hurry, GRID_STEPS, as_python, (command[1:],), env=env, outputs=outputs)
 
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes] | Process, log_file: Path) -> None:
