@@ -37,6 +37,7 @@ _BEFORE = dict(os.environ)
 def is_as_prepared(environment: Mapping[str, str]) -> bool:
     """Whether a process with these variables may be a fork: none that is read early has changed."""
     changed = {name for name in {*environment, *_BEFORE} if environment.get(name) != _BEFORE.get(name)}
+    changed.discard("HF_HUB_DISABLE_TELEMETRY")  # which Gradio sets when a page is built in this process
     return not any(name.startswith(READ_EARLY) for name in changed)
 
 
