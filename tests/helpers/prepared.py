@@ -31,13 +31,15 @@ if FOLDER not in os.environ:
 
 # Read when packages are imported, which the forks have done already.
 READ_EARLY = ("HF_", "SPACES_", "OMP_", "GOMP_", "GRADIO_TEMP_DIR", "GRADIO_SHARE", "PYTHON")
+# Read early as well, and read again by `read_hub_variables`.
+OF_THE_HUB = ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET", "HF_TOKEN", "HF_TOKEN_PATH")
 _BEFORE = dict(os.environ)
 
 
 def is_as_prepared(environment: Mapping[str, str]) -> bool:
     """Whether a process with these variables may be a fork: none that is read early has changed."""
     changed = {name for name in {*environment, *_BEFORE} if environment.get(name) != _BEFORE.get(name)}
-    changed.discard("HF_HUB_DISABLE_TELEMETRY")  # which Gradio sets when a page is built in this process
+    changed -= {"HF_HUB_DISABLE_TELEMETRY", *OF_THE_HUB}  # the first is set by Gradio when it builds a page
     return not any(name.startswith(READ_EARLY) for name in changed)
 
 
@@ -102,6 +104,19 @@ def as_python(words: Sequence[str]) -> int:
         sys.argv = [*words]
         runpy.run_path(words[0], run_name="__main__")
     return 0
+
+
+def read_hub_variables() -> None:
+    """Have huggingface_hub in this fork go by the variables of the Hub as they are now."""
+    from huggingface_hub import constants
+
+    if url := os.environ.get("HF_ENDPOINT"):
+        constants.ENDPOINT = url
+        constants.HUGGINGFACE_CO_URL_TEMPLATE = url + "/{repo_id}/resolve/{revision}/{filename}"
+    for name in ("HF_HUB_CACHE", "HF_TOKEN_PATH"):
+        setattr(constants, name, os.environ.get(name, getattr(constants, name)))
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET"):
+        setattr(constants, name, os.environ.get(name) == "1")
 
 
 # The other side -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-from tests.helpers.prepared import Process, as_python, is_as_prepared
+from tests.helpers.prepared import Process, as_python, is_as_prepared, read_hub_variables
 
 PATIENCE = 180  # seconds; on ZeroGPU the app imports torch and loads two models before it serves
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +91,7 @@ def _serve() -> int:
     http_server.LOCALHOST_NAME = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     for name in ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"):
         setattr(oauth, name, os.environ.get(name))
+    read_hub_variables()
     store.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": _fork_trainer})  # type: ignore[assignment]
     return as_python(["app.py"])
 
