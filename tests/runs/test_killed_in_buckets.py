@@ -21,8 +21,7 @@ from tests.helpers.object_store import MountedBucket, kill_at, mounted_bucket
 
 BEHAVIOURS: dict[str, dict[str, Any]] = {
     "as hf-mount": {},
-    "refuses all": {"refuses": ("append", "rename", "fsync", "flock")},
-    "late": {"late": 2},
+    "all at once": {"refuses": ("append", "rename", "fsync", "flock"), "late": 2},
 }
 LONG = "x" * 300_000  # more than the kernel hands over at once, so that a kill comes in between
 
