@@ -1,4 +1,4 @@
-"""What the recipe `zerogpu` gives: its very updates on church-64, by learning rate, and the GPU time planned for church-256.
+"""What the recipe `zerogpu` gives: its updates on church-64, by learning rate, and the GPU time planned for church-256.
 
     python -m benchmarks.zerogpu                               # the recipe's own learning rate, two runs
     python -m benchmarks.zerogpu --rates 2e-3 6e-3 --seeds 0   # others beside it
@@ -17,6 +17,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 import ddpo
 from benchmarks.machine import describe_machine
@@ -43,13 +46,12 @@ def planned() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measure(rate: float, seed: int) -> dict[str, Any]:
-    """One whole run on church-64."""
+def measure(rate: float, seed: int, base: Tensor) -> dict[str, Any]:
+    """One whole run on church-64, compared with the base's pictures."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["start", "--pair", DEFAULT_PAIR, "--reward", REWARD, "--recipe", RECIPE.name]
         train(Path(folder), [*command, "--learning-rate", str(rate), "--seed", str(seed)])
-        result = compare(Path(folder), REWARD, draw(get_pair(DEFAULT_PAIR).base))
-    return {"learning_rate": rate, "seed": seed, **result}
+        return {"learning_rate": rate, "seed": seed, **compare(Path(folder), REWARD, base)}
 
 
 def main() -> None:
@@ -60,21 +62,24 @@ def main() -> None:
     options = parser.parse_args()
     for rate in options.rates:
         replace(RECIPE.config, learning_rate=rate)  # refused before anything is computed
+    base = draw(get_pair(DEFAULT_PAIR).base) if options.rates else torch.empty(0)
+    for seed in options.seeds:
+        for rate in options.rates:
+            row = measure(rate, seed, base)
+            print(row, flush=True)
+            _write([row])
+    _write([])
+
+
+def _write(measured: list[dict[str, Any]]) -> None:
+    """The file anew, with what it has, but for what was measured again."""
     known = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else []
-    rows = {(row["learning_rate"], row["seed"]): row for row in known}
-    for rate, seed in ((rate, seed) for seed in options.seeds for rate in options.rates):
-        rows[rate, seed] = measure(rate, seed)
-        print(rows[rate, seed], flush=True)
-        _write([rows[key] for key in sorted(rows)])
-    _write([rows[key] for key in sorted(rows)])
-
-
-def _write(rows: list[dict[str, Any]]) -> None:
+    rows = {(row["learning_rate"], row["seed"]): row for row in [*known, *measured]}
     updates = RECIPE.config.epochs * RECIPE.config.batches_per_epoch * RECIPE.config.inner_epochs
     results = {
         "machine": describe_machine(), "compute": str(choose_compute()), "ddpo": ddpo.__version__, "reward": REWARD,
         "seeds": len(SEEDS), "recipe": RECIPE.name, "learning_rate": RECIPE.config.learning_rate, "updates": updates,
-        "planned": planned(), "rows": rows,
+        "planned": planned(), "rows": [rows[key] for key in sorted(rows)],
     }  # fmt: skip
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
