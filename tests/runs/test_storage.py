@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -275,8 +274,8 @@ def test_a_wish_to_stop_that_another_machine_puts_into_the_bucket_reaches_who_tr
         process = begin(run.root, "resume", run.id)
         wait_for(lambda: (bucket.store / "runs" / run.id / "samples" / "00000.png").exists(), PATIENCE)
         (bucket.store / "runs" / run.id / "stop").write_text("stop\n")
-        os.kill(process.pid, signal.SIGCONT)
-        process.join(PATIENCE)
-        assert process.exitcode == 0 and (run.status().state, run.status().step) == ("stopped", 1)
+        process.send_signal(signal.SIGCONT)
+        process.communicate()
+        assert process.returncode == 0 and (run.status().state, run.status().step) == ("stopped", 1)
         assert run.has_result() and train(run.root, "resume", run.id).returncode == 0
         assert_same_weights(run, whole)
