@@ -2,8 +2,8 @@
 
     python -m benchmarks.hostile --minutes 30
 
-Runs `pytest tests/hostile --hypothesis-profile=long` again and again, each round with a seed of its own, until the time is
-over; the round under way is finished. Writes benchmarks/results/hostile-long.json: rounds, examples and every finding.
+Runs `pytest tests/hostile --hypothesis-profile=long` again and again, each round with a seed of its own, until the time
+is over; the round under way is finished. Writes benchmarks/results/hostile-long.json: rounds, examples and findings.
 `pytest -n 0 tests/hostile --hypothesis-profile=long --hypothesis-seed=N` makes the examples of a round again.
 """
 
@@ -25,7 +25,7 @@ from benchmarks.machine import describe_machine
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "hostile-long.json"
 TESTS = "tests/hostile"
-_EXAMPLES = re.compile(r"- (\d+) passing(?: examples)?, (\d+) failing")  # hypothesis leaves a word out since 6.156
+_EXAMPLES = re.compile(r"- (\d+) passing(?: examples)?, (\d+) failing")  # some releases leave the word out
 
 
 @dataclass(frozen=True)

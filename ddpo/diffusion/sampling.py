@@ -12,11 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ddpo.diffusion import footprint
 from ddpo.diffusion.models import DiffusionModel
+from ddpo.diffusion.parts import in_parts
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.schedulers import SchedulerSpec, create_scheduler, get_scheduler
 from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, predict_x_0
 
+TOO_LARGE = (
+    "The memory is not enough to draw one picture with this model; close other programs, or use a smaller model."
+)
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (x_t, t) -> the network's prediction, (B, C, H, W) float32
 Policy = Callable[[Tensor, Tensor, Tensor, float], GaussianStep]  # (x_t, t, t_prev, eta) -> p_theta(x_{t-1} | x_t)
 
@@ -52,7 +57,8 @@ def sample(
 ) -> Generator[DenoisingState]:
     """Denoise one picture a seed, yielding after every evaluation of the network.
 
-    Closing the iterator stops between two steps.
+    Closing the iterator stops between two steps. Where the memory does not suffice for all pictures at once, the
+    network is evaluated for parts of them, one after the other.
 
     Args:
         model: the model to sample from.
@@ -63,17 +69,17 @@ def sample(
         eta: DDIM's share of noise in [0, 1]; ignored by the others.
 
     Raises:
-        UserError: the scheduler cannot take that number of steps.
+        UserError: the scheduler cannot take that number of steps, or the memory does not suffice for one picture.
     """
     rngs = generators(seeds)
     noise_scheduler = create_scheduler(scheduler, model.scheduler_config, steps)
     schedule = model.noise_schedule
     options = _step_options(scheduler, eta, rngs)
     x_t = draw_noise(rngs, model.picture_shape, compute.device) * noise_scheduler.init_noise_sigma
-    total = len(noise_scheduler.timesteps)
+    total, at_once = len(noise_scheduler.timesteps), footprint.most_at_once(model.unet, len(seeds), compute)
     for i, t in enumerate(noise_scheduler.timesteps):
         x_in = noise_scheduler.scale_model_input(x_t, t)
-        output = evaluate_unet(model.unet, x_in, t, compute)
+        output, at_once = in_parts(lambda x, t=t: evaluate_unet(model.unet, x, t, compute), x_in, at_once, TOO_LARGE)
         x_t = noise_scheduler.step(output, t, x_t, **options).prev_sample.float()
         x_0 = predict_x_0(output, x_in, t.long().expand(len(x_in)).to(x_in.device), schedule).clamp(-1, 1)
         yield DenoisingState(i + 1, total, x_t, x_0)
