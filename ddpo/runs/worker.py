@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,7 +24,7 @@ from ddpo.common.leases import Lease, LeaseLost
 from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.precision import choose_compute
-from ddpo.errors import Busy, UserError
+from ddpo.errors import UserError
 from ddpo.runs import limits, room
 from ddpo.runs.base_weights import need_same_base
 from ddpo.runs.checkpoints import LoadedCheckpoint
@@ -32,8 +32,9 @@ from ddpo.runs.fixed_seeds import FixedSeeds
 from ddpo.runs.folder import RunGone
 from ddpo.runs.interrupt import Interrupt
 from ddpo.runs.records import RecordKeeper, new_result
+from ddpo.runs.rights import right_to_train
 from ddpo.runs.status import ResultFacts
-from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
+from ddpo.runs.store import TIME_WAS_UP, Run
 from ddpo.training.events import StepDone
 from ddpo.training.processes import Processes
 from ddpo.training.trainer import Trainer
@@ -74,7 +75,7 @@ def carry_out(
     """
     started = time.monotonic()
     processes = Processes(accelerator)
-    with _right_to_train(run) if processes.is_main and not sliced else nullcontext() as lease, company.computing():
+    with right_to_train(run) if processes.is_main and not sliced else nullcontext() as lease, company.computing():
         try:
             with Interrupt().caught() as interrupt:
                 worker = _Worker(run, processes, on_step, sliced, lease)
@@ -90,20 +91,6 @@ def carry_out(
                 logger.exception("The run failed")
                 raise UserError(_sentence(error)) from error
             raise
-
-
-@contextmanager
-def _right_to_train(run: Run) -> Iterator[Lease | None]:
-    """As `training_lock`; a run whose lock cannot be written does not stay "starting"."""
-    with ExitStack() as held:
-        try:
-            lease = held.enter_context(training_lock(run.folder.parent, run))
-        except Busy:
-            raise
-        except UserError as error:
-            _mark_failed(run, error)
-            raise
-        yield lease
 
 
 def _mark_failed(run: Run, error: BaseException) -> None:

@@ -41,24 +41,35 @@ class Met:
     weights: str  # checksum of the result after the next go
 
 
-def meet(disk: Path, spec: RunSpec, points: Sequence[tuple[int, int]]) -> list[Met]:
-    """Train on a small disk, once for each point: the number of a write, and how many pages are left from it on."""
+def meet_at_every_write(disk: Path, spec: RunSpec, torn: Sequence[int] = (1, 5, 11)) -> list[Met]:
+    """Train on a small disk: once undisturbed, then once for each write, with a disk that is full from it on.
+
+    Args:
+        disk: where it is mounted, with nothing on it.
+        spec: of the run.
+        torn: pages of weights that find room, tried beside none, so that a large file breaks off within.
+    """
     out = forks._outputs(disk)
-    process = forks._context.Process(target=_meet, args=(disk, spec, points, str(out)))
+    process = forks._context.Process(target=_meet, args=(disk, spec, torn, str(out)))
     process.start()
     told, trouble = forks._end(process, str(out))
     assert process.exitcode == 0, told + trouble
     return [Met(**json.loads(line)) for line in told.splitlines() if line.startswith("{")]
 
 
-def _meet(disk: Path, spec: RunSpec, points: Sequence[tuple[int, int]], outputs: str) -> None:
+def _meet(disk: Path, spec: RunSpec, torn: Sequence[int], outputs: str) -> None:
     forks._prepare(outputs)
     worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE = 0.0, 1e9
     load_model(spec.base, choose_compute())  # what is looked at once in a process is there for all of its forks
     root, filler = disk / "runs", disk / "filler"
+    points = [(0, 0)]
     for number, pages in points:
         shutil.rmtree(root, ignore_errors=True)
         writes, said = _go(disk, root, spec, number, pages)
+        if number == 0:
+            weights = [place for place, write in enumerate(writes, 1) if ".pt" in write or write.endswith("unet")]
+            points += [(place, 0) for place in range(1, len(writes) + 1)]
+            points += [(place, pages) for place in weights for pages in torn]
         runs = [run.status() for run in list_runs(root)]
         filler.unlink(missing_ok=True)
         if said:
