@@ -23,6 +23,7 @@ from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 
 _BATCH = 2
+FEWEST = 3  # pictures that a network is given at once on a CPU, see `sampling.sample`
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def most_at_once(unet: UNet2DModel, pictures: int, compute: Compute) -> int:
         return pictures
     each = check_network(unet.config, "the model").sampling * compute.dtype.itemsize / 4
     most = memory.most_that_fit(each, pictures)
-    if most < min(pictures, _BATCH):  # one alone is evaluated as two, see `evaluate_unet`
-        memory.check_room(_BATCH * each, "Drawing a picture", "close other programs, or use a smaller model")
+    if most < min(pictures, FEWEST):
+        memory.check_room(FEWEST * each, "Drawing a picture", "close other programs, or use a smaller model")
     return max(most, 1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,8 @@ def sample(
     total, at_once = len(noise_scheduler.timesteps), footprint.most_at_once(model.unet, len(seeds), compute)
     for i, t in enumerate(noise_scheduler.timesteps):
         x_in = noise_scheduler.scale_model_input(x_t, t)
-        output, at_once = in_parts(lambda x, t=t: evaluate_unet(model.unet, x, t, compute), x_in, at_once, TOO_LARGE)
+        evaluate = partial(evaluate_unet, model.unet, t=t, compute=compute, fewest=footprint.FEWEST)
+        output, at_once = in_parts(evaluate, x_in, at_once, TOO_LARGE)
         x_t = noise_scheduler.step(output, t, x_t, **options).prev_sample.float()
         x_0 = predict_x_0(output, x_in, t.long().expand(len(x_in)).to(x_in.device), schedule).clamp(-1, 1)
         yield DenoisingState(i + 1, total, x_t, x_0)
@@ -107,20 +109,32 @@ def sample_pictures(
     return torch.cat(finished)
 
 
-def evaluate_unet(unet: nn.Module, x_t: Tensor, t: Tensor, compute: Compute) -> Tensor:
+def evaluate_unet(unet: nn.Module, x_t: Tensor, t: Tensor, compute: Compute, fewest: int = 2) -> Tensor:
     """The network's prediction for x_t: (B, C, H, W) at timestep t: () or (B,), in float32.
 
-    A batch of one takes other CPU kernels than larger batches and rounds differently: in bfloat16 PNDM turned that into
-    5 of 255 levels. So it is evaluated as a batch of two, and pictures do not depend on the size of their batch.
+    Small batches take other CPU kernels and round differently, so they are filled up, and pictures do not depend on the
+    size of their batch. One alone changed what PNDM draws in bfloat16 by 5 of 255 levels, two what DDIM draws in
+    float32 by 1. A pass with gradients fills up to two, as all that is added takes memory.
+
+    Args:
+        unet: the network.
+        x_t: (B, C, H, W) float32.
+        t: () or (B,) whole numbers.
+        compute: device and dtype.
+        fewest: rows that a batch is filled up to, on a CPU.
     """
-    alone = len(x_t) == 1 and x_t.device.type == "cpu"
-    x_in = x_t.expand(2, *x_t.shape[1:]) if alone else x_t
-    t = t.to(x_t.device)
-    if t.dim() > 0:
-        t = t.expand(len(x_in))
+    lacking = fewest - len(x_t) if x_t.device.type == "cpu" else 0
+    x_in, t = _with_more(x_t, lacking), t.to(x_t.device)
+    if t.dim() > 0 and lacking > 0:
+        t = _with_more(t.expand(len(x_t)), lacking)
     with compute.autocast():
         output = unet(x_in, t).sample
     return output[: len(x_t)].float()
+
+
+def _with_more(rows: Tensor, count: int) -> Tensor:
+    """The rows, and so many copies of the last one."""
+    return torch.cat([rows, rows[-1:].expand(count, *rows.shape[1:])]) if count > 0 else rows
 
 
 def bind(unet: nn.Module, compute: Compute) -> Denoise:
