@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from ddpo.runs.store import Run, RunSpec, create_run, list_runs
 from tests.helpers import forks
 
 PAGE = 4096
+TORN = (1, 5, 11)  # pages of weights, which have about 15
 REFUSED, BROKEN = 3, 4  # exit codes: in a sentence, and with anything else
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -41,23 +42,25 @@ class Met:
     weights: str  # checksum of the result after the next go
 
 
-def meet_at_every_write(disk: Path, spec: RunSpec, torn: Sequence[int] = (1, 5, 11)) -> list[Met]:
+def meet_at_writes(disk: Path, spec: RunSpec, every: bool) -> list[Met]:
     """Train on a small disk: once undisturbed, then once for each write, with a disk that is full from it on.
+
+    Weights are also given room for some pages, so that a large file breaks off within.
 
     Args:
         disk: where it is mounted, with nothing on it.
         spec: of the run.
-        torn: pages of weights that find room, tried beside none, so that a large file breaks off within.
+        every: each single write; otherwise the first of each kind of file, and all of the result.
     """
     out = forks._outputs(disk)
-    process = forks._context.Process(target=_meet, args=(disk, spec, torn, str(out)))
+    process = forks._context.Process(target=_meet, args=(disk, spec, every, str(out)))
     process.start()
     told, trouble = forks._end(process, str(out))
     assert process.exitcode == 0, told + trouble
     return [Met(**json.loads(line)) for line in told.splitlines() if line.startswith("{")]
 
 
-def _meet(disk: Path, spec: RunSpec, torn: Sequence[int], outputs: str) -> None:
+def _meet(disk: Path, spec: RunSpec, every: bool, outputs: str) -> None:
     forks._prepare(outputs)
     worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE = 0.0, 1e9
     load_model(spec.base, choose_compute())  # what is looked at once in a process is there for all of its forks
@@ -67,9 +70,7 @@ def _meet(disk: Path, spec: RunSpec, torn: Sequence[int], outputs: str) -> None:
         shutil.rmtree(root, ignore_errors=True)
         writes, said = _go(disk, root, spec, number, pages)
         if number == 0:
-            weights = [place for place, write in enumerate(writes, 1) if ".pt" in write or write.endswith("unet")]
-            points += [(place, 0) for place in range(1, len(writes) + 1)]
-            points += [(place, pages) for place in weights for pages in torn]
+            points += _points(writes, every)
         runs = [run.status() for run in list_runs(root)]
         filler.unlink(missing_ok=True)
         if said:
@@ -84,6 +85,16 @@ def _meet(disk: Path, spec: RunSpec, torn: Sequence[int], outputs: str) -> None:
         }  # fmt: skip
         print(json.dumps(met), flush=True)
     os._exit(0)
+
+
+def _points(writes: list[str], every: bool) -> list[tuple[int, int]]:
+    """The numbers of writes to try, each with the pages that are left from it on."""
+    kinds: dict[str, int] = {}  # the first write of each
+    for place, write in enumerate(writes, 1):
+        kinds.setdefault(re.sub(r"\b[0-9a-f]{8}\b|[0-9]{4,}|-[0-9a-f]{4}\b", "N", write), place)
+    chosen = range(1, len(writes) + 1) if every else kinds.values()
+    weights = [place for place in chosen if ".pt" in writes[place - 1] or writes[place - 1].endswith("unet")]
+    return [*((place, 0) for place in chosen), *((place, pages) for place in weights for pages in TORN[not every :])]
 
 
 def _checksum(run: Run) -> str:
