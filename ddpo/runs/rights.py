@@ -29,7 +29,8 @@ def right_to_begin(root: Path) -> Iterator[None]:
         Busy: another app has been beginning one for BEGINNING seconds.
         UserError: the disk refuses.
     """
-    handle, deadline = None, time.monotonic() + BEGINNING
+    handle: int | None = None
+    deadline = time.monotonic() + BEGINNING
     try:
         while handle is None and not storage_of(root).uses_leases:
             with suppress(BlockingIOError):

@@ -92,7 +92,7 @@ def _points(writes: list[str], every: bool) -> list[tuple[int, int]]:
     kinds: dict[str, int] = {}  # the first write of each
     for place, write in enumerate(writes, 1):
         kinds.setdefault(re.sub(r"\b[0-9a-f]{8}\b|[0-9]{4,}|-[0-9a-f]{4}\b", "N", write), place)
-    chosen = range(1, len(writes) + 1) if every else kinds.values()
+    chosen = list(range(1, len(writes) + 1)) if every else list(kinds.values())
     weights = [place for place in chosen if ".pt" in writes[place - 1] or writes[place - 1].endswith("unet")]
     return [*((place, 0) for place in chosen), *((place, pages) for place in weights for pages in TORN[not every :])]
 

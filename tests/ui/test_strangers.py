@@ -102,7 +102,8 @@ def test_an_address_is_not_read_past_the_size_of_an_upload(monkeypatch: pytest.M
     """Sent as programs send it: Gradio itself would have read it all, into memory."""
     import safehttpx
 
-    sent, reached = [0], []
+    sent = [0]
+    reached: list[Any] = []
 
     class Endless(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
