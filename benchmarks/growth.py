@@ -23,16 +23,11 @@ import httpx
 
 from benchmarks.app import ROOT, free_port, start_app
 from benchmarks.machine import describe_machine
+from benchmarks.processes import resident
 from ddpo.ui.page import MOST_VISITS
 
 RESULTS = ROOT / "benchmarks" / "results" / "growth.json"
 SECONDS = 60.0  # that an answer may take
-
-
-def resident(process_id: int) -> float:
-    """Resident memory now, in MB."""
-    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 @contextmanager
