@@ -100,7 +100,7 @@ class Hour:
         """Write the figures so far."""
         results = {
             "machine": describe_machine(), "threads": os.environ.get("OMP_NUM_THREADS", "as many as cores"),
-            "settings": TINY, "complete": complete, **figures(self.lines, self.run),
+            "settings": TINY, "complete": complete, **figures(self.lines, self._known_run()),
         }  # fmt: skip
         self.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         return results
@@ -109,15 +109,18 @@ class Hour:
 
     def _begin(self) -> Run:
         """Start the run, or go on with the one that is there."""
-        known = sorted((self.folder / "runs").glob("*/run.json"))
-        if known:
-            run = open_run(self.folder / "runs", known[0].parent.name)
+        if any((self.folder / "runs").glob("*/run.json")):
+            run = self._known_run()
             self._resume(run)
         else:
             facts = self._call("start_run", epochs=EPOCHS, settings=TINY)
             run = open_run(self.folder / "runs", facts["id"])
             self._see_it_train(run, None)
         return run
+
+    def _known_run(self) -> Run:
+        folder = next((self.folder / "runs").glob("*/run.json")).parent
+        return open_run(folder.parent, folder.name)
 
     def _call(self, endpoint: str, **values: Any) -> Any:
         """The answer of an endpoint; raises RuntimeError where it is none."""
@@ -237,10 +240,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "ddpo-hour")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--figures", action="store_true", help="only work out anew what the folder shows")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    results = Hour(options.folder, options.minutes, options.out).carry_out()
+    hour = Hour(options.folder, options.minutes, options.out)
+    results = hour.write(complete=hour.before >= 60 * options.minutes) if options.figures else hour.carry_out()
     print(json.dumps(results, indent=2))
     sys.exit(1 if results["broken"] else 0)
 

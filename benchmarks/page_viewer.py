@@ -15,15 +15,19 @@ SECONDS = 60.0  # that an answer may take
 
 
 class Viewer:
-    """A page that looks at a run until the block ends.
+    """A page that looks at a run: when it is told to, and within a block again and again.
+
+    Args:
+        url: of the app.
+        client: what sends the requests; None: one of its own.
 
     Attributes:
         looks: so many so far.
         failures: what was wrong with those that were not answered with what a page shows.
     """
 
-    def __init__(self, url: str) -> None:
-        self.client = httpx.Client(base_url=url, timeout=SECONDS)
+    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+        self.client = client or httpx.Client(base_url=url, timeout=SECONDS)
         self.looks = 0
         self.failures: list[str] = []
         self._milliseconds: list[float] = []
@@ -66,13 +70,14 @@ class Viewer:
         while not self._ended.wait(INTERVAL):
             begun = time.perf_counter()
             try:
-                self._look()
+                self.look()
             except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
                 self.failures.append(f"{type(error).__name__}: {error}")
             self.looks += 1
             self._milliseconds.append(round(1000 * (time.perf_counter() - begun), 1))
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Look once; raises ValueError where the answer is not what the page shows, and httpx's own errors."""
         answer = self.client.post("/gradio_api/run/predict", json=self._body)
         if answer.status_code != 200:
             raise ValueError(f"HTTP {answer.status_code}: {answer.text[:300]}")
