@@ -52,10 +52,11 @@ class Hour:
         folder: with the runs and everything that was measured so far.
         minutes: in which it trains, those of earlier calls included.
         out: file of the results.
+        between: seconds of training between two interruptions, in the mean.
     """
 
-    def __init__(self, folder: Path, minutes: float, out: Path) -> None:
-        self.folder, self.minutes, self.out = folder, minutes, out
+    def __init__(self, folder: Path, minutes: float, out: Path, between: float = BETWEEN) -> None:
+        self.folder, self.minutes, self.out, self.between = folder, minutes, out, between
         self.log = folder / "hour.jsonl"
         self.lines: list[dict[str, Any]] = []
         if self.log.exists():
@@ -165,7 +166,7 @@ class Hour:
 
     def _train(self) -> None:
         interrupted, told, epoch = self.elapsed, self.elapsed, -1
-        pause = self.random.expovariate(1 / BETWEEN)
+        pause = self.random.expovariate(1 / self.between)
         while self.elapsed < 60 * self.minutes:
             time.sleep(LOOK)
             status = self.run.stored_status()
@@ -177,7 +178,7 @@ class Hour:
                 self._measure(epoch)
             if self.elapsed - interrupted > pause:
                 self._interrupt(epoch)
-                interrupted, pause = self.elapsed, self.random.expovariate(1 / BETWEEN)
+                interrupted, pause = self.elapsed, self.random.expovariate(1 / self.between)
             if self.elapsed - told > TOLD:
                 self.write(complete=False)
                 told = self.elapsed
@@ -240,11 +241,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "ddpo-hour")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--between", type=float, default=BETWEEN, help="seconds between two interruptions, in the mean")
     parser.add_argument("--figures", action="store_true", help="only work out anew what the folder shows")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    hour = Hour(options.folder, options.minutes, options.out)
+    hour = Hour(options.folder, options.minutes, options.out, options.between)
     results = hour.write(complete=hour.before >= 60 * options.minutes) if options.figures else hour.carry_out()
     print(json.dumps(results, indent=2))
     sys.exit(1 if results["broken"] else 0)
