@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from benchmarks.drift import drift_percent, slope
@@ -46,7 +46,7 @@ def figures(lines: Sequence[Line], run: Run) -> dict[str, Any]:
         "epochs": epochs[-1]["epoch"], "goes": epochs[-1]["go"],
         "stops": sum(line["kind"] == "stop" for line in breaks),
         "kills": sum(line["kind"] == "kill" for line in breaks),
-        "cpu_seconds_of_an_epoch": spread([value for _, value, _ in cost]),
+        "cpu_seconds_of_an_epoch": spread([value for _, value in cost]),
         "yardstick_ms": spread([line["yardstick"] for line in epochs]),
         "yardstick_drift_percent": _drift([(line["elapsed"], line["yardstick"]) for line in epochs]),
         "worker_mb": spread([line["worker"]["resident_mb"] for line in epochs]),
@@ -62,15 +62,16 @@ def figures(lines: Sequence[Line], run: Run) -> dict[str, Any]:
 
 
 def _bounded(
-    epochs: Sequence[Line], breaks: Sequence[Line], cost: Sequence[tuple[float, float, float]], run: Run
+    epochs: Sequence[Line], breaks: Sequence[Line], cost: Sequence[tuple[float, float]], run: Run
 ) -> dict[str, float]:
     """What BOUNDS are for, by the same names."""
     within, between = worker_memory(epochs)
+    furthest = accumulate((line["epoch"] for line in epochs), max)  # a kill leaves pictures of epochs that come again
     told = [epoch.epoch for epoch in run.epochs()]
     logs = (path.read_text(errors="replace") for path in (run.folder / "log.txt", run.root.parent / "app.log"))
     lost = {kind: [line for line in breaks if line["kind"] == kind] for kind in ("stop", "kill")}
     return {
-        "CPU seconds of an epoch rise, percent": _drift([(at, value) for at, value, _ in cost]),
+        "CPU seconds of an epoch rise, percent": _drift(cost),
         "memory of the worker rises within a go, percent": within,
         "memory of the worker rises from go to go, percent": between,
         "memory of the app rises, percent": _drift([(line["elapsed"], line["app"]["resident_mb"]) for line in epochs]),
@@ -78,14 +79,16 @@ def _bounded(
         "epochs lost by a stop": max((line["epoch"] - line["epoch_after"] for line in lost["stop"]), default=0),
         "seconds lost by a kill": max((line["seconds_lost"] for line in lost["kill"]), default=0.0),
         "files beside the pictures of the epochs": max(line["files"] for line in epochs),
-        "pictures beyond one an epoch and the base's": max(line["samples"] - line["epoch"] - 2 for line in epochs),
+        "pictures beyond one an epoch and the base's": max(
+            line["samples"] - best - 2 for line, best in zip(epochs, furthest, strict=True)
+        ),
         "epochs that are missing or told twice": len(set(told) ^ set(range(1, len(told) + 1))),
         "tracebacks in the logs": sum(log.count("Traceback") for log in logs),
     }
 
 
-def epoch_costs(epochs: Iterable[Line]) -> list[tuple[float, float, float]]:
-    """Of every epoch that was seen whole: when it ended in seconds, its CPU seconds, and its worker's age in epochs.
+def epoch_costs(epochs: Iterable[Line]) -> list[tuple[float, float]]:
+    """When each epoch that was seen whole ended, in seconds, and its CPU seconds.
 
     The first of a go is left out, as it also pays for what is loaded late.
     """
@@ -94,7 +97,7 @@ def epoch_costs(epochs: Iterable[Line]) -> list[tuple[float, float, float]]:
         age = age + 1 if one["go"] == other["go"] else 0
         if age > 1 and other["epoch"] == one["epoch"] + 1:
             seconds = other["worker"]["cpu_seconds"] - one["worker"]["cpu_seconds"]
-            costs.append((other["elapsed"], seconds, float(age)))
+            costs.append((other["elapsed"], seconds))
     return costs
 
 
