@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -132,7 +133,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
         return {}
     ordered = sorted(values)
     return {
-        "median": round(statistics.median(ordered), 3), "p95": round(ordered[int(0.95 * (len(ordered) - 1))], 3),
+        "median": round(statistics.median(ordered), 3), "p95": round(ordered[math.ceil(0.95 * len(ordered)) - 1], 3),
         "least": round(ordered[0], 3), "most": round(ordered[-1], 3), "count": len(ordered),
     }  # fmt: skip
 

@@ -15,11 +15,11 @@ import json
 import os
 import random
 import signal
-import statistics
 import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from typing import Any
 import httpx
 
 from benchmarks.app import ROOT, free_port, start_app
+from benchmarks.hour_figures import spread
 from benchmarks.machine import describe_machine
 from benchmarks.soak_deeds import COMPARISONS, SHARES, Expected, good_pictures
 from benchmarks.soak_visitor import Failed, Tally, Visitor
@@ -159,7 +160,7 @@ def carry_on(app: RunningApp, number: int, tally: Tally, expected: Expected, end
     """One client: one thing after another until the time is up."""
     visitor = Visitor(app, number, tally)
     kinds, weights = list(SHARES), [share for share, _ in SHARES.values()]
-    with visitor.http:
+    with closing(visitor.http):
         while time.monotonic() < ends:
             kind, begun = visitor.random.choices(kinds, weights)[0], time.monotonic()
             try:
@@ -204,10 +205,8 @@ def stop_trainers(root: Path) -> None:
 
 def waiting(seconds: list[float]) -> dict[str, float]:
     """How long requests of a kind took, the queue included."""
-    ordered = sorted(seconds)
-    p95 = ordered[int(0.95 * (len(ordered) - 1))]
-    return {"count": len(ordered), "median": round(statistics.median(ordered), 2), "p95": round(p95, 2),
-            "most": round(ordered[-1], 2)}  # fmt: skip
+    found = spread(seconds)
+    return {name: round(found[name], 2) for name in ("count", "median", "p95", "most")}
 
 
 def main() -> None:

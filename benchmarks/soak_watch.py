@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.processes import usage
 from ddpo.ui.shared.uploads import FOLDER
 
+LASTING = (FOLDER, "ddpo-computing-", "gradio", "torchinductor_")  # folders that are there as long as the app
 COURSE = 30  # seconds between two lines of the course
 
 
@@ -33,7 +34,7 @@ class Watch:
     def now(self) -> dict[str, float]:
         """What it takes at this moment."""
         found = usage(self.process_id)
-        folders = [path for path in self.temporary.iterdir() if path.is_dir() and not path.name.startswith(FOLDER)]
+        folders = [path for path in self.temporary.iterdir() if path.is_dir() and not path.name.startswith(LASTING)]
         return {
             "resident_mb": round(found.resident_mb), "threads": found.threads, "open_files": found.open_files,
             "temporary_folders": len(folders), "kept_mb": round(self._kept() / 1e6, 1),
