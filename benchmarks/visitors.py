@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -129,6 +130,7 @@ def listen(who: Knocker, session: str, heard: Heard | None = None) -> None:
 
 def main() -> None:
     """Measure, print and write; ends with 1 where a bound is broken."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the app goes too
     results = {"machine": describe_machine(), "ddpo": ddpo.__version__, **measure()}
     print(json.dumps(results, indent=2))
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
