@@ -62,6 +62,7 @@ class Hour:
         if self.log.exists():
             self.lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         self.before = max((line["elapsed"] for line in self.lines), default=0.0)
+        self.call = 1 + max((line["call"] for line in self.lines), default=0)
         self.go = max((line.get("go", 0) for line in self.lines), default=0)
         self.begun = time.monotonic()
         self.random = random.Random(int(self.before))
@@ -74,7 +75,7 @@ class Hour:
 
     def note(self, **facts: Any) -> None:
         """Keep a line, at once on disk."""
-        line = {"elapsed": round(self.elapsed, 2), "go": self.go, **facts}
+        line = {"elapsed": round(self.elapsed, 2), "call": self.call, "go": self.go, **facts}
         self.lines.append(line)
         with self.log.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -112,9 +113,10 @@ class Hour:
         """Start the run, or go on with the one that is there."""
         if any((self.folder / "runs").glob("*/run.json")):
             run = self._known_run()
+            wait_for(lambda: run.status().state not in ("starting", "running"))  # of a call that was cut off
             self._resume(run)
         else:
-            facts = self._call("start_run", epochs=EPOCHS, settings=TINY)
+            facts = self._ask("start_run", epochs=EPOCHS, settings=TINY)
             run = open_run(self.folder / "runs", facts["id"])
             self._see_it_train(run, None)
         return run
@@ -123,7 +125,7 @@ class Hour:
         folder = next((self.folder / "runs").glob("*/run.json")).parent
         return open_run(folder.parent, folder.name)
 
-    def _call(self, endpoint: str, **values: Any) -> Any:
+    def _ask(self, endpoint: str, **values: Any) -> Any:
         """The answer of an endpoint; raises RuntimeError where it is none."""
         event = self.client.post(f"/gradio_api/call/v2/{endpoint}", json=values).json()["event_id"]
         stream = self.client.get(f"/gradio_api/call/{endpoint}/{event}").text
@@ -142,7 +144,7 @@ class Hour:
 
     def _resume(self, run: Run) -> None:
         before = run.stored_status().pid
-        self._call("resume_run", run=run.id)
+        self._ask("resume_run", run=run.id)
         self._see_it_train(run, before)
 
     def _see_it_train(self, run: Run, before: int | None) -> None:
@@ -159,7 +161,7 @@ class Hour:
         self.reached = {run.stored_status().epoch: self.elapsed}
 
     def _stop(self) -> None:
-        self._call("stop_run", run=self.run.id)
+        self._ask("stop_run", run=self.run.id)
         wait_for(lambda: self.run.status().state == "stopped")
 
     # What happens -----------------------------------------------------------------------------------------------------

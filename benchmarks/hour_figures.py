@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -52,7 +52,7 @@ def figures(lines: Sequence[Line], run: Run) -> dict[str, Any]:
         "yardstick_drift_percent": _drift([(line["elapsed"], line["yardstick"]) for line in epochs]),
         "worker_mb": spread([line["worker"]["resident_mb"] for line in epochs]),
         "app_mb": spread([line["app"]["resident_mb"] for line in epochs]),
-        "looks": epochs[-1]["looks"], "look_ms": spread(looks), "app_cpu_ms_of_a_look": look_costs(epochs),
+        "looks": len(looks), "calls": epochs[-1]["call"], "look_ms": spread(looks), "app_cpu_ms_of_a_look": look_costs(epochs),
         "seconds_to_train_again": spread([line["seconds_to_train_again"] for line in breaks]),
         "failures_of_looks": sorted({text for line in epochs for text in line["failures"]}),
     }  # fmt: skip
@@ -66,7 +66,7 @@ def _bounded(
     epochs: Sequence[Line], breaks: Sequence[Line], cost: Sequence[tuple[float, float]], run: Run
 ) -> dict[str, float]:
     """What BOUNDS are for, by the same names."""
-    within, between = worker_memory(epochs)
+    within, between = memory_drift(epochs, "worker", "go")
     furthest = accumulate((line["epoch"] for line in epochs), max)  # a kill leaves pictures of epochs that come again
     told = [epoch.epoch for epoch in run.epochs()]
     logs = (path.read_text(errors="replace") for path in (run.folder / "log.txt", run.root.parent / "app.log"))
@@ -75,8 +75,11 @@ def _bounded(
         "CPU seconds of an epoch rise, percent": _drift(cost),
         "memory of the worker rises within a go, percent": within,
         "memory of the worker rises from go to go, percent": between,
-        "memory of the app rises, percent": _drift([(line["elapsed"], line["app"]["resident_mb"]) for line in epochs]),
-        "looks of the page that failed": max(len(line["failures"]) for line in epochs),
+        "memory of the app rises, percent": memory_drift(epochs, "app", "call")[0],
+        "looks of the page that failed": sum(
+            max(len(line["failures"]) for line in epochs if line["call"] == call)
+            for call in {o["call"] for o in epochs}
+        ),
         "epochs lost by a stop": max((line["epoch"] - line["epoch_after"] for line in lost["stop"]), default=0),
         "seconds lost by a kill": max((line["seconds_lost"] for line in lost["kill"]), default=0.0),
         "files beside the pictures of the epochs": max(line["files"] for line in epochs),
@@ -102,28 +105,36 @@ def epoch_costs(epochs: Iterable[Line]) -> list[tuple[float, float]]:
     return costs
 
 
-def worker_memory(epochs: Iterable[Line]) -> tuple[float, float]:
-    """By how many percent the memory of the worker rises: within its longest go, and over all goes."""
-    goes: dict[int, list[Line]] = defaultdict(list)
+def memory_drift(epochs: Iterable[Line], whose: str, lives: str) -> tuple[float, float]:
+    """By how many percent memory rises: within the longest life of a process, and over all lives.
+
+    Args:
+        epochs: lines.
+        whose: "worker" or "app".
+        lives: what numbers the processes, "go" or "call".
+    """
+    by_life: dict[int, list[Line]] = defaultdict(list)
     for line in epochs:
-        goes[line["go"]].append(line)
-    settled = [lines[SETTLED:] for lines in goes.values() if len(lines) > SETTLED + 1]
-    points = [([o["elapsed"] for o in go], [o["worker"]["resident_mb"] for o in go]) for go in settled]
+        by_life[line[lives]].append(line)
+    settled = [lines[SETTLED:] for lines in by_life.values() if len(lines) > SETTLED + 1]
+    points = [([o["elapsed"] for o in life], [o[whose]["resident_mb"] for o in life]) for life in settled]
     if not points:
         return 0.0, 0.0
     median = statistics.median(value for _, values in points for value in values)
     within = 100 * slope(points) * max(at[-1] - at[0] for at, _ in points) / median
-    return round(within, 2), _drift([(at, value) for go in points for at, value in zip(*go, strict=True)])
+    return round(within, 2), _drift([(at, value) for life in points for at, value in zip(*life, strict=True)])
 
 
 def look_costs(epochs: Sequence[Line]) -> dict[str, float]:
-    """CPU milliseconds of the app for one look of the page, in the first and in the last tenth of the looks."""
-    part = max(1, len(epochs) // 10)
+    """CPU milliseconds of the app for one look of the page, in the first and in the last tenth of its longest life."""
+    calls = Counter(line["call"] for line in epochs)
+    life = [line for line in epochs if line["call"] == calls.most_common(1)[0][0]]
+    part = max(1, len(life) // 10)
     return {
         name: round(
             1000 * (two["app"]["cpu_seconds"] - one["app"]["cpu_seconds"]) / max(1, two["looks"] - one["looks"])
         )
-        for name, one, two in (("first tenth", epochs[0], epochs[part]), ("last tenth", epochs[-1 - part], epochs[-1]))
+        for name, one, two in (("first tenth", life[0], life[part]), ("last tenth", life[-1 - part], life[-1]))
     }
 
 

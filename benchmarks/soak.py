@@ -168,6 +168,7 @@ def carry_on(app: RunningApp, number: int, tally: Tally, expected: Expected, end
             except (Failed, httpx.HTTPError, OSError, ValueError, LookupError, TypeError, StopIteration) as error:
                 outcome = "failed"
                 tally.failures.append(f"{kind}: {type(error).__name__} {error}")
+                print(tally.failures[-1], file=sys.stderr, flush=True)
             tally.outcomes[kind][outcome] += 1
             tally.seconds[kind].append(time.monotonic() - begun)
             time.sleep(visitor.random.uniform(0, 0.2))

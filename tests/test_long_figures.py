@@ -10,14 +10,14 @@ import httpx
 import pytest
 
 from benchmarks.drift import drift_percent, slope
-from benchmarks.hour_figures import epoch_costs, look_costs, worker_memory
+from benchmarks.hour_figures import epoch_costs, look_costs, memory_drift
 from benchmarks.soak_visitor import Failed, refusal
 from benchmarks.visitors import broken
 
 
 def epoch(at: float, go: int, number: int, cpu: float, resident: float = 700.0, looks: int = 0) -> dict[str, Any]:
     takes = {"cpu_seconds": cpu, "resident_mb": resident}
-    return {"elapsed": at, "go": go, "epoch": number, "worker": takes, "app": takes, "looks": looks}
+    return {"elapsed": at, "call": 1, "go": go, "epoch": number, "worker": takes, "app": takes, "looks": looks}
 
 
 def test_a_quarter_of_outliers_does_not_move_the_slope() -> None:
@@ -48,9 +48,9 @@ def test_a_worker_that_grows_is_found_within_a_go_and_one_that_starts_larger_fro
     steady = [epoch(at, go, at, 0, 700) for go in range(3) for at in range(20 * go, 20 * go + 20)]
     growing = [epoch(at, go, at, 0, 700 + 10 * (at % 20)) for go in range(3) for at in range(20 * go, 20 * go + 20)]
     larger = [epoch(at, go, at, 0, 700 + 100 * go) for go in range(3) for at in range(20 * go, 20 * go + 20)]
-    assert worker_memory(steady) == (0, 0)
-    assert worker_memory(growing)[0] > 15
-    assert worker_memory(larger)[0] == 0 and worker_memory(larger)[1] > 20
+    assert memory_drift(steady, "worker", "go") == (0, 0)
+    assert memory_drift(growing, "worker", "go")[0] > 15
+    assert memory_drift(larger, "worker", "go")[0] == 0 and memory_drift(larger, "worker", "go")[1] > 20
 
 
 def test_a_look_costs_what_the_app_took_by_the_looks_of_that_time() -> None:
