@@ -52,7 +52,8 @@ def figures(lines: Sequence[Line], run: Run) -> dict[str, Any]:
         "yardstick_drift_percent": _drift([(line["elapsed"], line["yardstick"]) for line in epochs]),
         "worker_mb": spread([line["worker"]["resident_mb"] for line in epochs]),
         "app_mb": spread([line["app"]["resident_mb"] for line in epochs]),
-        "looks": len(looks), "calls": epochs[-1]["call"], "look_ms": spread(looks), "app_cpu_ms_of_a_look": look_costs(epochs),
+        "calls": epochs[-1]["call"], "looks": len(looks), "look_ms": spread(looks),
+        "app_cpu_ms_of_a_look": look_costs(epochs),
         "seconds_to_train_again": spread([line["seconds_to_train_again"] for line in breaks]),
         "failures_of_looks": sorted({text for line in epochs for text in line["failures"]}),
     }  # fmt: skip
