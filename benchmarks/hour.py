@@ -40,8 +40,9 @@ TINY = {
 }  # fmt: skip
 EPOCHS = 100_000  # more than an hour has
 BETWEEN = 100.0  # seconds of training between two interruptions, in the mean
-PATIENCE = 240.0  # seconds for a run to stop or to start
+PATIENCE = 600.0  # seconds for a run to stop or to start; a machine that is shared may be slow
 LOOK = 0.1  # seconds between two looks for a new epoch
+MOMENT = 15.0  # seconds between two looks at the app
 TOLD = 60.0  # seconds between two writings of the results
 
 
@@ -60,11 +61,14 @@ class Hour:
         self.log = folder / "hour.jsonl"
         self.lines: list[dict[str, Any]] = []
         if self.log.exists():
-            self.lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+            whole = self.log.read_text().rpartition("\n")[0]  # a kill may have torn the last line
+            self.lines = [json.loads(line) for line in whole.splitlines()]
+            self.log.write_text("".join(f"{line}\n" for line in whole.splitlines()))
         self.before = max((line["elapsed"] for line in self.lines), default=0.0)
         self.call = 1 + max((line["call"] for line in self.lines), default=0)
         self.go = max((line.get("go", 0) for line in self.lines), default=0)
-        self.begun = time.monotonic()
+        self.begun, self.noted = time.monotonic(), 0.0
+        self.viewer: Viewer | None = None
         self.random = random.Random(int(self.before))
         self.reached: dict[int, float] = {}  # when this go reached an epoch
 
@@ -86,7 +90,7 @@ class Hour:
         process, _ = start_app(port, variables, self.folder / "app.log")
         self.app = process.pid
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as self.client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as self.client:
                 self.run = self._begin()
                 with Viewer(f"http://127.0.0.1:{port}") as self.viewer:
                     self._train()
@@ -113,7 +117,7 @@ class Hour:
         """Start the run, or go on with the one that is there."""
         if any((self.folder / "runs").glob("*/run.json")):
             run = self._known_run()
-            wait_for(lambda: run.status().state not in ("starting", "running"))  # of a call that was cut off
+            self._wait(lambda: run.status().state not in ("starting", "running"))  # of a call that was cut off
             self._resume(run)
         else:
             facts = self._ask("start_run", epochs=EPOCHS, settings=TINY)
@@ -156,13 +160,28 @@ class Hour:
                 raise RuntimeError(f"The run has {status.state}: {status.error}")
             return status.state == "running" and status.pid != before
 
-        wait_for(trains)
+        self._wait(trains)
         self.go += 1
         self.reached = {run.stored_status().epoch: self.elapsed}
 
     def _stop(self) -> None:
         self._ask("stop_run", run=self.run.id)
-        wait_for(lambda: self.run.status().state == "stopped")
+        self._wait(lambda: self.run.status().state == "stopped")
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so; raises RuntimeError where it is not in time."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"The run has not come there in {PATIENCE:g} seconds.")
+            self._pause()
+
+    def _pause(self) -> None:
+        """Wait a moment; now and then note what the app takes."""
+        time.sleep(LOOK)
+        if self.viewer is not None and self.elapsed - self.noted > MOMENT:
+            self.noted = self.elapsed
+            self.note(kind="moment", app=_rounded(usage(self.app)), looks=self.viewer.looks)
 
     # What happens -----------------------------------------------------------------------------------------------------
 
@@ -170,7 +189,7 @@ class Hour:
         interrupted, told, epoch = self.elapsed, self.elapsed, -1
         pause = self.random.expovariate(1 / self.between)
         while self.elapsed < 60 * self.minutes:
-            time.sleep(LOOK)
+            self._pause()
             status = self.run.stored_status()
             if status.state != "running":
                 raise RuntimeError(f"The run is {status.state}: {status.error}")
@@ -186,11 +205,11 @@ class Hour:
                 told = self.elapsed
 
     def _measure(self, epoch: int) -> None:
+        assert self.viewer is not None
         with suppress(ProcessLookupError, FileNotFoundError):
-            worker, app = usage(self._worker()), usage(self.app)
             self.note(
-                kind="epoch", epoch=epoch, worker=_rounded(worker), app=_rounded(app), yardstick=yardstick(),
-                looks=self.viewer.looks, look_ms=self.viewer.take_milliseconds(), failures=self.viewer.failures,
+                kind="epoch", epoch=epoch, worker=_rounded(usage(self._worker())), yardstick=yardstick(),
+                look_ms=self.viewer.take_milliseconds(), failures=self.viewer.failures,
                 files=sum(path.is_file() for path in self.run.folder.rglob("*") if path.parent.name != "samples"),
                 samples=sum(1 for _ in (self.run.folder / "samples").iterdir()),
             )  # fmt: skip
@@ -202,9 +221,9 @@ class Hour:
             self._stop()
         else:
             os.kill(self._worker(), signal.SIGKILL)
-            wait_for(lambda: self.run.status().state == "interrupted")
+            self._wait(lambda: self.run.status().state == "interrupted")
         stopped, reached = self.elapsed, self.reached
-        if self.random.random() < 0.5:
+        if self.viewer is not None and self.random.random() < 0.5:
             self.viewer.open()
         self._resume(self.run)
         after = self.run.stored_status().epoch
@@ -213,15 +232,6 @@ class Hour:
             kind=kind, epoch=epoch, epoch_after=after, seconds_lost=round(lost, 1),
             seconds_to_stop=round(stopped - begun, 1), seconds_to_train_again=round(self.elapsed - stopped, 1),
         )  # fmt: skip
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something is so; raises RuntimeError where it is not in time."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"The run has not come there in {PATIENCE:g} seconds.")
-        time.sleep(LOOK)
 
 
 def yardstick() -> float:

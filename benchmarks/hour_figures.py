@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from benchmarks.drift import drift_percent, slope
+from benchmarks.drift import drift_percent
 from ddpo.runs.store import Run
 
 Line = dict[str, Any]
-SETTLED = 3  # epochs of a go after which its memory is what it stays
+SETTLED = 3  # epochs, or moments of the app, after which memory should stay what it is
 BOUNDS = {
     "CPU seconds of an epoch rise, percent": 10.0,
     "memory of the worker rises within a go, percent": 10.0,
@@ -38,7 +38,8 @@ def figures(lines: Sequence[Line], run: Run) -> dict[str, Any]:
     """
     epochs = [line for line in lines if line["kind"] == "epoch"]
     breaks = [line for line in lines if line["kind"] in ("stop", "kill")]
-    if len(epochs) < 3:
+    moments = [line for line in lines if line["kind"] == "moment"]
+    if len(epochs) < 3 or len(moments) < 3:
         return {"epochs": len(epochs), "broken": ["nothing was measured yet"]}
     cost = epoch_costs(epochs)
     looks = [ms for line in epochs for ms in line["look_ms"]]
@@ -51,23 +52,27 @@ def figures(lines: Sequence[Line], run: Run) -> dict[str, Any]:
         "yardstick_ms": spread([line["yardstick"] for line in epochs]),
         "yardstick_drift_percent": _drift([(line["elapsed"], line["yardstick"]) for line in epochs]),
         "worker_mb": spread([line["worker"]["resident_mb"] for line in epochs]),
-        "app_mb": spread([line["app"]["resident_mb"] for line in epochs]),
+        "app_mb": spread([line["app"]["resident_mb"] for line in moments]),
         "calls": epochs[-1]["call"], "looks": len(looks), "look_ms": spread(looks),
-        "app_cpu_ms_of_a_look": look_costs(epochs),
+        "app_cpu_ms_of_a_look": look_costs(moments),
         "seconds_to_train_again": spread([line["seconds_to_train_again"] for line in breaks]),
         "failures_of_looks": sorted({text for line in epochs for text in line["failures"]}),
     }  # fmt: skip
-    measured = _bounded(epochs, breaks, cost, run)
+    measured = _bounded(epochs, breaks, moments, cost, run)
     broken = [f"{name}: {measured[name]}, and {bound} is the most" for name, bound in BOUNDS.items()
               if measured[name] > bound]  # fmt: skip
     return {**found, "bounds": {n: {"measured": measured[n], "most": b} for n, b in BOUNDS.items()}, "broken": broken}
 
 
 def _bounded(
-    epochs: Sequence[Line], breaks: Sequence[Line], cost: Sequence[tuple[float, float]], run: Run
+    epochs: Sequence[Line],
+    breaks: Sequence[Line],
+    moments: Sequence[Line],
+    cost: Sequence[tuple[float, float]],
+    run: Run,
 ) -> dict[str, float]:
     """What BOUNDS are for, by the same names."""
-    within, between = memory_drift(epochs, "worker", "go")
+    within, between = memory_rises(epochs, "worker", "go")
     furthest = accumulate((line["epoch"] for line in epochs), max)  # a kill leaves pictures of epochs that come again
     told = [epoch.epoch for epoch in run.epochs()]
     logs = (path.read_text(errors="replace") for path in (run.folder / "log.txt", run.root.parent / "app.log"))
@@ -76,7 +81,7 @@ def _bounded(
         "CPU seconds of an epoch rise, percent": _drift(cost),
         "memory of the worker rises within a go, percent": within,
         "memory of the worker rises from go to go, percent": between,
-        "memory of the app rises, percent": memory_drift(epochs, "app", "call")[0],
+        "memory of the app rises, percent": memory_rises(moments, "app", "call")[0],
         "looks of the page that failed": sum(
             max(len(line["failures"]) for line in epochs if line["call"] == call)
             for call in {o["call"] for o in epochs}
@@ -106,30 +111,34 @@ def epoch_costs(epochs: Iterable[Line]) -> list[tuple[float, float]]:
     return costs
 
 
-def memory_drift(epochs: Iterable[Line], whose: str, lives: str) -> tuple[float, float]:
-    """By how many percent memory rises: within the longest life of a process, and over all lives.
+def memory_rises(lines: Iterable[Line], whose: str, lives: str) -> tuple[float, float]:
+    """By how many percent memory rises: within the longest life of a process, and from the first lives to the last.
 
     Args:
-        epochs: lines.
+        lines: each with what the process took.
         whose: "worker" or "app".
         lives: what numbers the processes, "go" or "call".
     """
     by_life: dict[int, list[Line]] = defaultdict(list)
-    for line in epochs:
+    for line in lines:
         by_life[line[lives]].append(line)
-    settled = [lines[SETTLED:] for lines in by_life.values() if len(lines) > SETTLED + 1]
-    points = [([o["elapsed"] for o in life], [o[whose]["resident_mb"] for o in life]) for life in settled]
-    if not points:
+    settled = [[line[whose]["resident_mb"] for line in life[SETTLED:]] for life in by_life.values()]
+    settled = [values for values in settled if len(values) > 1]
+    if not settled:
         return 0.0, 0.0
-    median = statistics.median(value for _, values in points for value in values)
-    within = 100 * slope(points) * max(at[-1] - at[0] for at, _ in points) / median
-    return round(within, 2), _drift([(at, value) for life in points for at, value in zip(*life, strict=True)])
+    return rise_percent(max(settled, key=len)), rise_percent([statistics.median(values) for values in settled])
 
 
-def look_costs(epochs: Sequence[Line]) -> dict[str, float]:
+def rise_percent(values: Sequence[float]) -> float:
+    """By how much the median of the last tenth lies above that of the first."""
+    part = max(1, len(values) // 10)
+    return round(100 * (statistics.median(values[-part:]) / statistics.median(values[:part]) - 1), 2)
+
+
+def look_costs(moments: Sequence[Line]) -> dict[str, float]:
     """CPU milliseconds of the app for one look of the page, in the first and in the last tenth of its longest life."""
-    calls = Counter(line["call"] for line in epochs)
-    life = [line for line in epochs if line["call"] == calls.most_common(1)[0][0]]
+    calls = Counter(line["call"] for line in moments)
+    life = [line for line in moments if line["call"] == calls.most_common(1)[0][0]]
     part = max(1, len(life) // 10)
     return {
         name: round(

@@ -148,7 +148,8 @@ def together(app: RunningApp, tally: Tally, expected: Expected, minutes: float, 
     """Let so many clients do what they do, side by side, for so long."""
     ends = time.monotonic() + 60 * minutes
     threads = [
-        threading.Thread(target=carry_on, args=(app, number, tally, expected, ends)) for number in range(1, clients + 1)
+        threading.Thread(target=carry_on, args=(app, number, tally, expected, ends), daemon=True)
+        for number in range(1, clients + 1)
     ]
     for thread in threads:
         thread.start()
