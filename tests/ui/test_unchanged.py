@@ -21,6 +21,8 @@ def answers(kind: type[gr.Blocks], values: Any) -> tuple[list[Any], int]:
     event = next(iter(demo.fns.values()))
     before = Context.id
     found = asyncio.run(demo.postprocess_data(event, values, SessionState(demo)))
+    if isinstance(found[0], dict):
+        found[0].pop("props", None)  # Gradio takes the mark of an update for a property of HTML
     return found, Context.id - before
 
 
