@@ -34,7 +34,7 @@ RESULTS = Path(__file__).with_name("results") / "visitors.json"
 ASKED = 2000
 OTHERS = 3  # comparisons of the other visitor
 JOB = {"pair": "church-64", "samples": 1, "steps": 60}
-AT_ONCE = 2.0  # seconds that a refusal may take at the most
+AT_ONCE = 2.0  # seconds that a refusal may take at the most, or a quarter of a job where the machine is slow
 NOTICE = 0.5  # seconds that the news of a start may be late
 
 
@@ -83,12 +83,16 @@ def measure(asked: int = ASKED) -> dict[str, Any]:
         "seconds_of_the_greedy_visitors_jobs": [round(found(heard.seconds), 2) for found in (statistics.median, max)],
         "seconds_until_the_other_visitors_job_starts": [round(start, 2) for start, _ in others],
         "seconds_of_the_other_visitors_job": [round(whole, 2) for _, whole in others],
-        "broken": broken(statuses, sentences, slowest, heard.seconds, [start for start, _ in others]),
+        "broken": broken(statuses, sentences, slowest > max(AT_ONCE, alone[1] / 4), heard.seconds, others),
     }
 
 
 def broken(
-    statuses: Counter[int], sentences: Counter[str], slowest: float, jobs: list[float], starts: list[float]
+    statuses: Counter[int],
+    sentences: Counter[str],
+    slow: bool,
+    jobs: list[float],
+    others: list[tuple[float, float]],
 ) -> list[str]:
     """The bounds that are not kept, each as a sentence."""
     found = {
@@ -96,8 +100,8 @@ def broken(
         "A refusal was none of the promised sentences.": [
             said for said in sentences if not any(re.fullmatch(pattern, said) for pattern in REFUSALS.values())
         ],
-        f"An answer took more than {AT_ONCE:g} seconds.": slowest > AT_ONCE,
-        "The other visitor waited for more than one job.": max(starts) > max(jobs) + NOTICE,
+        "An answer was not given at once.": slow,
+        "The other visitor waited for more than one job.": max(start for start, _ in others) > max(jobs) + NOTICE,
     }
     return [sentence for sentence, wrong in found.items() if wrong]
 

@@ -69,9 +69,9 @@ def test_only_a_full_queue_may_refuse_what_is_right() -> None:
 
 def test_bounds_of_the_queue_are_told_by_what_breaks_them() -> None:
     said = "8 of your jobs wait already, and no more may; ask again when one of them is done."
-    good: Any = (Counter({200: 9, 503: 91}), Counter({said: 91}), 0.2, [3.0, 4.0], [1.0, 3.9])
+    good: Any = (Counter({200: 9, 503: 91}), Counter({said: 91}), False, [3.0, 4.0], [(1.0, 5.0), (3.9, 8.0)])
     assert broken(*good) == []
-    assert broken(Counter({500: 1}), Counter({"Busy": 1}), 3.0, [3.0], [3.6]) == [
+    assert broken(Counter({500: 1}), Counter({"Busy": 1}), True, [3.0], [(3.6, 6.0)]) == [
         "The queue gave other answers than taken and full.", "A refusal was none of the promised sentences.",
-        "An answer took more than 2 seconds.", "The other visitor waited for more than one job.",
+        "An answer was not given at once.", "The other visitor waited for more than one job.",
     ]  # fmt: skip
