@@ -20,7 +20,7 @@ from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
 from ddpo.runs import worker
 from ddpo.runs.store import Run, RunSpec, create_run, list_runs
-from tests.helpers import forks
+from tests.helpers.forks import Forked
 
 PAGE = 4096
 TORN = (1, 5, 11)  # pages of weights, which have about 15
@@ -52,16 +52,13 @@ def meet_at_writes(disk: Path, spec: RunSpec, every: bool) -> list[Met]:
         spec: of the run.
         every: each single write; otherwise the first of each kind of file, and all of the result.
     """
-    out = forks._outputs(disk)
-    process = forks._context.Process(target=_meet, args=(disk, spec, every, str(out)))
-    process.start()
-    told, trouble = forks._end(process, str(out))
-    assert process.exitcode == 0, told + trouble
+    process = Forked(_meet, disk, spec, every)
+    told, trouble = process.communicate()
+    assert process.returncode == 0, told + trouble
     return [Met(**json.loads(line)) for line in told.splitlines() if line.startswith("{")]
 
 
-def _meet(disk: Path, spec: RunSpec, every: bool, outputs: str) -> None:
-    forks._prepare(outputs)
+def _meet(disk: Path, spec: RunSpec, every: bool) -> int:
     worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE = 0.0, 1e9
     load_model(spec.base, choose_compute())  # what is looked at once in a process is there for all of its forks
     root, filler = disk / "runs", disk / "filler"
@@ -84,7 +81,7 @@ def _meet(disk: Path, spec: RunSpec, every: bool, outputs: str) -> None:
             "weights": _checksum(run),
         }  # fmt: skip
         print(json.dumps(met), flush=True)
-    os._exit(0)
+    return 0
 
 
 def _points(writes: list[str], every: bool) -> list[tuple[int, int]]:

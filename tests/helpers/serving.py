@@ -92,7 +92,7 @@ def _serve() -> int:
     for name in ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"):
         setattr(oauth, name, os.environ.get(name))
     read_hub_variables()
-    store.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": _fork_trainer})  # type: ignore[assignment]
+    vars(store)["subprocess"] = SimpleNamespace(**{**vars(subprocess), "Popen": _fork_trainer})
     return as_python(["app.py"])
 
 

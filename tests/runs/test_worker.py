@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 import ddpo.runs.worker as worker
 from ddpo.publish.card import write_card
 from ddpo.runs.store import Run, create_run, training_lock
+from ddpo.training.events import StepDone
+from ddpo.training.trainer import Trainer
 from tests.helpers.forks import Forked, begin, train, train_and_be_killed_at_random, train_in_two
 from tests.helpers.trainer_command import TINY, assert_same_weights, only_run, start, weights
 from tests.helpers.waiting import wait_for
@@ -169,7 +171,7 @@ def be_cut_off_when_it_scores(run: Run) -> int:
     def cut_off(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    worker.Trainer._score = cut_off  # type: ignore[assignment, method-assign]
+    Trainer._score = cut_off  # type: ignore[assignment, method-assign]
     worker.carry_out(run, time_budget=600)
     return 0
 
@@ -184,7 +186,12 @@ def test_a_step_of_a_kind_that_is_new_is_not_begun_without_a_checkpoint(whole: R
 
 def go_on_in_bfloat16(run: Run) -> int:
     os.environ["DDPO_PRECISION"] = "bfloat16"
-    worker.carry_out(run, on_step=lambda event: (print(run.status().notice), run.request_stop()))
+
+    def tell_and_stop(event: StepDone) -> None:
+        print(run.status().notice)
+        run.request_stop()
+
+    worker.carry_out(run, on_step=tell_and_stop)
     return 0
 
 
