@@ -32,6 +32,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.page_viewer import Viewer
 from benchmarks.processes import Usage, usage
 from ddpo.runs.store import Run, open_run
+from tests.helpers.knocking import LIMITS
 
 RESULTS = ROOT / "benchmarks" / "results" / "hour.json"
 TINY = {
@@ -90,7 +91,7 @@ class Hour:
         process, _ = start_app(port, variables, self.folder / "app.log")
         self.app = process.pid
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as self.client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, limits=LIMITS) as self.client:
                 self.run = self._begin()
                 with Viewer(f"http://127.0.0.1:{port}") as self.viewer:
                     self._train()

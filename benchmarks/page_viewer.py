@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from ddpo.ui.train.tab import INTERVAL
+from tests.helpers.knocking import LIMITS
 
 SECONDS = 60.0  # that an answer may take
 
@@ -27,7 +28,7 @@ class Viewer:
     """
 
     def __init__(self, url: str, client: httpx.Client | None = None) -> None:
-        self.client = client or httpx.Client(base_url=url, timeout=SECONDS)
+        self.client = client or httpx.Client(base_url=url, timeout=SECONDS, limits=LIMITS)
         self.looks = 0
         self.failures: list[str] = []
         self._milliseconds: list[float] = []
