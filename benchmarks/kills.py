@@ -104,10 +104,9 @@ class App:
 
     def found(self) -> tuple[list[str], int]:
         """What others have left in the folder for temporary files, and how many runs it lists."""
-        others = [
-            path.name for path in sorted(self.temporary.iterdir())
-            if not (path.name.startswith(FOLDER) and f'"pid": {self.process.pid}' in (path / ".lock").read_text())
-        ]  # fmt: skip
+        locks = [path / ".lock" for path in self.temporary.glob(f"{FOLDER}*")]
+        own = {path.parent for path in locks if path.exists() and f'"pid": {self.process.pid}' in path.read_text()}
+        others = sorted(path.name for path in self.temporary.iterdir() if path not in own)
         return others, len(self.call("list_runs", limit=10)[0])
 
     def kill(self) -> None:
