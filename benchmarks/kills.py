@@ -33,7 +33,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "kills.json"
 KILLS = 20
 STARTING, SERVING = 4.0, 6.0  # seconds, at the most, until a kill; the app starts in 4 to 10 on 2 cores
 EPOCHS = 100_000  # more than a run does meanwhile
-PATIENCE = 120.0  # seconds for a start that is not killed
+PATIENCE = 600.0  # seconds for a start that is not killed, on a machine with much else to do
 SETTINGS = {"batch_size": 4, "batches_per_epoch": 1, "sampling_steps": 5, "trained_steps": 1, "accumulation": 1}
 
 
@@ -104,10 +104,9 @@ class App:
 
     def found(self) -> tuple[list[str], int]:
         """What others have left in the folder for temporary files, and how many runs it lists."""
-        others = [
-            path.name for path in sorted(self.temporary.iterdir())
-            if not (path.name.startswith(FOLDER) and f'"pid": {self.process.pid}' in (path / ".lock").read_text())
-        ]  # fmt: skip
+        locks = [path / ".lock" for path in self.temporary.glob(f"{FOLDER}*")]
+        own = {path.parent for path in locks if path.exists() and f'"pid": {self.process.pid}' in path.read_text()}
+        others = sorted(path.name for path in self.temporary.iterdir() if path not in own)
         return others, len(self.call("list_runs", limit=10)[0])
 
     def kill(self) -> None:
@@ -129,15 +128,14 @@ def measure(kills: int, seed: int) -> dict[str, Any]:
     moments = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        app = App(folder)
-        app.wait(PATIENCE)
+        app, _ = _served(folder)
         run = open_run(app.runs, app.call("start_run", epochs=EPOCHS, settings=SETTINGS)[0]["id"])
         _wait_until(lambda: run.status().step > 0)
         trainer, begun = run.status().pid, run.status().step
         app.kill()
         lives = [_live(folder, run, moments, starting=number % 2 == 0) for number in range(kills)]
-        app = App(folder)
-        last = Life(0.0, app.wait(PATIENCE), *app.found(), run.status().step)
+        app, served_after = _served(folder)
+        last = Life(0.0, served_after, *app.found(), run.status().step)
         same_process = run.status().pid == trainer and run.status().state == "running"
         app.call("stop_run", run=run.id)
         _wait_until(lambda: run.status().state == "stopped")
@@ -160,17 +158,24 @@ def measure(kills: int, seed: int) -> dict[str, Any]:
         }  # fmt: skip
 
 
+def _served(folder: Path) -> tuple[App, float]:
+    """The app once it serves, and the seconds that it took."""
+    app = App(folder)
+    served = app.wait(PATIENCE)
+    if served is None:
+        raise RuntimeError(f"The app does not start: {(folder / 'log.txt').read_text()[-2000:]}")
+    return app, served
+
+
 def _live(folder: Path, run: Run, moments: random.Random, starting: bool) -> Life:
     """Start the app and kill it, while it starts, or once it serves and is busy."""
-    app = App(folder)
     if starting:
+        app = App(folder)
         moment = moments.uniform(0.1, STARTING)
         life = Life(moment, app.wait(moment), [], None, run.status().step)
         time.sleep(max(0.0, moment - app.age()))
     else:
-        served = app.wait(PATIENCE)
-        if served is None:
-            raise RuntimeError(f"The app did not start again: {(folder / 'log.txt').read_text()[-2000:]}")
+        app, served = _served(folder)
         left, runs = app.found()
         app.keep_busy()
         time.sleep(moments.uniform(0.0, SERVING))

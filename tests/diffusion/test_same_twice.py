@@ -24,7 +24,7 @@ def church(request: pytest.FixtureRequest) -> tuple[DiffusionModel, Compute]:
     return load_model(str(CHURCH), compute), compute
 
 
-def draw(church: tuple[DiffusionModel, Compute], seeds: list[int], scheduler: str = "ddim", steps: int = 5) -> Tensor:
+def draw(church: tuple[DiffusionModel, Compute], seeds: list[int], scheduler: str = "ddim", steps: int = 3) -> Tensor:
     """(N, 3, H, W), as they are saved."""
     model, compute = church
     return from_uint8(to_uint8(sample_pictures(model, seeds, scheduler, steps, compute)))
