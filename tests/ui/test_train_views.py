@@ -103,28 +103,22 @@ def test_the_animation_goes_from_the_base_to_the_end_and_only_of_a_run_that_rest
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
-@pytest.mark.parametrize("fixed", [True, False])
-def test_the_frames_of_animations_do_not_stay_in_memory(
-    tmp_path: Path, fixed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not fixed:
-        monkeypatch.setattr(allocator, "give_back", lambda: None)
+def test_the_frames_of_animations_do_not_stay_in_memory(tmp_path: Path) -> None:
+    """Without giving them back, these four leave 59 MB behind."""
     paths = [tmp_path / f"{epoch:05d}.png" for epoch in range(motion.KEYFRAMES)]
     for path in paths:
         Image.effect_noise((8 * 64, 64), 60).save(path)
     allocator.give_back()
     before = resident(os.getpid())
     with ThreadPoolExecutor(4) as pool:  # each has a heap of its own
-        barrier = threading.Barrier(4)
+        together = threading.Barrier(4)
 
-        def animate(last: int) -> int:
-            barrier.wait()
-            return len(motion.animation(tuple(enumerate(paths, last))))
+        def animate(first: int) -> int:
+            together.wait()
+            return len(motion.animation(tuple(enumerate(paths, first))))
 
         assert min(pool.map(animate, range(4))) > 10_000
-        rise = resident(os.getpid()) - before
-        print("RISE", fixed, rise)
-    assert rise < 12
+        assert resident(os.getpid()) - before < 30
 
 
 def test_an_animation_of_many_epochs_keeps_the_first_and_the_last() -> None:

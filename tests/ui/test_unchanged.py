@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 from typing import Any
 
 import gradio as gr
@@ -20,7 +21,7 @@ def answers(kind: type[gr.Blocks], values: Any) -> tuple[list[Any], int]:
         demo.load(lambda: None, None, outputs)
     event = next(iter(demo.fns.values()))
     before = Context.id
-    found = asyncio.run(demo.postprocess_data(event, values, SessionState(demo)))
+    found = asyncio.run(demo.postprocess_data(event, deepcopy(values), SessionState(demo)))
     if isinstance(found[0], dict):
         found[0].pop("props", None)  # Gradio takes the mark of an update for a property of HTML
     return found, Context.id - before
