@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,8 +67,8 @@ class Ending:
     run: dict[str, Any]
 
 
-def soak(folder: Path, minutes: float, clients: int) -> dict[str, Any]:
-    """All figures of so many clients for so many minutes."""
+def soak(folder: Path, minutes: float, clients: int, tell: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """All figures of so many clients for so many minutes; `tell` gets those that are known when they have gone."""
     temporary, port, log = folder / "tmp", free_port(), folder / "app.log"
     temporary.mkdir()
     process, _ = start_app(port, {"DDPO_RUNS": str(folder / "runs"), "TMPDIR": str(temporary)}, log)
@@ -79,6 +80,9 @@ def soak(folder: Path, minutes: float, clients: int) -> dict[str, Any]:
         operator.call("start_run", epochs=EPOCHS, settings=RUN)
         with watch.watching():
             together(app, tally, expected, minutes, clients)
+        facts = {"clients": clients, "minutes": minutes}
+        run = {"state": "running", "epoch": list_runs(folder / "runs")[0].status().epoch}
+        tell({**facts, "complete": False, **figures(tally, watch, rest, Ending(0.0, watch.now(), run), app.log)})
         settled, end = settle(operator, watch, rest)
         again = answers_alone(operator, expected)
         tally.different += [f"{name}, afterwards" for name in differences(expected, again)]
@@ -87,7 +91,7 @@ def soak(folder: Path, minutes: float, clients: int) -> dict[str, Any]:
         stop_trainers(folder / "runs")
         process.terminate()
         process.wait()
-    return {"clients": clients, "minutes": minutes, **figures(tally, watch, rest, ending, app.log)}
+    return {**facts, "complete": True, **figures(tally, watch, rest, ending, app.log)}
 
 
 def figures(tally: Tally, watch: Watch, rest: dict[str, float], ending: Ending, log: str) -> dict[str, Any]:
@@ -220,10 +224,15 @@ def main() -> None:
     options = parser.parse_args()
     random.seed(0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    conditions = {"machine": describe_machine(), "threads": os.environ.get("OMP_NUM_THREADS", "as many as cores")}
+
+    def write(found: dict[str, Any]) -> dict[str, Any]:
+        results = {**conditions, **found}
+        options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        return results
+
     with tempfile.TemporaryDirectory() as folder:
-        found = soak(Path(folder), options.minutes, options.clients)
-    results = {"machine": describe_machine(), "threads": os.environ.get("OMP_NUM_THREADS", "as many as cores"), **found}
-    options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        results = write(soak(Path(folder), options.minutes, options.clients, write))
     print(json.dumps(results, indent=2))
     sys.exit(1 if results["broken"] else 0)
 
