@@ -30,7 +30,7 @@ if FOLDER not in os.environ:
 
 
 # Read when packages are imported, which the forks have done already.
-READ_EARLY = ("HF_", "SPACES_", "OMP_", "GOMP_", "GRADIO_TEMP_DIR", "GRADIO_SHARE", "PYTHON")
+READ_EARLY = ("HF_", "SPACES_", "OAUTH_", "OPENID_", "OMP_", "GOMP_", "GRADIO_TEMP_DIR", "GRADIO_SHARE", "PYTHON")
 # Read early as well, and read again by `read_hub_variables`.
 OF_THE_HUB = ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET", "HF_TOKEN", "HF_TOKEN_PATH")
 _BEFORE = dict(os.environ)

@@ -83,14 +83,12 @@ def running_app(
 
 def _serve() -> int:
     """In a fork: serve the app, whose trainers are forks as well."""
-    from gradio import http_server, oauth
+    from gradio import http_server
 
     from ddpo.runs import store
 
-    http_server.INITIAL_PORT_VALUE = int(os.environ["GRADIO_SERVER_PORT"])  # all of these are read on import
+    http_server.INITIAL_PORT_VALUE = int(os.environ["GRADIO_SERVER_PORT"])  # read on import
     http_server.LOCALHOST_NAME = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    for name in ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL"):
-        setattr(oauth, name, os.environ.get(name))
     read_hub_variables()
     vars(store)["subprocess"] = SimpleNamespace(**{**vars(subprocess), "Popen": _fork_trainer})
     return as_python(["app.py"])
