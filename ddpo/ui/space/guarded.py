@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import gradio as gr
 from starlette.middleware import Middleware
 
-from ddpo.ui.shared.unchanged import FrugalBlocks
 from ddpo.ui.space import front_door
 from ddpo.ui.space.listeners import Listeners
 from ddpo.ui.space.turns import FairQueue
 
 
-class GuardedBlocks(FrugalBlocks):
+class GuardedBlocks(gr.Blocks):
     """Blocks that are served to strangers."""
 
     def queue(self, *args: Any, **kwargs: Any) -> GuardedBlocks:
