@@ -14,12 +14,8 @@ from ddpo.errors import UserError
 from ddpo.runs import worker
 from ddpo.runs.store import Run, RunSpec, create_run
 from ddpo.training.recipes import make_config
+from tests.helpers.run_folders import SHORTEST
 from tests.helpers.trainer_command import assert_same_weights
-
-TINY: dict[str, Any] = {
-    "epochs": 2, "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "sampling_steps": 3, "trained_steps": 1,
-    "window": "random", "group_size": 1, "inner_epochs": 1, "kl_weight": 0.0, "diversity_floor": 0.0,
-}  # fmt: skip
 
 
 def test_a_run_that_meets_too_little_memory_says_so_and_goes_on_to_the_same_weights(
@@ -28,7 +24,9 @@ def test_a_run_that_meets_too_little_memory_says_so_and_goes_on_to_the_same_weig
     """Within a pass that keeps what gradients need: torch itself refuses to allocate."""
 
     def make(root: Path) -> Run:
-        return create_run(root, RunSpec(None, str(tiny_folder), "colourfulness", "quick", make_config(TINY)))
+        return create_run(
+            root, RunSpec(None, str(tiny_folder), "colourfulness", "quick", make_config({**SHORTEST, "epochs": 2}))
+        )
 
     whole, run = make(tmp_path / "whole"), make(tmp_path / "short")
     assert worker.carry_out(whole) == "finished"
