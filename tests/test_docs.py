@@ -12,8 +12,9 @@ from PIL import Image
 
 from ddpo.ui.page import build_demo
 from tests.helpers.forks import SETTINGS, Forked
+from tests.helpers.here import ROOT
 from tests.helpers.prepared import as_python
-from tests.helpers.serving import ROOT, RunningApp
+from tests.helpers.serving import RunningApp
 
 PAGES = sorted(
     [

@@ -20,7 +20,7 @@ from ddpo.training.objective import advantages
 from ddpo.training.random_streams import mix_seed
 from ddpo.training.trainer import Trainer
 from examples import ddpo_minimal as minimal
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 BASE = ROOT / "assets" / "church-64" / "base"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.hostile import FILES, count
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 PRINTED = """
 tests/hostile/test_any_call.py::test_compare:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 PACKAGE = ROOT / "ddpo"
 

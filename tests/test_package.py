@@ -17,7 +17,8 @@ import pytest
 from gradio_client import Client
 
 import ddpo
-from tests.helpers.serving import ROOT, running_app
+from tests.helpers.here import ROOT
+from tests.helpers.serving import running_app
 
 
 @pytest.fixture(scope="module")

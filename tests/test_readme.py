@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from ddpo.hub import ids
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")

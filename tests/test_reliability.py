@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 TEXT = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 ROWS = [line for line in TEXT.splitlines() if line.startswith("| ") and not line.endswith(("| test |", "| command |"))]

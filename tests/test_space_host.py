@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from ddpo.common.machine import CPU_HARDWARE, HOURLY_PRICES
 from scripts.test_versions import CASES, HOST, PAGE, RESULTS, SPACE_PYTHON, page
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 Files = dict[str, str]  # name -> text
 MINORS = [f"2.{minor}.0" for minor in range(40)]  # torch's releases, past and to come

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 USE = "import torch\nfrom torchvision.transforms.v2 import functional as F\nF.resize(torch.zeros(1, 3, 8, 8), [4, 4])\n"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.browsing import QUIET, chromium
-from tests.helpers.serving import ROOT, RunningApp, running_app
+from tests.helpers.here import ROOT
+from tests.helpers.serving import RunningApp, running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

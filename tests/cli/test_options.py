@@ -16,7 +16,7 @@ from typing import Any
 from ddpo.cli.main import COMMANDS
 from ddpo.cli.options import build_parser
 from ddpo.ui import page
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 PROMISED = ROOT / "tests" / "options.json"
 

@@ -12,9 +12,9 @@ from ddpo.diffusion.catalogue import PAIRS, bases
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.pairs import all_pairs, get_pair, run_pairs
+from tests.helpers.here import ROOT
 from tests.helpers.hub_cache import put_in_cache
 from tests.helpers.run_folders import make_run
-from tests.helpers.serving import ROOT
 
 TASKS = {
     "aesthetic": "laion-v2",

@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from ddpo.cli.main import main
 from ddpo.common import leases, storage
 from ddpo.runs import checkpoints, fixed_seeds
 from ddpo.runs.store import Run, open_run
+from tests.helpers.here import free_port
 from tests.helpers.object_store import kill_at
 from tests.helpers.prepared import Process
 
@@ -79,9 +79,7 @@ def train_in_two(root: Path, *arguments: object) -> subprocess.CompletedProcess[
 
     The exit code is that of the first which failed; what both have printed is put together.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     both = {**SETTINGS, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     ranks = [{**both, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
     processes = [begin(root, *arguments, variables=variables) for variables in ranks]

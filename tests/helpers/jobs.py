@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.here import ROOT
 from tests.helpers.hub_server import HubServer, serving, use
-from tests.helpers.serving import ROOT
 
 TOKEN = "hf_aVerySecretToken"
 

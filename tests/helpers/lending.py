@@ -29,7 +29,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.helpers.answering import answering
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 # What the app is started with, as `python app.py` does it. A build of torch without CUDA lacks what `spaces` looks for.
 START = """

@@ -22,7 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.here import ROOT
+
 FOLDER = "DDPO_TEST_PREPARED"  # the variable with the folder of the socket
 FRAME = 1 << 20  # bytes of a request, at most
 if FOLDER not in os.environ:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ddpo.runs.store import Run, RunSpec, create_run
 from ddpo.training.recipes import get_recipe, make_config
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 CHURCH = ROOT / "assets" / "church-64" / "base"
 SPEC = RunSpec("church-64", "some/base", "photographic", "quick", get_recipe("quick").config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,10 +16,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
+from tests.helpers.here import ROOT, free_port
 from tests.helpers.prepared import Process, as_python, is_as_prepared, read_hub_variables
 
 PATIENCE = 180  # seconds; on ZeroGPU the app imports torch and loads two models before it serves
-ROOT = Path(__file__).resolve().parents[2]
 APP = (sys.executable, "app.py")
 
 
@@ -56,9 +55,7 @@ def running_app(
     log_file: Path, command: Sequence[str] = APP, *, folder: str = str(ROOT), **variables: str
 ) -> Iterator[RunningApp]:
     """Serve the app for the time of a with block; in a fork, where no variable is set that is read on import."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "DDPO_PRECISION": "float32",
         "HF_HUB_OFFLINE": "1", "DDPO_RUNS": str(log_file.parent / "runs"), "DDPO_WARM_UP": "0", **variables,

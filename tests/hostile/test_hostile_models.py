@@ -17,7 +17,7 @@ from ddpo.diffusion.models import ModelCache, load_model
 from ddpo.diffusion.network import CHURCH_64, DDPM_256, read_network
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 from tests.hostile.models import MODELS
 
 SECONDS = 5.0  # for a refusal; most take milliseconds

@@ -22,13 +22,13 @@ from ddpo.diffusion.models import ModelCache, load_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.rewards import weights
+from tests.helpers.here import ROOT
 from tests.helpers.hub_server import HubServer, use
 from tests.helpers.loading import TINY, assert_refused, cache
 from tests.helpers.models import (
     SAFETENSORS,
     same_weights,
 )
-from tests.helpers.serving import ROOT
 
 
 def test_a_transfer_that_breaks_is_resumed_where_it_broke(

@@ -24,8 +24,8 @@ from ddpo.rewards import laion, weights
 from ddpo.rewards.clip import Clip
 from ddpo.rewards.laion import V1, V1_B_32, V2, Head, LaionScorer, MlpHead, read_head
 from tests.helpers.clips import TINY_FILE, TINY_SPEC, pictures, save_clip, tiny_clip
+from tests.helpers.here import ROOT
 from tests.helpers.hub_cache import put
-from tests.helpers.serving import ROOT
 
 DATA = ROOT.parent / "shared" / "laion"
 V2_FILE = DATA / "sac+logos+ava1-l14-linearMSE.pth"

@@ -18,7 +18,7 @@ from ddpo.church64.scenes import draw_scenes
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 COMPUTE = choose_compute("float32", "cpu")
 WITHOUT_WEIGHTS = [name for name, spec in rewards.REWARDS.items() if not spec.files]  # the others have their own tests

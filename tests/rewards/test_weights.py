@@ -18,8 +18,8 @@ from huggingface_hub import constants
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec, weights
 from ddpo.rewards.weights import WeightsFile, cached, fetch
+from tests.helpers.here import ROOT
 from tests.helpers.hub_cache import place
-from tests.helpers.serving import ROOT
 
 CONTENT = b"the weights"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

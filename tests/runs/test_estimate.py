@@ -18,8 +18,8 @@ from ddpo.runs import estimate as estimates
 from ddpo.runs.estimate import estimate
 from ddpo.runs.store import list_runs
 from ddpo.training.recipes import make_config
+from tests.helpers.here import ROOT
 from tests.helpers.run_folders import CHURCH, make_run
-from tests.helpers.serving import ROOT
 
 CONFIG = make_config({}, "quick")
 MEASURED = ROOT / "benchmarks" / "results" / "precision.json"

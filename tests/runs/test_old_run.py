@@ -20,7 +20,7 @@ from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.runs.store import Run, list_runs, open_run
 from ddpo.ui.train import actions
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 ARCHIVE = ROOT / "tests" / "data" / "old-run.zip"
 

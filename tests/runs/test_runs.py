@@ -18,8 +18,8 @@ from ddpo.common import storage
 from ddpo.errors import UserError
 from ddpo.runs import store
 from ddpo.runs.store import Run, create_run, list_runs, open_run, training_lock
+from tests.helpers.here import ROOT
 from tests.helpers.run_folders import SPEC
-from tests.helpers.serving import ROOT
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from ddpo.runs import checkpoints, store
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import Run, create_run, current_run, list_runs, open_run, training_lock
 from tests.helpers.forks import PATIENCE, begin, train, train_and_be_killed
+from tests.helpers.here import ROOT
 from tests.helpers.object_store import Behaviour, MountedBucket, mounted_bucket, stop_at
 from tests.helpers.run_folders import SPEC
-from tests.helpers.serving import ROOT
 from tests.helpers.trainer_command import TINY, assert_same_weights, only_run
 from tests.helpers.waiting import wait_for
 

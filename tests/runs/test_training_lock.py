@@ -17,8 +17,8 @@ import pytest
 from ddpo.errors import Busy
 from ddpo.runs import store
 from ddpo.runs.store import Run, create_run, current_run, training_lock
+from tests.helpers.here import ROOT
 from tests.helpers.run_folders import SPEC
-from tests.helpers.serving import ROOT
 from tests.helpers.waiting import wait_for
 
 

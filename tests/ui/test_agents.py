@@ -16,7 +16,8 @@ from PIL import Image
 from ddpo.ui.space import permission
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.train import actions
-from tests.helpers.serving import ROOT, RunningApp, get
+from tests.helpers.here import ROOT
+from tests.helpers.serving import RunningApp, get
 from tests.helpers.training_calls import TINY
 
 PROMISED = ROOT / "tests" / "api.json"  # names, types and defaults, on a machine without a GPU

@@ -17,7 +17,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from ddpo.diffusion.catalogue import PAIRS
-from tests.helpers.serving import ROOT, RunningApp, get, running_app
+from tests.helpers.here import ROOT
+from tests.helpers.serving import RunningApp, get, running_app
 
 QUICK: dict[str, Any] = {"steps": 3, "samples": 2, "api_name": "/compare"}
 LONG: dict[str, Any] = {"scheduler": "ddpm", "steps": 1000, "samples": 1, "api_name": "/compare"}

@@ -17,9 +17,10 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from ddpo.ui.compare.tab import FIELDS
+from tests.helpers.here import ROOT
 from tests.helpers.hub_server import HubServer, serving
 from tests.helpers.models import BIN, SAFETENSORS, UNSUITED, drop_tensors, edit_config, flatten, to_bin, truncate
-from tests.helpers.serving import ROOT, RunningApp, running_app
+from tests.helpers.serving import RunningApp, running_app
 
 GOOD, OTHER = "me/good", "me/other-size"
 PAGE: dict[str, Any] = {

@@ -9,7 +9,7 @@ from functools import reduce
 import pytest
 
 from ddpo.ui.space.asker import Asker
-from tests.helpers.serving import ROOT
+from tests.helpers.here import ROOT
 
 TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 NAMES = sorted(set(re.findall(r"`(ddpo\.[\w.]+)`", TEXT)))

@@ -16,8 +16,9 @@ from gradio_client.exceptions import AppError
 from ddpo.errors import UserError
 from ddpo.runs.store import open_run, training_lock
 from ddpo.ui.train.actions import write_archive
+from tests.helpers.here import ROOT
 from tests.helpers.run_folders import CHURCH, make_run
-from tests.helpers.serving import ROOT, RunningApp, running_app
+from tests.helpers.serving import RunningApp, running_app
 from tests.helpers.training_calls import TINY, assert_whole, wait_for
 
 TRAINING = {"/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs"}

@@ -23,8 +23,9 @@ from PIL import Image
 from ddpo.comparison.settings import ComparisonSettings
 from ddpo.runs.store import list_runs
 from ddpo.ui.compare.run import comparison_seconds
+from tests.helpers.here import ROOT
 from tests.helpers.lending import START, Lender, Visitor, lending, variables
-from tests.helpers.serving import ROOT, RunningApp, running_app
+from tests.helpers.serving import RunningApp, running_app
 from tests.helpers.training_calls import TINY, assert_whole, wait_for
 
 pytest.importorskip("spaces")
