@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any, Generic, TypeVar
 
-from ddpo.common.storage import FULL, PLAIN, Storage, confirm
+from ddpo.common.storage import FULL, PLAIN, Storage, confirm, open_new
 from ddpo.errors import UserError
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def replacing(path: Path, storage: Storage = PLAIN) -> Iterator[IO[bytes]]:
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part") if storage.renames else path
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with part.open("wb") as file:
+        with open_new(part, storage) as file:
             yield file
             sync(file, storage)
         if part != path:

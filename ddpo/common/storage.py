@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 MOUNTS = Path("/proc/mounts")
 PATIENCE = 30.0  # seconds until what was written must be there to read; hf-mount shows changes within 10
@@ -194,6 +195,25 @@ def confirm(path: Path, is_there: Callable[[], bool], patience: float | None = N
     while not _works(is_there):
         if time.monotonic() > deadline:
             raise OSError(None, "what was written could not be read back", str(path))
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+
+
+def open_new(path: Path, storage: Storage) -> IO[bytes]:
+    """A file to write to, made or emptied.
+
+    A mount that sees a removal late opens the file that is gone, instead of making one: it is asked again.
+
+    Raises:
+        OSError: the folder is missing, or the storage refuses.
+    """
+    deadline, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
+    while True:
+        try:
+            return path.open("wb")
+        except FileNotFoundError:
+            if storage.plain or time.monotonic() > deadline or not path.parent.is_dir():
+                raise
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
 

@@ -82,6 +82,15 @@ def test_a_file_that_cannot_be_read_back_was_not_saved(tmp_path: Path, monkeypat
         assert store.load_newest() is None
 
 
+def test_a_file_whose_removal_is_seen_late_can_be_written_again(tmp_path: Path) -> None:
+    with mounted_bucket(tmp_path, refuses=("append", "rename"), late=1) as bucket:
+        path = bucket.folder / "status.json"
+        write_json(path, {"count": 1}, storage=CAREFUL)
+        path.unlink()  # the one look that still sees it is that of who opens it, and by then it is gone
+        write_json(path, {"count": 2}, storage=CAREFUL)
+        assert read_json(path) == {"count": 2}
+
+
 def test_a_checkpoint_is_kept_until_the_store_has_had_time_for_a_newer_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
