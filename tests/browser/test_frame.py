@@ -30,16 +30,16 @@ def outer(app: RunningApp) -> Iterator[Callable[[int], str]]:
 
 
 @pytest.fixture
-def visit(browser: Browser, outer: Callable[[int], str]) -> Iterator[Visit]:
+def visit(private_browser: Browser, outer: Callable[[int], str]) -> Iterator[Visit]:
     """Opens the outer page and returns the frames with the app; in the end none may have logged an error.
 
-    A context of Playwright's is a window in which Chromium blocks third-party cookies, storage included.
+    A context of Playwright's is a private window, in which Chromium blocks third-party cookies, storage included.
     """
     contexts: list[BrowserContext] = []
     troubles: list[str] = []
 
     def visit_(query: str = "", size: tuple[int, int] = WIDE, frames: int = 1) -> list[Frame]:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        context = private_browser.new_context(viewport={"width": size[0], "height": size[1]})
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
@@ -91,7 +91,7 @@ def shoot(page: Page, path: Path) -> None:
 
 
 def test_third_party_cookies_are_blocked_here_and_would_be_noticed(
-    browser: Browser, visit: Visit, outer: Callable[[int], str], app: RunningApp, tmp_path: Path
+    private_browser: Browser, visit: Visit, outer: Callable[[int], str], app: RunningApp, tmp_path: Path
 ) -> None:
     (frame,) = visit()
     assert frame.evaluate(WRITE_A_COOKIE) == ""
@@ -102,7 +102,7 @@ def test_third_party_cookies_are_blocked_here_and_would_be_noticed(
     (tmp_path / "Default").mkdir()
     allow = {"profile": {"cookie_controls_mode": 0, "block_third_party_cookies": False}}
     (tmp_path / "Default" / "Preferences").write_text(json.dumps(allow), encoding="utf-8")
-    with browser.browser_type.launch_persistent_context(
+    with private_browser.browser_type.launch_persistent_context(
         tmp_path, executable_path=chromium(), args=list(QUIET)
     ) as allowing:
         page = allowing.new_page()
@@ -164,8 +164,9 @@ def test_what_an_address_gets_wrong_is_said_and_the_rest_is_taken(visit: Visit, 
     frame.page.screenshot(path=shots / "frame-address-wide.png")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("name", "size"), [("wide", WIDE), ("1024", MIDDLE), ("phone", PHONE)])
+@pytest.mark.parametrize(
+    ("name", "size", "theme"), [("wide", WIDE, "light"), ("1024", MIDDLE, "dark"), ("phone", PHONE, "dark")]
+)
 def test_the_frame_gets_the_height_of_what_is_in_it(
     visit: Visit, shots: Path, name: str, size: tuple[int, int], theme: str
 ) -> None:

@@ -19,7 +19,7 @@ from tests.helpers.serving import RunningApp, running_app
 from tests.helpers.sign_in import HOURS, SignInServer, signing_in
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize
 
 Visit = Callable[..., "Page"]
 WIDE = (1280, 900)
@@ -233,9 +233,10 @@ def test_a_sign_in_that_is_over_is_said_to_be_over(space: Space, visit: Visit) -
 
 
 def test_in_a_frame_without_cookies_signing_in_opens_a_window_of_its_own(
-    space: Space, browser: Browser, shots: Path
+    space: Space, private_browser: Browser, shots: Path
 ) -> None:
-    with framed(space.app.url) as outer, browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+    size: ViewportSize = {"width": 1280, "height": 900}
+    with framed(space.app.url) as outer, private_browser.new_context(viewport=size) as context:
         context.route(lambda url: any(host in url for host in OUTSIDE), lambda route: route.abort())
         page = context.new_page()
         page.goto(f"{outer}?tab=train&seed=7")

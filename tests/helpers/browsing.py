@@ -21,6 +21,11 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+def headless_shell() -> str | None:
+    """Where the same engine without windows is, if a browser is not named."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell")
+
+
 WIDE, PHONE = (1440, 900), (390, 844)
 
 SLOW = 240_000  # milliseconds; a process that trains starts with importing torch, and the machine may be busy
