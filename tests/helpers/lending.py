@@ -8,7 +8,7 @@ simulated:
 - The GPU. There is none, so the fork skips the two steps that would initialise CUDA and fill it, and computes on the
   CPU. `spaces` is told that it is a Blackwell, for which it asks for 1.5 times the duration.
 - Time. `pace` says how many seconds of quota a second counts for, `patience` when a call is cut off, as a CPU needs
-  longer than what was asked for; and slices train for less of their time.
+  longer than what was asked for; slices train for less of their time, and the pictures of an epoch take 2 steps.
 """
 
 from __future__ import annotations
@@ -31,21 +31,24 @@ from urllib.parse import parse_qs, urlsplit
 from tests.helpers.answering import answering
 from tests.helpers.here import ROOT
 
-# What the app is started with, as `python app.py` does it. A build of torch without CUDA lacks what `spaces` looks for.
-START = """
-import torch
-if not torch.version.cuda:
-    torch.version.cuda, torch._C._cuda_init, torch.cuda._is_in_bad_fork = "13.0", None, bool
-import spaces.zero.config as gpu
-gpu._read_gpu_information = lambda: "Model: NVIDIA RTX PRO 6000 Blackwell Server Edition"
-gpu.get_config.cache_clear()
-import spaces.zero.torch as lent
-lent.init = lent.move = lambda *args, **kwargs: None
-import ddpo.ui.space.slices
-ddpo.ui.space.slices.KEPT_BACK = 12.0
-import app
-app.serve(app.demo)
-"""
+
+def with_lent_gpu() -> None:
+    """In a process that is to serve the app: have `spaces` work without a GPU, and slices be short."""
+    import torch
+
+    if not torch.version.cuda:  # a build without CUDA lacks what `spaces` looks for
+        torch.version.cuda, torch._C._cuda_init, torch.cuda._is_in_bad_fork = "13.0", None, bool  # type: ignore
+    import spaces.zero.config
+    import spaces.zero.torch
+
+    spaces.zero.config._read_gpu_information = lambda: "Model: NVIDIA RTX PRO 6000 Blackwell Server Edition"
+    spaces.zero.config.get_config.cache_clear()
+    spaces.zero.torch.init = spaces.zero.torch.move = lambda *args, **kwargs: None
+    import ddpo.ui.space.slices
+    from ddpo.runs import fixed_seeds
+
+    fixed_seeds.STEPS = 2
+    ddpo.ui.space.slices.KEPT_BACK = 18.0
 
 
 @dataclass

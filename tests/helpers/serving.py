@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +52,13 @@ def get(url: str) -> str:
 
 @contextmanager
 def running_app(
-    log_file: Path, command: Sequence[str] = APP, *, folder: str = str(ROOT), **variables: str
+    log_file: Path, command: Sequence[str] | Callable[[], None] = APP, *, folder: str = str(ROOT), **variables: str
 ) -> Iterator[RunningApp]:
-    """Serve the app for the time of a with block; in a fork, where no variable is set that is read on import."""
+    """Serve the app for the time of a with block; in a fork, where no variable is set that is read on import.
+
+    A command that is a function is called in a fork before the page is made, whatever is set: for what `python app.py`
+    does, with something changed.
+    """
     port = free_port()
     environment = {
         **os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "DDPO_PRECISION": "float32",
@@ -63,7 +67,9 @@ def running_app(
     started = time.monotonic()
     with log_file.open("w") as log:
         process: subprocess.Popen[bytes] | Process
-        if tuple(command) == APP and folder == str(ROOT) and is_as_prepared(environment):
+        if callable(command):
+            process = Process(_serve, command, env=environment, cwd=folder, outputs=(log.fileno(), log.fileno()))
+        elif tuple(command) == APP and folder == str(ROOT) and is_as_prepared(environment):
             process = Process(_serve, env=environment, cwd=folder, outputs=(log.fileno(), log.fileno()))
         else:
             process = subprocess.Popen(
@@ -78,8 +84,10 @@ def running_app(
         process.wait()
 
 
-def _serve() -> int:
-    """In a fork: serve the app, whose trainers are forks as well."""
+def _serve(before: Callable[[], None] | None = None) -> int:
+    """In a fork: serve the app, whose trainers are forks as well, once what comes before is done."""
+    if before is not None:
+        before()
     from gradio import http_server
 
     from ddpo.runs import store

@@ -158,16 +158,17 @@ def test_the_archive_holds_the_pipeline_in_a_folder_of_its_own(tmp_path: Path, t
         write_archive(make_run(tmp_path / "runs", "stopped", 1), tmp_path)
 
 
-def test_start_watch_stop_resume_and_compare(app: RunningApp, client: Client, runs: Path) -> None:
-    started = client.predict(epochs=40, settings=TINY, minutes=10, api_name="/start_run")
-    assert started["state"] in ("starting", "running") and started["epochs"] == 40
+def test_start_watch_stop_resume_and_compare(app: RunningApp, client: Client, runs: Path, tiny_folder: Path) -> None:
+    long = {"base": str(tiny_folder), "epochs": 4000, "settings": TINY, "minutes": 10}
+    started = client.predict(**long, api_name="/start_run")
+    assert started["state"] in ("starting", "running") and started["epochs"] == 4000
     run_id = started["id"]
     assert run_id in refusal(client, "/start_run", epochs=1)
     status = wait_for(client, run_id, lambda s: s["epoch"] >= 2)
     assert status["state"] == "running" and status["metrics"]["samples"] == 2 * status["metrics"]["epoch"] >= 4
     assert client.predict(run_id, api_name="/stop_run")["state"] in ("stopping", "stopped")
     stopped = wait_for(client, run_id, lambda s: s["state"] == "stopped")
-    assert 2 <= stopped["epoch"] < 40 and stopped["result"] == f"run:{run_id}"
+    assert 2 <= stopped["epoch"] < 4000 and stopped["result"] == f"run:{run_id}"
     assert client.predict(run_id, 10, api_name="/resume_run")["state"] in ("starting", "running")
     resumed = wait_for(client, run_id, lambda s: s["epoch"] > stopped["epoch"])
     assert resumed["state"] == "running"
@@ -180,11 +181,11 @@ def test_start_watch_stop_resume_and_compare(app: RunningApp, client: Client, ru
     assert "Unexpected error" not in app.log
 
 
-def test_training_goes_on_when_the_app_is_gone_and_is_found_again(tmp_path: Path) -> None:
-    folder = str(tmp_path / "runs")
+def test_training_goes_on_when_the_app_is_gone_and_is_found_again(tmp_path: Path, tiny_folder: Path) -> None:
+    folder, long = str(tmp_path / "runs"), {"base": str(tiny_folder), "epochs": 4000, "settings": TINY, "minutes": 10}
     with running_app(tmp_path / "first.txt", DDPO_RUNS=folder) as first:
         client = Client(first.url, verbose=False)
-        run_id = client.predict(epochs=60, settings=TINY, minutes=10, api_name="/start_run")["id"]
+        run_id = client.predict(**long, api_name="/start_run")["id"]
         before = wait_for(client, run_id, lambda s: s["epoch"] >= 1)
     with running_app(tmp_path / "second.txt", DDPO_RUNS=folder) as second:
         client = Client(second.url, verbose=False)

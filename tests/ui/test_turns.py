@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,15 +24,19 @@ from tests.helpers.knocking import Knocker, last_event
 from tests.helpers.serving import RunningApp, running_app
 
 GRACE = 4  # seconds, in place of turns.GRACE
-START = f"import ddpo.ui.space.turns as turns; turns.GRACE = {GRACE}; from ddpo.ui.page import main; main()"
 JOB = {"pair": "church-64", "samples": 1, "steps": 20}
 LONG = {"pair": "church-64", "samples": 1, "scheduler": "ddpm", "steps": 1000}
+
+
+def impatient() -> None:
+    """In the app's process, before it serves."""
+    turns.GRACE = GRACE
 
 
 @pytest.fixture(scope="module")
 def busy_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """An app that soon drops what nobody listens for."""
-    with running_app(tmp_path_factory.mktemp("busy") / "log.txt", (sys.executable, "-c", START)) as app:
+    with running_app(tmp_path_factory.mktemp("busy") / "log.txt", impatient) as app:
         yield app
 
 

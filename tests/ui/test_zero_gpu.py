@@ -24,7 +24,7 @@ from ddpo.comparison.settings import ComparisonSettings
 from ddpo.runs.store import list_runs
 from ddpo.ui.compare.run import comparison_seconds
 from tests.helpers.here import ROOT
-from tests.helpers.lending import START, Lender, Visitor, lending, variables
+from tests.helpers.lending import Lender, Visitor, lending, variables, with_lent_gpu
 from tests.helpers.serving import RunningApp, running_app
 from tests.helpers.training_calls import TINY, assert_whole, wait_for
 
@@ -42,7 +42,7 @@ def space(lender: Lender, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """The app on a Space with ZeroGPU."""
     folder = tmp_path_factory.mktemp("space")
     settings = {**variables(lender, folder), "DDPO_TRAINING": "on", "DDPO_SLICE_SECONDS": "30"}
-    with running_app(folder / "log.txt", (sys.executable, "-c", START), **settings) as serving:
+    with running_app(folder / "log.txt", with_lent_gpu, **settings) as serving:
         yield serving
 
 
@@ -163,7 +163,7 @@ def test_a_quota_ends_in_the_middle_and_the_next_visitor_has_their_own(space: Ru
     anonymous, signed_in = lender.welcome(left=30), lender.welcome(left=30, account="regular")
     mine = as_visitor(space, anonymous)
     asked = seconds_said(said(mine, "compare-quota", steps=10, samples=1))
-    done, lender.pace = 0, 10.0
+    done, lender.pace = 0, 20.0
     try:
         with pytest.raises(AppError) as refused:
             while done < 30:
@@ -244,7 +244,7 @@ def test_a_run_ends_with_the_quota_and_goes_on_with_another(space: RunningApp, l
     mine, theirs = as_visitor(space, anonymous), as_visitor(space, signed_in)
     long = {**TINY, "sampling_steps": 16, "batch_size": 8}
     lender.durations.clear()
-    lender.pace = 4.0
+    lender.pace = 8.0
     try:
         run_id = mine.predict(epochs=400, settings=long, api_name="/start_run")["id"]
         stopped = wait_for(mine, run_id, lambda s: s["state"] == "stopped")
