@@ -86,8 +86,8 @@ def test_a_linear_reward_on_gaussian_data_moves_to_its_known_optimum(compute: Co
     """E[A] - beta KL is quadratic in the shift of each mean; its maximum is sigma^2 gain / (beta D std(r))."""
     model, kl_weight = GaussianDenoiser(spread=0.1), 0.05
     config = TrainConfig(
-        epochs=150, batches_per_epoch=1, batch_size=256, sampling_steps=STEPS, trained_steps=STEPS - 1,
-        learning_rate=4e-3, kl_weight=kl_weight, max_grad_norm=1e9, advantage_clip=100.0,
+        epochs=100, batches_per_epoch=1, batch_size=256, sampling_steps=STEPS, trained_steps=STEPS - 1,
+        learning_rate=8e-3, kl_weight=kl_weight, max_grad_norm=1e9, advantage_clip=100.0,
     )  # fmt: skip
     trainer = Trainer(model, SCHEDULE, SHAPE, brightness, config, compute)
     history, offsets = [], []
