@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ddpo.diffusion.step import GaussianStep
 from ddpo.training.events import EpochMetrics, UpdateMetrics
+from ddpo.training.objective import standard_deviation
 from ddpo.training.rollout import Trajectory
 
 
@@ -80,13 +81,12 @@ class EpochState:
         """
         assert self.scores is not None and self.figures is not None
         low, middle, high = torch.quantile(self.scores, torch.tensor([0.1, 0.5, 0.9])).tolist()
-        differ = bool(self.scores.max() > self.scores.min())
         return EpochMetrics(
             step=step,
             epoch=epoch,
             epochs=epochs,
             reward_mean=float(self.scores.double().mean()),
-            reward_std=float(self.scores.double().std(unbiased=False)) if differ else 0.0,
+            reward_std=standard_deviation(self.scores),
             reward_quantiles=(low, middle, high),
             kl=self.figures.kl / self.updates,
             first_ratio_deviation=self.first_ratio_deviation,
@@ -98,6 +98,7 @@ class EpochState:
             samples=epoch * samples,
             seconds=seconds,
             samples_per_second=samples / max(self.seconds, 1e-9),
+            output_change=self.figures.output_change / self.updates,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -41,6 +42,24 @@ def train(root: Path, *arguments: object, grid_steps: int = GRID_STEPS) -> subpr
     process = begin(root, *arguments, grid_steps=grid_steps)
     out, err = _end(process, str(_outputs(root)))
     return subprocess.CompletedProcess([*map(str, arguments)], process.exitcode, out, err)
+
+
+def train_together(root: Path, count: int, *arguments: object) -> list[subprocess.CompletedProcess[str]]:
+    """Run train_space.py in so many processes that train together, set up as torchrun sets them up."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    words, outputs = ["--root", str(root), *map(str, arguments)], [f"{_outputs(root)}-{rank}" for rank in range(count)]
+    processes = [
+        _context.Process(target=_member, args=(rank, count, port, words, outputs[rank])) for rank in range(count)
+    ]
+    for process in processes:
+        process.start()
+    said = [_end(process, output) for process, output in zip(processes, outputs, strict=True)]
+    return [
+        subprocess.CompletedProcess(words, process.exitcode, *texts)
+        for process, texts in zip(processes, said, strict=True)
+    ]
 
 
 def train_and_be_killed(run: Run, changes: Sequence[int]) -> list[int]:
@@ -91,6 +110,14 @@ def _command(words: list[str], outputs: str, grid_steps: int) -> None:
     code = main(words)
     sys.stdout.flush()
     os._exit(code)
+
+
+def _member(rank: int, count: int, port: int, words: list[str], outputs: str) -> None:
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(count), LOCAL_WORLD_SIZE=str(count),
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
+    )  # fmt: skip
+    _command(words, outputs, GRID_STEPS)
 
 
 def _killer(root: Path, run_id: str, changes: Sequence[int], outputs: str) -> None:
