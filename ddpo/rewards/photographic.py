@@ -18,7 +18,7 @@ and none can make up for another. Every term rests on a published measure:
 A term rises towards 1 over the range of natural pictures and falls beyond it: a reward that only rises is hacked by a
 finetuned model at once (garish, burnt, black shapes before a single-coloured sky).
 
-The score has a gradient, which `slopes` keeps finite: roots and counts of pixels are smoothed by a level of 8 bits.
+The score has a gradient, which `slopes` keeps finite: roots and counts of pixels are smoothed by a quarter of a level of 8 bits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from torch import Tensor
 
 from ddpo.diffusion.pictures import check_images
 from ddpo.rewards.colour import opponent_colourfulness
-from ddpo.rewards.slopes import LEVEL, is_asked_for, root, size
+from ddpo.rewards.slopes import FAINT, is_asked_for, root, size
 
 if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
@@ -119,8 +119,8 @@ def _hues(rgb: Tensor) -> Tensor:
     """Whether there are several hues; one hue alone keeps a quarter of the term."""
     red, green, blue = rgb.unbind(1)
     opponents = torch.stack((red - green, 0.5 * (red + green) - blue), 1)  # (B, 2, h, w)
-    strength = root(opponents.square().sum(1), LEVEL).mean((1, 2))  # norm() is ten times slower
-    resultant = root(opponents.mean((2, 3)).square().sum(1), LEVEL)
+    strength = root(opponents.square().sum(1), FAINT).mean((1, 2))  # norm() is ten times slower
+    resultant = root(opponents.mean((2, 3)).square().sum(1), FAINT)
     return 0.25 + 0.75 * _rise((strength - resultant) / (strength + 0.02), 0.08, 1)
 
 
@@ -157,7 +157,7 @@ def _noise(rgb: Tensor) -> Tensor:
 def _composition(luma: Tensor) -> Tensor:
     """The spread of the edges around their centre, over that of edges strewn evenly (1): a subject has about 0.7."""
     slopes = luma[:, 0, 1:-1, 2:] - luma[:, 0, 1:-1, :-2], luma[:, 0, 2:, 1:-1] - luma[:, 0, :-2, 1:-1]
-    weight = root(slopes[0] ** 2 + slopes[1] ** 2 + 1e-12, LEVEL)  # (B, h-2, w-2)
+    weight = root(slopes[0] ** 2 + slopes[1] ** 2 + 1e-12, FAINT)  # (B, h-2, w-2)
     weight = weight / weight.sum((1, 2), keepdim=True)
     spread = weight.new_zeros(len(weight))
     for other_axis in (2, 1):
@@ -187,7 +187,7 @@ def noise_deviation(planes: Tensor) -> Tensor:
     answer = planes[..., :-2] - 2 * planes[..., 1:-1] + planes[..., 2:]
     answer = answer[..., :-2, :] - 2 * answer[..., 1:-1, :] + answer[..., 2:, :]  # the mask is this product
     # For Gaussian noise the answer has 6 times its deviation; E|z|^(1/2) of a standard normal z is 0.8222.
-    return (size(answer, LEVEL).sqrt().mean((2, 3)) / 0.8222) ** 2 / 6
+    return (size(answer, FAINT).sqrt().mean((2, 3)) / 0.8222) ** 2 / 6
 
 
 def relative_sharpness(luma: Tensor, noise: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LEVEL = 1 / 255  # of a picture in 8 bits, in [0, 1]: what is smaller is seen by nobody
+FAINT = 1 / 1020  # a quarter of a level of 8 bits, in [0, 1]: what is smaller is lost when a picture is saved
 
 
 def is_asked_for(x: Tensor) -> bool:

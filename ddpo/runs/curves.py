@@ -14,7 +14,7 @@ TREND = 20  # epochs, at the most, that a line is put through
 FEWEST_OF_A_TREND = 8
 # The standard deviation of the diversity of n pictures, as a share of it, times sqrt(n): measured on drawn churches
 # (tests/runs/test_false_alarms.py measures it again).
-DIVERSITY_NOISE = 0.6
+DIVERSITY_NOISE = 0.26
 CALIBRATED_STEPS = 20  # of a trajectory, at eta 1: where the limits of the KL were measured
 
 

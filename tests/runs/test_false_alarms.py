@@ -17,21 +17,21 @@ from ddpo.runs.metrics import read_epoch
 from ddpo.training.config import TrainConfig
 from ddpo.training.diversity import describe_pictures
 
-RUNS, EPOCHS, LOOKS = 200, 24, (4, 6, 8, 12, 16, 20, 24)
+DRAWINGS, RUNS, EPOCHS, LOOKS = 200, 200, 24, (4, 6, 8, 12, 16, 20, 24)
 LIKE_THE_FIRST = 0.8  # chance of a member of a group to be the picture of its first
 
 
 @pytest.fixture(scope="module")
 def pool() -> tuple[Tensor, Tensor]:
     """Scores and descriptions of drawings."""
-    pictures = from_uint8(draw_scenes(730_000, 300))
+    pictures = from_uint8(draw_scenes(730_000, DRAWINGS))
     return photographic(pictures), describe_pictures(pictures)
 
 
 def drawn(pictures: int, group_size: int, rng: torch.Generator) -> Tensor:
     """Which drawings the epochs of the runs see: (RUNS, EPOCHS, pictures)."""
     shape = (RUNS, EPOCHS, pictures // group_size, group_size)
-    own = torch.randint(300, shape, generator=rng)
+    own = torch.randint(DRAWINGS, shape, generator=rng)
     shared = torch.rand(shape, generator=rng) < LIKE_THE_FIRST
     return torch.where(shared, own[..., :1], own).flatten(2)
 
