@@ -18,7 +18,7 @@ and none can make up for another. Every term rests on a published measure:
 A term rises towards 1 over the range of natural pictures and falls beyond it: a reward that only rises is hacked by a
 finetuned model at once (garish, burnt, black shapes before a single-coloured sky).
 
-The score has a gradient, which `slopes` keeps finite: roots and counts of pixels are smoothed by a quarter of a level of 8 bits.
+The score has a gradient, which `slopes` keeps finite: roots and counts of pixels are smoothed where it is asked for.
 """
 
 from __future__ import annotations

@@ -44,6 +44,12 @@ def scenes() -> Tensor:
     return from_uint8(draw_scenes(720_000, 4))
 
 
+def soft() -> Tensor:
+    """The drawings as a network draws them: not quite flat, and nowhere clipped."""
+    drawn = 0.9 * scenes()
+    return drawn + 0.01 * torch.randn(drawn.shape, generator=torch.Generator().manual_seed(3))
+
+
 def awkward() -> Tensor:
     """Pictures at which roots, counts or clipping have no slope, or an infinite one."""
     drawn = scenes()
@@ -77,7 +83,7 @@ def test_gradients_are_finite_everywhere(scorers: dict[str, Reward], name: str) 
 def test_gradients_are_those_of_finite_differences(
     scorers: dict[str, Reward], name: str, height: int, width: int
 ) -> None:
-    """Along the gradient itself and along a smooth change of the picture, a quarter of a level each way at the most."""
+    """Along the gradient itself and along a smooth change of the picture, a tenth of a level each way at the most."""
     reward = scorers[name]
     images = torch.nn.functional.interpolate(
         0.9 * scenes(), (height, width), mode="nearest"
@@ -86,7 +92,7 @@ def test_gradients_are_those_of_finite_differences(
     rng = torch.Generator().manual_seed(0)
     waves = torch.nn.functional.interpolate(torch.randn(4, 3, 5, 5, generator=rng), (height, width), mode="bilinear")
     for way in (slopes, waves):
-        step = 0.002 * way / way.abs().amax((1, 2, 3), keepdim=True)
+        step = 0.0008 * way / way.abs().amax((1, 2, 3), keepdim=True)
         higher, lower = (reward((images + sign * step).requires_grad_()).detach() for sign in (1, -1))
         expected = 2 * (slopes * step).sum((1, 2, 3))
         torch.testing.assert_close(higher - lower, expected, rtol=0.05, atol=0.02 * float(expected.abs().max()))
@@ -104,14 +110,14 @@ def test_a_gradient_changes_no_score(scorers: dict[str, Reward], name: str) -> N
     smooth = reward(wishing)
     assert smooth.requires_grad
     span = float(scores[:4].max() - scores[:4].min())
-    torch.testing.assert_close(smooth.detach()[:4], scores[:4], rtol=0, atol=0.02 * span)
+    torch.testing.assert_close(smooth.detach()[:4], scores[:4], rtol=0, atol=0.05 * span)
 
 
 def test_a_gradient_step_raises_the_score_of_the_pictures_that_are_saved(scorers: dict[str, Reward]) -> None:
     for name in NAMES:
-        images = 0.9 * scenes()
+        images = soft()
         slopes = gradient(scorers[name], images)
-        higher = images + 0.03 * slopes / slopes.abs().amax((1, 2, 3), keepdim=True)
+        higher = images + 0.004 * slopes / slopes.abs().amax((1, 2, 3), keepdim=True)
         assert (scorers[name](higher) > scorers[name](images)).all(), name
 
 
