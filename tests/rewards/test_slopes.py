@@ -85,9 +85,7 @@ def test_gradients_are_those_of_finite_differences(
 ) -> None:
     """Along the gradient itself and along a smooth change of the picture, a tenth of a level each way at the most."""
     reward = scorers[name]
-    images = torch.nn.functional.interpolate(
-        0.9 * scenes(), (height, width), mode="nearest"
-    )  # where nothing is clipped
+    images = torch.nn.functional.interpolate(soft(), (height, width), mode="nearest")
     slopes = gradient(reward, images)
     rng = torch.Generator().manual_seed(0)
     waves = torch.nn.functional.interpolate(torch.randn(4, 3, 5, 5, generator=rng), (height, width), mode="bilinear")
