@@ -34,6 +34,8 @@ class Curves:
         self.rewards = [(mean - means[0]) / unit for mean in means]
         self.spreads = [std / unit for std in series(epochs, "reward_std")]
         self.diversities = series(epochs, "diversity") or [1.0]
+        counted = [(epoch.modes, epoch.modes_noise) for epoch in epochs]
+        self.counted = [pair for pair in counted if all(map(math.isfinite, pair))]
         self.kls, self.gradients = series(epochs, "kl"), series(epochs, "grad_norm")
         # What a KL of this run would be with the calibrated steps: that of a step goes with 1 / (eta^2 S), as the
         # variance of its noise does, for the same change of the network.
@@ -77,6 +79,14 @@ class Curves:
     def is_below(self, limit: float) -> bool:
         """Whether the diversity is below a limit, and further below the base's than chance brings it."""
         return self.diversity < min(limit, 1 - 3 * self.diversity_noise)
+
+    @property
+    def modes(self) -> tuple[float, float]:
+        """Different pictures, as a share of the first epoch's, at the least and at the most that chance allows."""
+        if len(self.counted) < RECENT:
+            return 1.0, 1.0
+        share, noise = (fmean(values) for values in zip(*self.counted[-RECENT:], strict=True))
+        return share - 3 * noise, share + 3 * noise
 
     @property
     def erosion(self) -> float:

@@ -33,6 +33,7 @@ MUCH_LESS_VARIED = 0.6  # where it need not go on falling
 ERODES = 0.008  # of the base's diversity an epoch, from which on it is being lost,
 ERODED = 0.9  # once this is left
 ALIKE = 0.4
+FEW_MODES = 0.5  # effective number of different pictures, as a share of the base's
 ALIKE_FOR_NOTHING = 0.6  # where the reward has not even risen
 ONE_SCORE = 0.05  # of the base's standard deviation: all pictures score the same
 LARGE_KL = 0.02  # mean over pixels and steps, of 20 steps at eta 1; six times the largest of a healthy run
@@ -120,6 +121,14 @@ def _gradient_explodes(gradients: list[float]) -> bool:
 
 def _collapse(curves: Curves, anew: str, hold: str) -> Diagnosis | None:
     one_score = recent(curves.spreads) < ONE_SCORE and curves.is_below(LESS_VARIED) and _diversity_falls(curves)
+    low, high = curves.modes
+    if high < FEW_MODES:
+        return Diagnosis(
+            "collapse",
+            "Collapsing: the pictures repeat each other",
+            f"There are only {(low + high) / 2:.0%} as many different pictures as the base draws, though they are far "
+            f"apart; {anew} with a higher {hold}, a lower learning_rate or fewer epochs.",
+        )
     if not one_score and not curves.is_below(ALIKE if _has_risen(curves) else ALIKE_FOR_NOTHING):
         return None
     return Diagnosis(

@@ -32,10 +32,11 @@ from ddpo.rewards import Reward
 from ddpo.training.config import TrainConfig
 from ddpo.training.consistency import check_timesteps
 from ddpo.training.diversity import describe_pictures, spread
-from ddpo.training.epoch import EpochState, Part
+from ddpo.training.epoch import EpochState, FirstEpoch, Part
 from ddpo.training.epoch_plan import learning_rate_factor, plan_epoch
 from ddpo.training.events import EpochMetrics, StepDone, StepKind, UpdateMetrics
 from ddpo.training.losses import Losses, LossFigures
+from ddpo.training.modes import MOST, compare_modes
 from ddpo.training.objective import advantages, regression_weights, reward_weight, standard_deviation
 from ddpo.training.processes import Processes
 from ddpo.training.random_streams import mix_seed, random_state, restore_random_state
@@ -85,8 +86,7 @@ class Trainer:
         )
         self.epoch = 0  # finished
         self.seconds = 0.0  # of training, over all goes
-        self.first_spread = 0.0  # of the pictures of the first epoch
-        self.reward_scale = 1.0  # standard deviation of the rewards of the first epoch; 1 where they do not differ
+        self.first = FirstEpoch()
         self._now = EpochState()
 
     # Where it stands --------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class Trainer:
     @property
     def _diversity(self) -> float:
         """Of the samples of this epoch, as a share of that of the first epoch."""
-        return self._now.diversity / self.first_spread if self.first_spread > 0 else 1.0
+        return self.first.share(self._now.diversity)
 
     def result(self) -> nn.Module:
         """A copy of the network as it is to be kept: the average of the weights where there is one, adapters merged."""
@@ -143,8 +143,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "first_spread": self.first_spread,
-            "reward_scale": self.reward_scale,
+            **self.first.state_dict(),
             "unet": {name: weight.detach() for name, weight in self.trainable.items()},
             "average": self.average.weights,
             "optimizer": self.optimizer.state_dict(),
@@ -165,8 +164,7 @@ class Trainer:
                 f"not with {self.processes.count}."
             )
         own = others[self.processes.rank]
-        self.epoch, self.seconds, self.first_spread = state["epoch"], state["seconds"], state["first_spread"]
-        self.reward_scale = state.get("reward_scale", 1.0)  # which earlier versions had no use for
+        self.epoch, self.seconds, self.first = state["epoch"], state["seconds"], FirstEpoch.from_state(state)
         self.unet.load_state_dict(state["unet"], strict=False)
         self.average.load(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -221,9 +219,12 @@ class Trainer:
         per_process = len(now.parts), config.part_size
         all_scores = self.processes.gather(scores).view(self.processes.count, *per_process)
         all_scores = all_scores.transpose(0, 1).flatten()  # part by part, the processes side by side in each
-        now.diversity = spread(self.processes.gather(describe_pictures(pictures)))
+        descriptions = self.processes.gather(describe_pictures(pictures))
+        now.diversity = spread(descriptions)
         if self.epoch == 0:
-            self.first_spread, self.reward_scale = now.diversity, standard_deviation(all_scores) or 1.0
+            self.first = FirstEpoch(now.diversity, standard_deviation(all_scores) or 1.0, descriptions[:MOST].clone())
+        if self.first.descriptions is not None:
+            now.modes = compare_modes(descriptions, self.first.descriptions)
         advantage = advantages(all_scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
         weights = regression_weights(advantage, config.temperature) if config.algorithm == "rwr" else None
         places = len(now.parts), self.processes.count, config.part_size
@@ -242,7 +243,7 @@ class Trainer:
         weight, parts = reward_weight(self._diversity, config.diversity_floor), self._parts_of_update()
         figures = LossFigures()
         for part in parts:
-            figures = figures + self.losses.backward(part, len(parts), now.updates, weight, self.reward_scale)
+            figures = figures + self.losses.backward(part, len(parts), now.updates, weight, self.first.reward_scale)
         norm = self._step_optimizer()
         self.average.update(self.epoch * self.updates_per_epoch + now.updates)
         figures = figures.averaged(self.processes)

@@ -203,3 +203,14 @@ def test_a_finished_run_is_not_told_to_stop_or_to_go_on(epochs: list[dict[str, A
     assert (running.verdict, running.title) == (finished.verdict, finished.title)
     assert any(words in running.sentence for words in ("stop", "go on", "give it more"))
     assert not any(words in finished.sentence for words in ("stop", "go on", "give it more"))
+
+
+def test_pictures_that_repeat_each_other_are_a_collapse_though_their_variance_is_kept() -> None:
+    epochs = curve()
+    for line in epochs:
+        line.update(modes=0.2, modes_noise=0.05, recall=0.0)
+    found = diagnose(epochs)
+    assert found.verdict == "collapse" and "only 20% as many different pictures" in found.sentence
+    for line in epochs:
+        line.update(modes=0.4, modes_noise=0.05)  # chance at this number of pictures
+    assert diagnose(epochs).verdict == "healthy"

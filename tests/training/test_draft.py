@@ -170,7 +170,7 @@ def test_a_rewards_unit_changes_nothing(compute: Compute) -> None:
     config = replace(DRAFT, trained_steps=2, output_penalty=1.0)
     plain, first = finetune(config, compute)
     scaled, other = finetune(config, compute, lambda x: 100 * brightness(x) + 7)
-    assert scaled.reward_scale == pytest.approx(100 * plain.reward_scale, rel=1e-3)
+    assert scaled.first.reward_scale == pytest.approx(100 * plain.first.reward_scale, rel=1e-3)
     for ours, theirs in zip(first, other, strict=True):
         assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-2)
         assert ours.output_change == pytest.approx(theirs.output_change, rel=1e-2, abs=1e-7)

@@ -156,6 +156,8 @@ def _curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
         *far,
         curve("Gradient norm", "grad_norm", _short, floor=0.0),
         curve("Diversity kept", "diversity", _percent, floor=0.0, reference=1.0),
+        curve("Different pictures kept", "modes", _percent, floor=0.0, reference=1.0),
+        curve("The base's pictures reached", "recall", _percent, floor=0.0),
         *([curve("Weight of the reward", "reward_weight", _percent, floor=0.0, reference=1.0)] if held else []),
         curve("Pictures a second", "samples_per_second", _short, floor=0.0),
     ]
