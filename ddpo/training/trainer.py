@@ -223,7 +223,7 @@ class Trainer:
         now.diversity = spread(descriptions)
         if self.epoch == 0:
             self.first = FirstEpoch(now.diversity, standard_deviation(all_scores) or 1.0, descriptions[:MOST].clone())
-        if self.first.descriptions is not None:
+        elif self.first.descriptions is not None:
             now.modes = compare_modes(descriptions, self.first.descriptions)
         advantage = advantages(all_scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
         weights = regression_weights(advantage, config.temperature) if config.algorithm == "rwr" else None
