@@ -47,7 +47,7 @@ class EpochMetrics:
     samples: int  # drawn so far
     seconds: float  # of training so far
     samples_per_second: float  # in this epoch, its updates included
-    # Effective number of different pictures, as a share of the first epoch's; NaN: in the first, or of too few pictures.
+    # Effective number of different pictures, as a share of the first epoch's; NaN: in the first, or of too few.
     modes: float = math.nan
     modes_noise: float = math.nan  # its standard error
     recall: float = math.nan  # share of the first epoch's pictures that this one's come near, in [0, 1]
