@@ -83,14 +83,17 @@ def test_gradients_are_finite_everywhere(scorers: dict[str, Reward], name: str) 
 def test_gradients_are_those_of_finite_differences(
     scorers: dict[str, Reward], name: str, height: int, width: int
 ) -> None:
-    """Along the gradient itself and along a smooth change of the picture, a tenth of a level each way at the most."""
+    """Along the gradient itself and along a smooth change of the picture, half a level each way at the most.
+
+    The two measures without CLIP bend more, and their scores are larger against the rounding of float32.
+    """
     reward = scorers[name]
     images = torch.nn.functional.interpolate(soft(), (height, width), mode="nearest")
     slopes = gradient(reward, images)
     rng = torch.Generator().manual_seed(0)
     waves = torch.nn.functional.interpolate(torch.randn(4, 3, 5, 5, generator=rng), (height, width), mode="bilinear")
     for way in (slopes, waves):
-        step = 0.0008 * way / way.abs().amax((1, 2, 3), keepdim=True)
+        step = (0.0008 if name in NAMES[:2] else 0.004) * way / way.abs().amax((1, 2, 3), keepdim=True)
         higher, lower = (reward((images + sign * step).requires_grad_()).detach() for sign in (1, -1))
         expected = 2 * (slopes * step).sum((1, 2, 3))
         torch.testing.assert_close(higher - lower, expected, rtol=0.05, atol=0.02 * float(expected.abs().max()))
@@ -98,8 +101,8 @@ def test_gradients_are_those_of_finite_differences(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gradient_changes_no_score(scorers: dict[str, Reward], name: str) -> None:
-    """Without one asked for to the last bit, with one by less than anybody sees."""
-    reward, images = scorers[name], awkward()
+    """Without one asked for to the last bit; with one hardly, of pictures that are not flat to the last bit."""
+    reward, images = scorers[name], torch.cat([soft(), awkward()])
     scores = reward(images)
     assert not scores.requires_grad
     wishing = images.clone().requires_grad_()
@@ -109,6 +112,7 @@ def test_a_gradient_changes_no_score(scorers: dict[str, Reward], name: str) -> N
     assert smooth.requires_grad
     span = float(scores[:4].max() - scores[:4].min())
     torch.testing.assert_close(smooth.detach()[:4], scores[:4], rtol=0, atol=0.05 * span)
+    torch.testing.assert_close(smooth.detach()[4:8], scores[4:8], rtol=0, atol=0.2 * span)
 
 
 def test_a_gradient_step_raises_the_score_of_the_pictures_that_are_saved(scorers: dict[str, Reward]) -> None:
