@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-WIDTH = 0.2  # of the kernel: two of church-64's drawings are about 0.5 apart, the nearest of 500 about 0.3
+WIDTH = 0.2  # of the kernel: repeats count once, and church-64's drawings as different (tests/training/test_modes.py)
 NEIGHBOURS = 3
 MOST = 256  # pictures that are looked at: the time goes with their cube
 FOLDS = 8  # of the jackknife
@@ -30,7 +30,7 @@ class Modes:
 
     kept: float = math.nan  # effective number of different pictures, as a share of the other's; 1.0 = as many
     noise: float = math.nan  # standard error of that
-    recall: float = math.nan  # in [0, 1]; about 0.8 for two lots of one model's
+    recall: float = math.nan  # in [0, 1]; below 1 also for two lots of one model's
 
 
 def compare_modes(descriptions: Tensor, reference: Tensor) -> Modes:
