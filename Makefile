@@ -1,4 +1,4 @@
-.PHONY: check test test-versions
+.PHONY: check test test-versions test-lowest
 
 # The fast lane: format, lint, types, and the tests that need no browser and no long run.
 check:
@@ -17,3 +17,7 @@ test:
 # The suite on every promised pair of Python and torch, each in an environment of its own; 20 GB, and an hour on 2 cores.
 test-versions:
 	python3 scripts/test_versions.py $(ARGS)
+
+# The suite with the lowest version of everything that requirements.txt allows.
+test-lowest:
+	python3 scripts/test_versions.py --only py312-lowest --skip-resolution $(ARGS)

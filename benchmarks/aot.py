@@ -31,6 +31,7 @@ from ddpo.diffusion.sampling import evaluate_unet
 from ddpo.runs.pairs import get_pair
 
 RESULTS = Path(__file__).resolve().parent / "results" / "aot.json"
+PRECISIONS: tuple[PrecisionName, ...] = ("float32", "bfloat16")
 BATCHES = (2, 8, 16)
 REPEATS = 15
 
@@ -67,19 +68,25 @@ def measure(precision: PrecisionName) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, print and write; a precision that is not asked for keeps what the file has."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.aot", description=__doc__.partition("\n")[0])
-    parser.add_argument("precisions", nargs="*", choices=("float32", "bfloat16"), default=("float32", "bfloat16"))
+    parser.add_argument("precisions", nargs="*", choices=PRECISIONS, help="default: both")
     parser.add_argument("--keep", action="store_true", help="use the package of an earlier run, if there is one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if not options.keep:
             os.environ["XDG_CACHE_HOME"] = folder
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(folder) / "inductor")
-        measured = [measure(precision) for precision in options.precisions]
+        for precision in options.precisions or PRECISIONS:
+            _write(measure(precision))
+
+
+def _write(measured: dict[str, Any]) -> None:
+    known = json.loads(RESULTS.read_text(encoding="utf-8"))["measured"] if RESULTS.exists() else []
+    rows = {row["precision"]: row for row in [*known, measured]}
     results = {
         "machine": describe_machine(), "threads": torch.get_num_threads(), "ddpo": ddpo.__version__,
-        "network": DEFAULT_PAIR, "measured": measured,
+        "network": DEFAULT_PAIR, "measured": [rows[name] for name in PRECISIONS if name in rows],
     }  # fmt: skip
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

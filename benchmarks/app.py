@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_app(port: int, more: dict[str, str] | None = None) -> tuple[subprocess.Popen[bytes], float]:
-    """Start `python app.py` and wait for the page; the process and the seconds that it took."""
+def start_app(
+    port: int, more: dict[str, str] | None = None, log: Path | None = None
+) -> tuple[subprocess.Popen[bytes], float]:
+    """Start `python app.py` and wait for the page; the process and the seconds that it took.
+
+    Args:
+        port: that it serves at.
+        more: environment variables beside those of this process.
+        log: file that gets what it prints; None: its errors are shown, and nothing else.
+    """
     variables = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", **(more or {})}
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)
+    with nullcontext() if log is None else log.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=variables, stdout=file or subprocess.DEVNULL, stderr=file
+        )
     while process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page:

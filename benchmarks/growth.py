@@ -3,8 +3,8 @@
     python -m benchmarks.growth --calls 5000
 
 Starts the app, calls it so often that what Gradio remembers of visits is full, and measures from there: as many calls,
-each by a program that it has not seen, then every upload of tests/hostile that may be read, twice. Writes
-benchmarks/results/growth.json.
+each by a program that it has not seen, then every file of tests/hostile, twice. Writes benchmarks/results/growth.json.
+The exit code is 1 where memory has grown by more than MOST_GROWTH, or went further up than MOST_ABOVE.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,16 +24,13 @@ import httpx
 
 from benchmarks.app import ROOT, free_port, start_app
 from benchmarks.machine import describe_machine
+from benchmarks.processes import resident
 from ddpo.ui.page import MOST_VISITS
 
 RESULTS = ROOT / "benchmarks" / "results" / "growth.json"
 SECONDS = 60.0  # that an answer may take
-
-
-def resident(process_id: int) -> float:
-    """Resident memory now, in MB."""
-    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+MOST_GROWTH = 10.0  # percent, of calls and of uploads
+MOST_ABOVE = 600.0  # MB above rest while a file is scored
 
 
 @contextmanager
@@ -111,7 +109,7 @@ def main() -> None:
     process, _ = start_app(port)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as client:
-            results = {
+            results: dict[str, Any] = {
                 "machine": describe_machine(),
                 "calls": measure_calls(client, process.pid, options.calls),
                 "uploads": measure_uploads(client, process.pid, uploads()),
@@ -121,6 +119,8 @@ def main() -> None:
         process.wait()
     options.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results, indent=2))
+    grown = max(float(results[what]["growth_percent"]) for what in ("calls", "uploads"))
+    sys.exit(1 if grown > MOST_GROWTH or float(results["uploads"]["peak_above_mb"]) > MOST_ABOVE else 0)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Runs the test suite with every pair of Python and torch that is promised, and writes down what came of it.
 
     python scripts/test_versions.py                           # or: make test-versions
-    python scripts/test_versions.py --only py312-torch28 -- tests/training/test_trainer.py -x
+    python scripts/test_versions.py --only py312-lowest --skip-resolution       # or: make test-lowest
+    python scripts/test_versions.py --only py312-lowest -- tests/training/test_trainer.py -x
 
-Each pair has a virtual environment of its own, made from requirements-dev.txt. A pair that passed at this commit with
+Each pair has a virtual environment of its own, made from requirements-dev.txt. That of the lowest torch has the lowest
+version of everything that requirements.txt allows. A pair that passed at this commit with
 these arguments is left out, so an interrupted call is taken up by calling it again. Whatever follows `--` goes to
 pytest. Only the standard library is needed here, and the script is one file, though a long one, so that it runs with
 any Python that is at hand.
@@ -19,6 +21,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -45,12 +48,13 @@ class Case:
     python: str  # major and minor
     torch: str
     torchvision: str
+    lowest: bool = False  # with the lowest allowed version of everything else too
 
 
 CASES = (
     Case("py311-torch213", "3.11", "2.13.0", "0.28.0"),
     Case("py312-torch211", SPACE_PYTHON, "2.11.0", "0.26.0"),
-    Case("py312-torch28", SPACE_PYTHON, "2.8.0", "0.23.0"),
+    Case("py312-lowest", SPACE_PYTHON, "2.8.0", "0.23.0", lowest=True),
 )
 
 
@@ -141,8 +145,17 @@ def find_python(version: str, given: dict[str, str]) -> str:
     raise Stop(f"There is no Python {version} here; install it, or name it with --python {version}=PATH.")
 
 
-def _pins(case: Case) -> tuple[str, str]:
-    return f"torch=={case.torch}", f"torchvision=={case.torchvision}"
+def _pins(case: Case) -> tuple[str, ...]:
+    pins = {"torch": case.torch, "torchvision": case.torchvision}
+    return tuple(
+        f"{name}=={version}" for name, version in {**(lowest_versions() if case.lowest else {}), **pins}.items()
+    )
+
+
+def lowest_versions() -> dict[str, str]:
+    """The lowest version of each package that requirements.txt allows."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return {found[1]: found[2] for line in lines if (found := re.match(r"([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+)", line))}
 
 
 def contents(case: Case) -> str:

@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # which would have every process compile all of ddpo anew
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded; threads of two processes would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -39,12 +40,14 @@ if TYPE_CHECKING:
 # What `make check` leaves out, by the name of the file; everything in tests/browser is left out too.
 SLOW = frozenset(
     {
-        "test_agents", "test_app", "test_church256", "test_commands", "test_compiled", "test_doors", "test_downloads",
-        "test_example", "test_fidelity", "test_followed_job", "test_growth", "test_hub", "test_hub_app", "test_jobs",
+        "test_agents", "test_any_call", "test_any_file", "test_app", "test_church256", "test_commands",
+        "test_company", "test_compiled", "test_doors", "test_downloads", "test_draft_run", "test_example",
+        "test_false_alarms", "test_fidelity", "test_follow", "test_followed_job", "test_full_disk", "test_growth",
+        "test_hostile_models", "test_hostile_pictures", "test_hub", "test_hub_app", "test_jobs",
         "test_killed_in_buckets", "test_laion", "test_mcp", "test_old_run", "test_package", "test_pair",
-        "test_pretraining", "test_publish", "test_result_files", "test_slices", "test_storage",
-        "test_torchvision_guard", "test_train_tab", "test_trainer", "test_turns", "test_version_script", "test_worker",
-        "test_zero_gpu",
+        "test_pretraining", "test_publish", "test_result_files", "test_same_twice", "test_slices", "test_storage",
+        "test_strangers", "test_threads", "test_torchvision_guard", "test_train_tab", "test_trainer", "test_turns",
+        "test_version_script", "test_weights", "test_worker", "test_zero_gpu",
     }
 )  # fmt: skip
 BROWSER = "browser"  # the folder, and its marker

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +11,8 @@ import pytest
 from PIL import Image
 
 from ddpo.ui.page import build_demo
+from tests.helpers.forks import SETTINGS, Forked
+from tests.helpers.prepared import as_python
 from tests.helpers.serving import ROOT, RunningApp
 
 PAGES = sorted(
@@ -111,13 +110,8 @@ def test_the_python_examples_run_as_they_stand(tmp_path: Path) -> None:
     codes = examples("docs/api.md", needs_app=False)
     for name in ("compare", "score", "train", "load_model", "get_pair", "UserError"):
         assert any(f"ddpo.{name}" in code for code in codes), name
-    program = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n" + "\n".join(codes)
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=180,
-        env={**_environment(), "DDPO_RUNS": str(tmp_path / "runs")},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "4 of 4 update" in done.stdout and "finished" in done.stdout and "2000" in done.stdout
+    printed = run_program("\n".join(codes), tmp_path)
+    assert "4 of 4 update" in printed and "finished" in printed and "2000" in printed
     assert (tmp_path / "tuned-7.png").is_file()
 
 
@@ -127,11 +121,8 @@ def test_the_http_examples_run_against_a_served_app(app: RunningApp, tmp_path: P
     assert len(codes) == 2
     Image.new("RGB", (64, 64), "navy").save(tmp_path / "church.png")
     program = "\n".join(codes).replace("http://127.0.0.1:7860", app.url)
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=180, env=_environment()
-    )
-    assert done.returncode == 0, done.stderr
-    assert "church-64" in done.stdout and done.stdout.split()[-1] in ("starting", "running", "finished")
+    printed = run_program(program, tmp_path)
+    assert "church-64" in printed and printed.split()[-1] in ("starting", "running", "finished")
 
 
 def test_every_endpoint_and_no_other_is_documented() -> None:
@@ -141,5 +132,11 @@ def test_every_endpoint_and_no_other_is_documented() -> None:
     assert documented == served
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False", "DDPO_PRECISION": "float32"}
+def run_program(program: str, folder: Path) -> str:
+    """What a program prints that runs in a folder and succeeds."""
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    variables = {**SETTINGS, "DDPO_RUNS": str(folder / "runs")}
+    process = Forked(as_python, ["program.py"], cwd=folder, variables=variables)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out

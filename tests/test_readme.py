@@ -57,6 +57,11 @@ def test_the_models_are_ids_and_those_built_in_are_among_them(card: dict[str, An
     assert {line.split()[0] for line in card["preload_from_hub"]} <= set(card["models"])
 
 
+def test_it_says_what_a_public_address_means() -> None:
+    (line,) = [line for line in README.split("\n\n") if "GRADIO_SERVER_NAME=0.0.0.0" in line]
+    assert "let others in" in line and "(docs/security.md#what-a-public-address-means)" in line
+
+
 def test_visitors_can_sign_in_and_push(card: dict[str, Any]) -> None:
     assert card["hf_oauth"] is True and set(card["hf_oauth_scopes"]) <= SCOPES
     assert "manage-repos" in card["hf_oauth_scopes"]  # Push makes a repository where there is none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -64,6 +65,16 @@ def test_a_suite_that_runs_out_of_time_is_no_success(folder: Path) -> None:
     suite.write_text("import time\ndef test_one(): time.sleep(100)\n")
     assert run(folder, "--hours", "0.001", "--", str(suite)) == 1
     assert not rows(folder)[0].finished and "not finished" in (folder / "docs" / "versions.md").read_text()
+
+
+def test_the_lowest_of_everything_is_read_from_the_requirements() -> None:
+    (lowest,) = [case for case in versions.CASES if case.lowest]
+    pins = dict(pin.split("==") for pin in versions._pins(lowest))
+    named = re.findall(r"(?m)^([\w.-]+).*>=", (versions.ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    assert sorted(pins) == sorted(set(named)) and len(pins) >= 12
+    assert (pins["torch"], pins["torchvision"]) == (lowest.torch, lowest.torchvision)
+    found = versions.lowest_versions()
+    assert lowest.torch.startswith(f"{found['torch']}.") and lowest.torchvision.startswith(f"{found['torchvision']}.")
 
 
 def test_what_is_missing_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any, Generic, TypeVar
 
-from ddpo.common.storage import PLAIN, Storage, confirm
+from ddpo.common.storage import FULL, PLAIN, Storage, confirm
 from ddpo.errors import UserError
 
 T = TypeVar("T")
@@ -205,7 +205,7 @@ class FileCache(Generic[T]):
 
 def is_full(error: OSError) -> bool:
     """Whether it was for want of room."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return error.errno in FULL
 
 
 def storage_error(error: OSError, folder: Path, what: str) -> UserError:

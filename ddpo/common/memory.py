@@ -27,6 +27,17 @@ def check_room(needed: float, what: str, remedy: str) -> None:
         )
 
 
+def most_that_fit(each: float, wanted: int) -> int:
+    """How many of so many things fit the memory that there is, from 0 to all of them.
+
+    Args:
+        each: bytes of one.
+        wanted: how many there are.
+    """
+    there = free_memory()
+    return wanted if there is None or each <= 0 else max(0, min(wanted, int((there - RESERVE) / each)))
+
+
 def in_gigabytes(size: float) -> str:
     """A number of bytes for reading."""
     return f"{size / 1e9:.1f} GB" if size < 1e12 else f"{size / 1e12:,.0f} TB"
@@ -36,5 +47,6 @@ def is_short(error: BaseException) -> bool:
     """Whether an error means that the memory was not enough, on a CPU (where torch has no class for it) or a GPU."""
     words = ("can't allocate memory", "out of memory", "bad_alloc")
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or any(word in str(error) for word in words))
     )

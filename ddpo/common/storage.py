@@ -8,6 +8,7 @@ files too, so what it was writing arrives torn. Other such mounts refuse renames
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -20,6 +21,7 @@ from pathlib import Path
 MOUNTS = Path("/proc/mounts")
 PATIENCE = 30.0  # seconds until what was written must be there to read; hf-mount shows changes within 10
 FIRST_PAUSE = 0.05  # seconds between the first two looks at what was written; each pause is twice the one before
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LOCAL_FUSE = ("fuseblk", "fuse.fuse-overlayfs", "fuse.lxcfs", "fuse.gocryptfs", "fuse.encfs")
 
 
@@ -137,7 +139,9 @@ def _try_all(folder: Path) -> Storage:
 def _works(attempt: Callable[[], bool]) -> bool:
     try:
         return attempt()
-    except OSError:
+    except OSError as error:
+        if error.errno in FULL:  # says nothing of what works there
+            raise
         return False
 
 

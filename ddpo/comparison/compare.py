@@ -56,7 +56,7 @@ def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | 
     base, tuned = yield from _load_pair(comparison, compute)
     comparison.check_cost(max(base.picture_shape[1:]), most)  # what a model on the Hub draws is known only now
     for model in (base, tuned):
-        footprint.check_sampling(model.unet, comparison.samples, compute)
+        footprint.most_at_once(model.unet, comparison.samples, compute)  # refused before the scorer is had
     yield Progress("Loading the scorer", 0, 0)
     if comparison.scorer.obstacle() is None:
         yield from download_scorer(comparison.scorer)

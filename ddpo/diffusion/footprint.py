@@ -23,6 +23,7 @@ from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 
 _BATCH = 2
+FEWEST = 3  # pictures that a network is given at once on a CPU, see `sampling.sample`
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,21 @@ def check_weights(footprint: Footprint, compute: Compute, source: str) -> None:
         memory.check_room(footprint.weights, f"The model {source!r}", "use a smaller model")
 
 
-def check_sampling(unet: UNet2DModel, pictures: int, compute: Compute) -> None:
-    """Refuse a batch that does not fit the memory beside the weights, on a CPU.
+def most_at_once(unet: UNet2DModel, pictures: int, compute: Compute) -> int:
+    """How many of these pictures a network can denoise at once in the memory beside the weights, on a CPU.
+
+    A GPU's memory has its own errors, so all of them are tried there.
 
     Raises:
-        UserError: it does not; the sentence says how much is needed.
+        UserError: not even one fits; the sentence says how much is needed.
     """
     if compute.device.type != "cpu":
-        return
+        return pictures
     each = check_network(unet.config, "the model").sampling * compute.dtype.itemsize / 4
-    remedy = "ask for fewer pictures, or use a smaller model"
-    memory.check_room(pictures * each, f"Drawing {pictures} picture{'s'[: pictures > 1]} at once", remedy)
+    most = memory.most_that_fit(each, pictures)
+    if most < min(pictures, FEWEST):
+        memory.check_room(FEWEST * each, "Drawing a picture", "close other programs, or use a smaller model")
+    return max(most, 1)
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

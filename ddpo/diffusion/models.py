@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 
 from ddpo.diffusion import footprint
 from ddpo.diffusion.bounds import read_config
+from ddpo.diffusion.catalogue import ASSETS
 from ddpo.diffusion.checks import check_model
 from ddpo.diffusion.compiled import compile_if_wanted
 from ddpo.diffusion.footprint import Footprint
@@ -119,6 +120,8 @@ def _remedy(folder: Path, source: str) -> str:
     what = "the files are damaged or incomplete"
     if not any(folder.rglob("*.safetensors")):
         what += ", or hold code, which is never run"
+    if folder.is_relative_to(ASSETS):
+        return f"{what}; they come with the app, so install it again, or have `git lfs pull` fetch them"
     if ids.is_folder(source):
         return what
     return f"{what}; if the Hub's are whole, `hf cache rm model/{source.partition('@')[0]}` has them downloaded anew"

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ddpo.diffusion import footprint
 from ddpo.diffusion.models import DiffusionModel
+from ddpo.diffusion.parts import in_parts
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.schedulers import SchedulerSpec, create_scheduler, get_scheduler
 from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, predict_x_0
 
+TOO_LARGE = (
+    "The memory is not enough to draw one picture with this model; close other programs, or use a smaller model."
+)
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (x_t, t) -> the network's prediction, (B, C, H, W) float32
 Policy = Callable[[Tensor, Tensor, Tensor, float], GaussianStep]  # (x_t, t, t_prev, eta) -> p_theta(x_{t-1} | x_t)
 
@@ -52,7 +58,8 @@ def sample(
 ) -> Generator[DenoisingState]:
     """Denoise one picture a seed, yielding after every evaluation of the network.
 
-    Closing the iterator stops between two steps.
+    Closing the iterator stops between two steps. Where the memory does not suffice for all pictures at once, the
+    network is evaluated for parts of them, one after the other.
 
     Args:
         model: the model to sample from.
@@ -63,17 +70,18 @@ def sample(
         eta: DDIM's share of noise in [0, 1]; ignored by the others.
 
     Raises:
-        UserError: the scheduler cannot take that number of steps.
+        UserError: the scheduler cannot take that number of steps, or the memory does not suffice for one picture.
     """
     rngs = generators(seeds)
     noise_scheduler = create_scheduler(scheduler, model.scheduler_config, steps)
     schedule = model.noise_schedule
     options = _step_options(scheduler, eta, rngs)
     x_t = draw_noise(rngs, model.picture_shape, compute.device) * noise_scheduler.init_noise_sigma
-    total = len(noise_scheduler.timesteps)
+    total, at_once = len(noise_scheduler.timesteps), footprint.most_at_once(model.unet, len(seeds), compute)
     for i, t in enumerate(noise_scheduler.timesteps):
         x_in = noise_scheduler.scale_model_input(x_t, t)
-        output = evaluate_unet(model.unet, x_in, t, compute)
+        evaluate = partial(evaluate_unet, model.unet, t=t, compute=compute, fewest=footprint.FEWEST)
+        output, at_once = in_parts(evaluate, x_in, at_once, TOO_LARGE)
         x_t = noise_scheduler.step(output, t, x_t, **options).prev_sample.float()
         x_0 = predict_x_0(output, x_in, t.long().expand(len(x_in)).to(x_in.device), schedule).clamp(-1, 1)
         yield DenoisingState(i + 1, total, x_t, x_0)
@@ -101,20 +109,32 @@ def sample_pictures(
     return torch.cat(finished)
 
 
-def evaluate_unet(unet: nn.Module, x_t: Tensor, t: Tensor, compute: Compute) -> Tensor:
+def evaluate_unet(unet: nn.Module, x_t: Tensor, t: Tensor, compute: Compute, fewest: int = 2) -> Tensor:
     """The network's prediction for x_t: (B, C, H, W) at timestep t: () or (B,), in float32.
 
-    A batch of one takes other CPU kernels than larger batches and rounds differently: in bfloat16 PNDM turned that into
-    5 of 255 levels. So it is evaluated as a batch of two, and pictures do not depend on the size of their batch.
+    Small batches take other CPU kernels and round differently, so they are filled up, and pictures do not depend on the
+    size of their batch. One alone changed what PNDM draws in bfloat16 by 5 of 255 levels, two what DDIM draws in
+    float32 by 1. A pass with gradients fills up to two, as all that is added takes memory.
+
+    Args:
+        unet: the network.
+        x_t: (B, C, H, W) float32.
+        t: () or (B,) whole numbers.
+        compute: device and dtype.
+        fewest: rows that a batch is filled up to, on a CPU.
     """
-    alone = len(x_t) == 1 and x_t.device.type == "cpu"
-    x_in = x_t.expand(2, *x_t.shape[1:]) if alone else x_t
-    t = t.to(x_t.device)
-    if t.dim() > 0:
-        t = t.expand(len(x_in))
+    lacking = fewest - len(x_t) if x_t.device.type == "cpu" else 0
+    x_in, t = _with_more(x_t, lacking), t.to(x_t.device)
+    if t.dim() > 0 and lacking > 0:
+        t = _with_more(t.expand(len(x_t)), lacking)
     with compute.autocast():
         output = unet(x_in, t).sample
     return output[: len(x_t)].float()
+
+
+def _with_more(rows: Tensor, count: int) -> Tensor:
+    """The rows, and so many copies of the last one."""
+    return torch.cat([rows, rows[-1:].expand(count, *rows.shape[1:])]) if count > 0 else rows
 
 
 def bind(unet: nn.Module, compute: Compute) -> Denoise:

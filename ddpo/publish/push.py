@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpo.common.statistics import PairedStatistics
+from ddpo.common.words import shown
 from ddpo.errors import UserError
 from ddpo.hub import client, ids, troubles
 from ddpo.publish.card import AFTER, BEFORE, CURVE, base_licence, hub_base, write_card
@@ -76,7 +77,8 @@ def check_name(repo_id: str) -> None:
     """Raises UserError for what can be neither "owner/name" nor "name"."""
     if ids.parse(repo_id if "/" in repo_id else f"owner/{repo_id}") is None or "@" in repo_id:
         raise UserError(
-            f"{repo_id!r} cannot be the name of a repository; give owner/name, of letters, digits, '-', '_' and '.'."
+            f"{shown(repo_id)} cannot be the name of a repository; give owner/name, of letters, digits, '-', '_' "
+            "and '.'."
         )
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ddpo.diffusion.parts import in_parts
 from ddpo.diffusion.pictures import to_uint8
 from ddpo.errors import UserError
 from ddpo.rewards import weights
-from ddpo.rewards.clip import CHUNK, in_chunks
+from ddpo.rewards.clip import CHUNK, TOO_FULL
 
 if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
@@ -43,7 +44,7 @@ class AgeClassifier:
         Raises:
             UserError: not a batch of RGB pictures, or one picture alone does not fit the device's memory.
         """
-        return in_chunks(self._encode, images, CHUNK).to(images.device)
+        return in_parts(self._encode, images, CHUNK, TOO_FULL)[0].to(images.device)
 
     def _encode(self, images: Tensor) -> Tensor:
         pixels = self._processor(list(to_uint8(images)), return_tensors="pt").pixel_values

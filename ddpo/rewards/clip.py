@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ddpo.diffusion.parts import in_parts
 from ddpo.diffusion.pictures import check_images
 from ddpo.errors import UserError
 from ddpo.rewards import weights
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pictures that CLIP was trained on, sRGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
+TOO_FULL = "The memory is too full to score a picture; free some, or choose another scorer."
 CHUNK = 16  # pictures encoded together: ViT-L/14 in float32 then needs about 0.5 GB beside its 1.2 GB of weights
 
 
@@ -66,7 +67,7 @@ class Clip:
             UserError: not a batch of RGB pictures, or one picture alone does not fit the device's memory.
         """
         check_images(images)
-        return in_chunks(self._embed, images, CHUNK).to(images.device)
+        return in_parts(self._embed, images, CHUNK, TOO_FULL)[0].to(images.device)
 
     def _embed(self, images: Tensor) -> Tensor:
         learned = is_asked_for(images)
@@ -91,24 +92,6 @@ class Clip:
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             embeddings: Tensor = self._model.encode_text(tokenizer(sentences, length), normalize=True)
         return embeddings
-
-
-def in_chunks(encode: Callable[[Tensor], Tensor], images: Tensor, size: int) -> Tensor:
-    """Encode pictures in chunks of at most that size, in smaller ones where the memory of the device asks for it.
-
-    Raises:
-        UserError: not even one picture fits.
-    """
-    while True:
-        try:
-            return torch.cat([encode(chunk) for chunk in images.split(size)])
-        except torch.OutOfMemoryError as error:
-            if size == 1:
-                raise UserError(
-                    "The memory of the GPU is too full to score a picture; free some, or choose another scorer."
-                ) from error
-        size //= 2
-        torch.cuda.empty_cache()
 
 
 # Pictures as CLIP takes them ------------------------------------------------------------------------------------------

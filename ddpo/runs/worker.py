@@ -32,8 +32,9 @@ from ddpo.runs.fixed_seeds import FixedSeeds
 from ddpo.runs.folder import RunGone
 from ddpo.runs.interrupt import Interrupt
 from ddpo.runs.records import RecordKeeper, new_result
+from ddpo.runs.rights import right_to_train
 from ddpo.runs.status import ResultFacts
-from ddpo.runs.store import TIME_WAS_UP, Run, training_lock
+from ddpo.runs.store import TIME_WAS_UP, Run
 from ddpo.training.events import StepDone
 from ddpo.training.processes import Processes
 from ddpo.training.trainer import Trainer
@@ -74,8 +75,7 @@ def carry_out(
     """
     started = time.monotonic()
     processes = Processes(accelerator)
-    lock = training_lock(run.folder.parent, run) if processes.is_main and not sliced else nullcontext()
-    with lock as lease, company.computing():
+    with right_to_train(run) if processes.is_main and not sliced else nullcontext() as lease, company.computing():
         try:
             with Interrupt().caught() as interrupt:
                 worker = _Worker(run, processes, on_step, sliced, lease)

@@ -53,7 +53,8 @@ class LossFigures:
         sums = [self.loss, self.kl, self.kl_count, self.change, self.change_count, self.clip_fraction]
         figures = torch.tensor(sums, dtype=torch.float64)
         processes.average([figures])
-        return LossFigures(*figures.tolist(), self.ratio_deviation)
+        loss, kl, kl_count, change, change_count, clip_fraction = figures.tolist()
+        return LossFigures(loss, kl, kl_count, change, change_count, clip_fraction, self.ratio_deviation)
 
     @property
     def mean_kl(self) -> float:

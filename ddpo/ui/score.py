@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ddpo import rewards
+from ddpo.common.words import shown
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
 from ddpo.ui.shared import scorer_fields
@@ -54,7 +55,7 @@ def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> str:
     with sentences(TROUBLE):
         scorer = scorer_fields.full_name(name, like, unlike)
         if not isinstance(scorer, str):
-            raise UserError(f"The scorer must be given as text, and {scorer!r} is not.")
+            raise UserError(f"The scorer must be given as text, and {shown(scorer)} is not.")
         spec = rewards.get(scorer)
         return score_card(score(open_upload(path), scorer), spec)
 

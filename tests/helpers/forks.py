@@ -1,19 +1,22 @@
-"""Training in processes that are forked from one that has imported everything already: one second instead of ten."""
+"""train_space.py in forks of a process that has imported everything already: one second instead of ten.
+
+Such a process differs from a started one in its imports, in its one thread, and in the pictures of an
+epoch, which are drawn in fewer steps. Ways in are tested where a real process is started (tests/test_package.py).
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import random
+import shutil
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
-import torch._dynamo  # which an optimizer imports when it is made, and that takes seconds
 
 import ddpo.runs.worker as worker
 from ddpo.cli.main import main
@@ -21,45 +24,70 @@ from ddpo.common import leases, storage
 from ddpo.runs import checkpoints, fixed_seeds
 from ddpo.runs.store import Run, open_run
 from tests.helpers.object_store import kill_at
+from tests.helpers.prepared import Process
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.helpers.forks"])
 SETTINGS = {"DDPO_PRECISION": "float32", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 GRID_STEPS = 2  # of the pictures of an epoch, which would take half of the time
 PATIENCE = 240  # seconds for what takes a few on a machine with nothing else to do
 
 
-def begin(root: Path, *arguments: object, grid_steps: int = GRID_STEPS) -> Any:
-    """Start train_space.py with these arguments."""
-    words = ["--root", str(root), *map(str, arguments)]
-    process = _context.Process(target=_command, args=(words, str(_outputs(root)), grid_steps))
-    process.start()
-    return process
+class Forked(Process):
+    """A fork that does one thing and ends, with what it prints in two files."""
+
+    def __init__(
+        self,
+        task: Callable[..., int],
+        *arguments: Any,
+        cwd: Path | None = None,
+        grid_steps: int = GRID_STEPS,
+        variables: Mapping[str, str] = SETTINGS,
+    ) -> None:
+        self._outputs = Path(tempfile.mkdtemp(prefix="forked-"))
+        with (self._outputs / "out").open("wb") as out, (self._outputs / "err").open("wb") as err:
+            env = {**os.environ, **variables}
+            outputs = (out.fileno(), err.fileno())
+            super().__init__(hurry, grid_steps, task, arguments, cwd=cwd, env=env, outputs=outputs)
+
+    def communicate(self, timeout: float = PATIENCE) -> tuple[str, str]:
+        """What the process has printed by its end; fails where it does not end in time."""
+        late = False
+        try:
+            self.wait(timeout)
+        except subprocess.TimeoutExpired:
+            late = True
+            self.kill()
+        out, err = ((self._outputs / name).read_text() for name in ("out", "err"))
+        shutil.rmtree(self._outputs)
+        assert not late, f"it goes on and on: {out}{err}"
+        return out, err
 
 
-def train(root: Path, *arguments: object, grid_steps: int = GRID_STEPS) -> subprocess.CompletedProcess[str]:
+def begin(root: Path, *arguments: object, **options: Any) -> Forked:
+    """Start train_space.py with these arguments; `cwd`, `grid_steps` and `variables` as `Forked` has them."""
+    return Forked(main, ["--root", str(root), *map(str, arguments)], **options)
+
+
+def train(root: Path, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run train_space.py with these arguments to its end."""
-    process = begin(root, *arguments, grid_steps=grid_steps)
-    out, err = _end(process, str(_outputs(root)))
-    return subprocess.CompletedProcess([*map(str, arguments)], process.exitcode, out, err)
+    process = begin(root, *arguments, **options)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess([*map(str, arguments)], process.returncode or 0, out, err)
 
 
-def train_together(root: Path, count: int, *arguments: object) -> list[subprocess.CompletedProcess[str]]:
-    """Run train_space.py in so many processes that train together, set up as torchrun sets them up."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    words, outputs = ["--root", str(root), *map(str, arguments)], [f"{_outputs(root)}-{rank}" for rank in range(count)]
-    processes = [
-        _context.Process(target=_member, args=(rank, count, port, words, outputs[rank])) for rank in range(count)
-    ]
-    for process in processes:
-        process.start()
-    said = [_end(process, output) for process, output in zip(processes, outputs, strict=True)]
-    return [
-        subprocess.CompletedProcess(words, process.exitcode, *texts)
-        for process, texts in zip(processes, said, strict=True)
-    ]
+def train_in_two(root: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run train_space.py in two processes that work together, as torchrun starts them, to their end.
+
+    The exit code is that of the first which failed; what both have printed is put together.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    both = {**SETTINGS, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ranks = [{**both, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    processes = [begin(root, *arguments, variables=variables) for variables in ranks]
+    printed = [process.communicate() for process in processes]
+    code = next((process.returncode for process in processes if process.returncode), 0)
+    return subprocess.CompletedProcess([*map(str, arguments)], code, *map("".join, zip(*printed, strict=True)))
 
 
 def train_and_be_killed(run: Run, changes: Sequence[int]) -> list[int]:
@@ -67,62 +95,32 @@ def train_and_be_killed(run: Run, changes: Sequence[int]) -> list[int]:
 
     Returns the newest step that was called saved by then, for each kill. Raises where such a checkpoint was lost.
     """
-    outputs = str(_outputs(run.root))
-    process = _context.Process(target=_killer, args=(run.root, run.id, changes, outputs))
-    process.start()
-    out, err = _end(process, outputs)
+    out, err = Forked(_be_killed_at, run.root, run.id, changes).communicate()
     assert out.endswith("lost nothing\n"), out + err
     return [int(word) for word in out.splitlines()[0].split()]
 
 
-def _end(process: Any, outputs: str) -> tuple[str, str]:
-    """What a process has printed by its end."""
-    process.join(PATIENCE)
-    late = process.exitcode is None
-    if late:
-        process.kill()
-    out, err = (Path(f"{outputs}.{name}").read_text() for name in ("out", "err"))
-    assert not late, f"it goes on and on: {out}{err}"
-    return out, err
+def train_and_be_killed_at_random(run: Run, kills: int) -> None:
+    """Train, killed so often at random moments; it may be finished by then, or not.
+
+    Every step is saved, so many kills fall into a saving. A process that gets to the end does it over from an earlier
+    checkpoint, so that no kill comes too late.
+    """
+    out, err = Forked(_be_killed_at_random, run.root, run.id, kills).communicate()
+    assert out.endswith(f"{kills} kills\n"), out + err
 
 
-def _outputs(root: Path) -> Path:
-    """Where what is printed goes: never into a bucket."""
-    folder = Path(os.environ["DDPO_TEST_OUTPUTS"])
-    return folder / root.parent.name
-
-
-def _prepare(outputs: str, grid_steps: int = GRID_STEPS) -> None:
-    os.environ.update(SETTINGS)
-    for number, name in ((1, "out"), (2, "err")):
-        handle = os.open(f"{outputs}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(handle, number)
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+def hurry(grid_steps: int, task: Callable[..., int], arguments: Sequence[Any]) -> int:
+    """Do a task with fewer steps in the pictures of an epoch, and with storage that waits for no other machine."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a run of tests in the background ignores
     fixed_seeds.STEPS = grid_steps
     leases.SETTLE, storage.FIRST_PAUSE = 0.05, 0.002
     checkpoints.SETTLE = 600.0  # a busy machine is slower than any bucket
-    torch.set_num_threads(1)  # OMP_NUM_THREADS comes too late: torch has been imported
+    return task(*arguments)
 
 
-def _command(words: list[str], outputs: str, grid_steps: int) -> None:
-    _prepare(outputs, grid_steps)
-    code = main(words)
-    sys.stdout.flush()
-    os._exit(code)
-
-
-def _member(rank: int, count: int, port: int, words: list[str], outputs: str) -> None:
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(count), LOCAL_WORLD_SIZE=str(count),
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
-    )  # fmt: skip
-    _command(words, outputs, GRID_STEPS)
-
-
-def _killer(root: Path, run_id: str, changes: Sequence[int], outputs: str) -> None:
+def _be_killed_at(root: Path, run_id: str, changes: Sequence[int]) -> int:
     """Trains in forks of itself, which tell of every checkpoint that they call saved, as soon as it is."""
-    _prepare(outputs)
     worker.CHECKPOINT_SECONDS, worker.CHECKPOINT_SHARE = 0.0, 1e9
     run, last = open_run(root, run_id), 0
     for change in changes:
@@ -141,7 +139,7 @@ def _killer(root: Path, run_id: str, changes: Sequence[int], outputs: str) -> No
         assert found >= last and (loaded is None or loaded.notice is None), (found, last, loaded and loaded.notice)
         print(last, end=" ", flush=True)
     print("\nlost nothing", flush=True)
-    os._exit(0)
+    return 0
 
 
 def _train_telling(run: Run, saying: int) -> None:
@@ -154,3 +152,29 @@ def _train_telling(run: Run, saying: int) -> None:
     worker._Worker._save_checkpoint = telling  # type: ignore[method-assign]
     worker.carry_out(run)
     os._exit(0)
+
+
+def _be_killed_at_random(root: Path, run_id: str, kills: int) -> int:
+    record = worker._Worker._record
+
+    def eager(self: Any, event: Any) -> None:
+        record(self, event)
+        self._save_checkpoint()
+
+    worker.CHECKPOINT_SECONDS = 0.0
+    worker._Worker._record = eager  # type: ignore[method-assign]
+    run, chance, done = open_run(root, run_id), random.Random(0), 0
+    while done < kills:
+        child = os.fork()
+        if child == 0:
+            worker.carry_out(run)
+            os._exit(0)
+        time.sleep(chance.uniform(0.02, 0.6))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        done += os.WIFSIGNALED(status)
+        if run.status().state == "finished":
+            shutil.rmtree(run.folder / "checkpoints")
+            run.write_status(state="interrupted")
+    print(done, "kills", flush=True)
+    return 0

@@ -15,6 +15,8 @@ import httpx
 from tests.helpers.serving import RunningApp
 
 SECONDS = 120
+# uvicorn closes a connection that has been idle for 5 s, and a request that is sent on it just then is lost.
+LIMITS = httpx.Limits(keepalive_expiry=2)
 
 
 def network_address() -> str | None:
@@ -46,7 +48,7 @@ class Knocker:
     def client(self) -> httpx.Client:
         headers = {name: value.format(port=self.port) for name, value in self.headers.items()}
         url = f"http://{self.address}:{self.port}"
-        return httpx.Client(base_url=url, headers=headers, cookies=dict(self.cookies), timeout=SECONDS)
+        return httpx.Client(base_url=url, headers=headers, cookies=dict(self.cookies), timeout=SECONDS, limits=LIMITS)
 
     @cached_property
     def config(self) -> dict[str, Any]:

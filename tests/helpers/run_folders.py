@@ -15,6 +15,12 @@ from tests.helpers.serving import ROOT
 CHURCH = ROOT / "assets" / "church-64" / "base"
 SPEC = RunSpec("church-64", "some/base", "photographic", "quick", get_recipe("quick").config)
 
+# Settings of the shortest run that goes through everything.
+SHORTEST: dict[str, Any] = {
+    "epochs": 1, "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "sampling_steps": 3, "trained_steps": 1,
+    "window": "random", "group_size": 1, "inner_epochs": 1, "kl_weight": 0.0, "diversity_floor": 0.0,
+}  # fmt: skip
+
 
 def make_run(
     root: Path,

@@ -10,13 +10,18 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
+
+from tests.helpers.prepared import Process, as_python, is_as_prepared, read_hub_variables
 
 PATIENCE = 180  # seconds; on ZeroGPU the app imports torch and loads two models before it serves
 ROOT = Path(__file__).resolve().parents[2]
+APP = (sys.executable, "app.py")
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,9 @@ def get(url: str) -> str:
 
 @contextmanager
 def running_app(
-    log_file: Path, command: Sequence[str] = (sys.executable, "app.py"), *, folder: str = str(ROOT), **variables: str
+    log_file: Path, command: Sequence[str] = APP, *, folder: str = str(ROOT), **variables: str
 ) -> Iterator[RunningApp]:
-    """Serve the app for the time of a with block."""
+    """Serve the app for the time of a with block; in a fork, where no variable is set that is read on import."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -60,9 +65,13 @@ def running_app(
     }  # fmt: skip
     started = time.monotonic()
     with log_file.open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        process: subprocess.Popen[bytes] | Process
+        if tuple(command) == APP and folder == str(ROOT) and is_as_prepared(environment):
+            process = Process(_serve, env=environment, cwd=folder, outputs=(log.fileno(), log.fileno()))
+        else:
+            process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_up(url, process, log_file)
@@ -72,7 +81,27 @@ def running_app(
         process.wait()
 
 
-def _wait_until_up(url: str, process: subprocess.Popen[bytes], log_file: Path) -> None:
+def _serve() -> int:
+    """In a fork: serve the app, whose trainers are forks as well."""
+    from gradio import http_server
+
+    from ddpo.runs import store
+
+    http_server.INITIAL_PORT_VALUE = int(os.environ["GRADIO_SERVER_PORT"])  # read on import
+    http_server.LOCALHOST_NAME = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    read_hub_variables()
+    vars(store)["subprocess"] = SimpleNamespace(**{**vars(subprocess), "Popen": _fork_trainer})
+    return as_python(["app.py"])
+
+
+def _fork_trainer(command: Sequence[str], *, env: Mapping[str, str], stdout: IO[bytes], **_: Any) -> Process:
+    from tests.helpers.forks import GRID_STEPS, hurry
+
+    outputs = (stdout.fileno(), stdout.fileno())
+    return Process(hurry, GRID_STEPS, as_python, (command[1:],), env=env, outputs=outputs)
+
+
+def _wait_until_up(url: str, process: subprocess.Popen[bytes] | Process, log_file: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -71,10 +71,10 @@ def test_a_batch_that_does_not_fit_is_told_how_much_it_needs(
     folder: Path, compute: Compute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(str(folder), compute)
-    footprint.check_sampling(model.unet, 16, compute)
+    assert footprint.most_at_once(model.unet, 16, compute) == 16
     monkeypatch.setattr("ddpo.common.memory.free_memory", lambda: 100 << 20)
-    with pytest.raises(UserError, match=r"Drawing 16 pictures at once needs about 0\.\d GB of memory and 0\.1 GB"):
-        footprint.check_sampling(model.unet, 16, compute)
+    with pytest.raises(UserError, match=r"Drawing a picture needs about 0\.\d GB of memory and 0\.1 GB"):
+        footprint.most_at_once(model.unet, 16, compute)
     with pytest.raises(UserError, match="use a smaller model"):
         load_model(str(folder), compute)
 

@@ -154,9 +154,21 @@ def test_the_uploads_of_an_app_that_was_killed_go_when_the_next_one_starts(
     killed = tmp_path / f"{uploads.FOLDER}killed"
     killed.mkdir()
     (killed / "upload.png").write_bytes(b"of a visitor")
-    os.utime(killed, (1, 1))
+    (killed / uploads.LOCK).write_text('{"pid": 1}')  # a moment ago, and held by nobody
+    older, begun = (tmp_path / f"{uploads.FOLDER}{name}" for name in ("older", "begun"))
+    older.mkdir()
+    os.utime(older, (1, 1))
+    begun.mkdir()
+    (begun / uploads.LOCK).touch()  # its app is about to take the lock
     own = uploads.own_folder.__wrapped__()
     os.utime(own, (1, 1))
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     another = uploads.own_folder.__wrapped__()
-    assert not killed.exists() and own.is_dir() and another.is_dir() and own != another
+    assert (
+        not killed.exists()
+        and not older.exists()
+        and begun.is_dir()
+        and own.is_dir()
+        and another.is_dir()
+        and own != another
+    )

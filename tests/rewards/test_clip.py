@@ -15,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from ddpo import rewards
+from ddpo.diffusion.parts import in_parts
 from ddpo.diffusion.pictures import from_uint8
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from ddpo.rewards import clip as clip_module
-from ddpo.rewards.clip import STD, Clip, in_chunks, load_clip, preprocess, read_clip
+from ddpo.rewards.clip import STD, TOO_FULL, Clip, load_clip, preprocess, read_clip
 from tests.helpers.clips import TINY, TINY_FILE, TINY_SPEC, pictures, save_clip, tiny_clip
 from tests.helpers.hub_cache import put
 
@@ -124,7 +125,8 @@ def test_chunks_shrink_until_they_fit_the_memory() -> None:
         return 2 * chunk
 
     x = torch.arange(13.0)
-    assert torch.equal(in_chunks(encode, x, 16), 2 * x)
+    done, size = in_parts(encode, x, 16, TOO_FULL)
+    assert torch.equal(done, 2 * x) and size == 2
     assert tried == [13, 8, 4, 2, 2, 2, 2, 2, 2, 1]
 
 
@@ -132,8 +134,8 @@ def test_a_picture_that_fits_no_memory_is_said_in_a_sentence() -> None:
     def encode(chunk: Tensor) -> Tensor:
         raise torch.OutOfMemoryError
 
-    with pytest.raises(UserError, match="memory of the GPU"):
-        in_chunks(encode, torch.zeros(4), 4)
+    with pytest.raises(UserError, match="memory is too full"):
+        in_parts(encode, torch.zeros(4), 4, TOO_FULL)
 
 
 # Loading --------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ from tests.helpers.serving import running_app
 from tests.helpers.trainer_command import assert_same_weights, only_run
 from tests.helpers.waiting import wait_for
 
+LOOK = 0.5  # seconds between two questions to the app
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -49,14 +51,14 @@ class Watched:
 
     def see_it_train(self, job: subprocess.Popen[str]) -> str:
         """Look at a job where it stands still at its second picture, and then at its third; returns its run's id."""
-        wait_for(lambda: self.shows(0, 2), PATIENCE)
+        wait_for(lambda: self.shows(0, 2), PATIENCE, LOOK)
         facts = self.shown()
         assert facts["state"] == "running" and "in a job and is followed" in facts["notice"]
         with pytest.raises(AppError, match="The same command that started the job"):
             self.client.predict(facts["id"], api_name="/resume_run")
         stop_at(self.mounted.folder, "*/samples/00002.png")
         os.killpg(job.pid, signal.SIGCONT)
-        wait_for(lambda: self.shows(1, 3), PATIENCE)
+        wait_for(lambda: self.shows(1, 3), PATIENCE, LOOK)
         history = self.client.predict(facts["id"], True, api_name="/run_status")["history"]
         assert [line["epoch"] for line in history] == [1]
         return str(facts["id"])
@@ -67,7 +69,7 @@ def test_the_app_follows_a_job_live_that_is_killed_and_goes_on_by_the_same_comma
 ) -> None:
     """The command of a job, as the Hub got it, really trains; another process, the app, sees only the Hub."""
     monkeypatch.setenv("DDPO_PRECISION", "float32")
-    command = [*START, "--base", BASE, "--epochs", "3", *TINY]
+    command = [*START, "--base", BASE, "--epochs", "2", *TINY]
     assert main(command) == 0
     variables = {
         "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0",
@@ -84,20 +86,20 @@ def test_the_app_follows_a_job_live_that_is_killed_and_goes_on_by_the_same_comma
             os.killpg(first.pid, signal.SIGKILL)
             first.communicate()
         assert run_id.startswith("job-colourfulness-")
-        wait_for(lambda: watched.shown()["state"] == "interrupted", PATIENCE)
+        wait_for(lambda: watched.shown()["state"] == "interrupted", PATIENCE, LOOK)
         assert CheckpointStore(mounted.store / "runs" / run_id / "checkpoints").steps()[-1] > 0
         assert main(command) == 0 and hub.jobs[0]["command"] == hub.jobs[1]["command"]
         done = run_job(hub, tmp_path / "second", mounted.folder)
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"The run {run_id} is in the bucket already, at step" in done.stdout and "Published: " in done.stdout
-        wait_for(lambda: watched.shows(3, 4) and watched.shown()["state"] == "finished", PATIENCE)
+        wait_for(lambda: watched.shows(2, 3) and watched.shown()["state"] == "finished", PATIENCE, LOOK)
         assert load_model("me/church-ddpo", compute).unet.config["sample_size"] == 16
         files = [path for path in mounted.store.rglob("*") if path.is_file()]
         assert TOKEN not in done.stdout and not any(TOKEN.encode() in path.read_bytes() for path in files)
-        with_one_thread(main, ["start", "--base", BASE, "--reward", "colourfulness", "--epochs", "3", *TINY])
+        with_one_thread(main, ["start", "--base", BASE, "--reward", "colourfulness", "--epochs", "2", *TINY])
         run, undisturbed = open_run(mounted.folder / "runs", run_id), only_run(tmp_path / "runs")
         assert_same_weights(run, undisturbed)
-        assert [epoch.epoch for epoch in run.epochs()] == [1, 2, 3]
+        assert [epoch.epoch for epoch in run.epochs()] == [1, 2]
         assert grids(tmp_path / "home") == grids(undisturbed.folder)
         assert "Traceback" not in app.log and TOKEN not in app.log
         asked = [request.path for request in hub.requests if run_id in request.path]

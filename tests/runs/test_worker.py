@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,20 +13,13 @@ import torch
 from diffusers import DDPMPipeline
 from safetensors.torch import load_file
 
+import ddpo.runs.worker as worker
 from ddpo.publish.card import write_card
 from ddpo.runs.store import Run, create_run, training_lock
-from tests.helpers.serving import ROOT
-from tests.helpers.trainer_command import (
-    TINY,
-    TWO,
-    assert_same_weights,
-    command,
-    environment,
-    only_run,
-    start,
-    train_space,
-    weights,
-)
+from ddpo.training.events import StepDone
+from ddpo.training.trainer import Trainer
+from tests.helpers.forks import Forked, begin, train, train_and_be_killed_at_random, train_in_two
+from tests.helpers.trainer_command import TINY, assert_same_weights, only_run, start, weights
 from tests.helpers.waiting import wait_for
 
 
@@ -66,12 +57,8 @@ def test_a_finished_run_leaves_its_metrics_its_pictures_and_a_pipeline(whole: Ru
 def test_twenty_kills_at_random_moments_change_nothing(whole: Run, root: Path) -> None:
     create_run(root, whole.spec)
     run = only_run(root)
-    killer = subprocess.run(
-        [sys.executable, "-c", KILLER, str(root), run.id], cwd=ROOT, env=environment(), capture_output=True, text=True,
-        timeout=240,
-    )  # fmt: skip
-    assert killer.stdout.split()[-2:] == ["20", "kills"], killer.stderr
-    done = train_space(root, "resume", run.id)
+    train_and_be_killed_at_random(run, 20)
+    done = train(root, "resume", run.id)
     assert done.returncode == 0, done.stderr
     assert_same_weights(run, whole)
     steps = [(line["kind"], line["step"]) for line in run.metrics()]
@@ -83,50 +70,16 @@ def test_twenty_kills_at_random_moments_change_nothing(whole: Run, root: Path) -
         }
 
 
-# Imports once and trains in forks of itself, which it kills; every step is saved, so many kills fall into a saving.
-# A process that gets to the end does it over from an earlier checkpoint, so that no kill comes too late.
-KILLER = """
-import os, random, shutil, signal, sys, time
-from pathlib import Path
-import ddpo.runs.worker as worker
-from ddpo.runs.store import open_run
-worker.CHECKPOINT_SECONDS = 0.0
-record = worker._Worker._record
-def eager(self, event):
-    record(self, event)
-    self._save_checkpoint()
-worker._Worker._record = eager
-run, rng, kills = open_run(Path(sys.argv[1]), sys.argv[2]), random.Random(0), 0
-while kills < 20:
-    child = os.fork()
-    if child == 0:
-        worker.carry_out(run)
-        os._exit(0)
-    time.sleep(rng.uniform(0.02, 0.6))
-    os.kill(child, signal.SIGKILL)
-    _, code = os.waitpid(child, 0)
-    if os.WIFSIGNALED(code):
-        kills += 1
-    if run.status().state == "finished":
-        shutil.rmtree(run.folder / "checkpoints")
-        run.write_status(state="interrupted")
-print(kills, "kills", flush=True)
-"""
-
-
 def test_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on(whole: Run, root: Path) -> None:
     create_run(root, whole.spec)
     run = only_run(root)
-    process = subprocess.Popen(
-        command(root, "resume", run.id), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+    process = begin(root, "resume", run.id)
     wait_for(lambda: run.status().step >= 2)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == 0 and f"resume {run.id}" in out and "Traceback" not in out + err
     assert run.status().state == "stopped" and 2 <= run.status().step < 21 and run.has_result()
-    assert train_space(root, "resume", "latest").returncode == 0
+    assert train(root, "resume", "latest").returncode == 0
     assert_same_weights(run, whole)
 
 
@@ -136,7 +89,7 @@ def test_a_run_in_slices_of_time_ends_like_one_in_one_go(whole: Run, root: Path)
     codes: list[int] = []
     for _ in range(20):
         # So short a time is up after the first step: every slice does one, and the checkpoint is inside of it.
-        done = train_space(root, "resume", run.id, "--time-budget", "0.01" if len(codes) < 4 else "1h")
+        done = train(root, "resume", run.id, "--time-budget", "0.01" if len(codes) < 4 else "1h")
         codes.append(done.returncode)
         if done.returncode != 4:
             break
@@ -151,7 +104,7 @@ def test_two_processes_end_like_one_with_twice_the_batch(root: Path, tiny_folder
     halved = [*TINY]
     halved[halved.index("--batch-size") + 1] = "2"
     arguments = ["start", "--base", tiny_folder, "--reward", "colourfulness", *halved, *rate]
-    done = train_space(root / "two", *arguments, launcher=TWO)
+    done = train_in_two(root / "two", *arguments)
     assert done.returncode == 0, done.stderr
     two, one = only_run(root / "two"), only_run(root / "one")
     assert_same_weights(two, one, tolerance=1e-5)
@@ -174,12 +127,12 @@ def test_a_damaged_checkpoint_is_told_of_and_costs_only_what_came_after_the_one_
     create_run(root, whole.spec)
     run = only_run(root)
     for _ in range(2):
-        train_space(root, "resume", run.id, "--time-budget", "0.01")
+        train(root, "resume", run.id, "--time-budget", "0.01")
     newest = max((run.folder / "checkpoints").glob("*.pt"))
     os.truncate(newest, newest.stat().st_size // 2)
-    train_space(root, "resume", run.id, "--time-budget", "0.01")
+    train(root, "resume", run.id, "--time-budget", "0.01")
     assert run.status().step == 2
-    assert train_space(root, "resume", run.id).returncode == 0
+    assert train(root, "resume", run.id).returncode == 0
     assert_same_weights(run, whole)
 
 
@@ -194,14 +147,14 @@ def test_a_second_run_is_told_which_one_is_training(whole: Run, root: Path) -> N
 
 def test_a_finished_run_is_not_begun_again(whole: Run) -> None:
     lines = whole.metrics()
-    done = train_space(whole.root, "resume", whole.id)
+    done = train(whole.root, "resume", whole.id)
     assert done.returncode == 2 and "is finished" in done.stderr and whole.metrics() == lines
 
 
 def test_a_result_is_described_as_it_was_made_whatever_was_trained_since(whole: Run, root: Path) -> None:
     create_run(root, whole.spec)
     run = only_run(root)
-    assert train_space(root, "resume", run.id, "--time-budget", "0.01").returncode == 4
+    assert train(root, "resume", run.id, "--time-budget", "0.01").returncode == 4
     assert run.result_facts().step == 1 and "**Trained:** 0 epochs of 3" in write_card(run)
     shutil.copytree(whole.folder, run.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("result*", "run.json"))
     assert len(run.epochs()) == 3 and run.result_epochs() == [] and "**Trained:** 0 epochs of 3" in write_card(run)
@@ -214,54 +167,50 @@ def test_a_finished_run_is_compared_with_its_base_on_seeds_that_it_never_drew(wh
     assert "## Compared with the base, seed by seed" in card and "Over 8 seeds" in card
 
 
+def be_cut_off_when_it_scores(run: Run) -> int:
+    def cut_off(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    Trainer._score = cut_off  # type: ignore[assignment, method-assign]
+    worker.carry_out(run, time_budget=600)
+    return 0
+
+
 def test_a_step_of_a_kind_that_is_new_is_not_begun_without_a_checkpoint(whole: Run, root: Path) -> None:
     create_run(root, whole.spec)
     run = only_run(root)
-    code = (
-        "import sys\nfrom pathlib import Path\n"
-        "import ddpo.runs.worker as worker\nfrom ddpo.runs.store import open_run\n"
-        "def cut_off(*arguments): raise KeyboardInterrupt\n"
-        "worker.Trainer._score = cut_off\n"
-        "worker.carry_out(open_run(Path(sys.argv[1]), sys.argv[2]), time_budget=600)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(root), run.id], cwd=ROOT, env=environment(), capture_output=True)
+    Forked(be_cut_off_when_it_scores, run).communicate()
     loaded = run.checkpoints.load_newest("cpu")
     assert loaded is not None and loaded.step == 2 and set(loaded.state["longest_steps"]) == {"sample"}
 
 
-def test_another_precision_is_told_of_and_one_that_is_none_refused(whole: Run, root: Path) -> None:
+def go_on_in_bfloat16(run: Run) -> int:
+    os.environ["DDPO_PRECISION"] = "bfloat16"
+
+    def tell_and_stop(event: StepDone) -> None:
+        print(run.status().notice)
+        run.request_stop()
+
+    worker.carry_out(run, on_step=tell_and_stop)
+    return 0
+
+
+def test_another_precision_is_told_of(whole: Run, root: Path) -> None:
     create_run(root, whole.spec)
     run = only_run(root)
-    assert train_space(root, "resume", run.id, "--time-budget", "0.01").returncode == 4
-    code = (
-        "import sys\nfrom pathlib import Path\n"
-        "import ddpo.runs.worker as worker\nfrom ddpo.runs.store import open_run\n"
-        "run = open_run(Path(sys.argv[1]), sys.argv[2])\n"
-        "worker.carry_out(run, on_step=lambda event: (print(run.status().notice), run.request_stop()))"
-    )
-    other = subprocess.run(
-        [sys.executable, "-c", code, str(root), run.id], cwd=ROOT, env=environment(DDPO_PRECISION="bfloat16"),
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert "It was begun on cpu, float32 and is continued on cpu, bfloat16" in other.stdout
-    wrong = subprocess.run(
-        command(root, "start", *TINY),
-        cwd=ROOT,
-        env=environment(DDPO_PRECISION="float16"),
-        capture_output=True,
-        text=True,
-    )
-    assert wrong.returncode == 2 and "must be auto, float32 or bfloat16, and 'float16' is not" in wrong.stderr
+    assert train(root, "resume", run.id, "--time-budget", "0.01").returncode == 4
+    out, _ = Forked(go_on_in_bfloat16, run).communicate()
+    assert "It was begun on cpu, float32 and is continued on cpu, bfloat16" in out
     assert only_run(root) == run
 
 
 def test_list_status_and_export_tell_of_a_run(whole: Run, tmp_path: Path) -> None:
-    listed = train_space(whole.root, "list").stdout
+    listed = train(whole.root, "list").stdout
     assert whole.id in listed and "finished" in listed
-    status = json.loads(train_space(whole.root, "status", whole.id, "--json").stdout)
+    status = json.loads(train(whole.root, "status", whole.id, "--json").stdout)
     assert status["epoch"] == 3 and status["state"] == "finished" and status["diagnosis"]["sentence"]
     target = tmp_path / "exported"
-    assert train_space(whole.root, "export", "latest", target).returncode == 0
+    assert train(whole.root, "export", "latest", target).returncode == 0
     assert DDPMPipeline.from_pretrained(target).unet.config.sample_size == 16
-    again = train_space(whole.root, "export", "latest", target)
+    again = train(whole.root, "export", "latest", target)
     assert again.returncode != 0 and "already" in again.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def place(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1", "HF_TOKEN_PATH": str(folder / "no-token"),
         }  # fmt: skip
-        with running_app(folder / "log.txt", **variables) as app:
+        with running_app(folder / "log.txt", (sys.executable, "-u", "app.py"), **variables) as app:  # reads them itself
             yield Place(app, Client(app.url, verbose=False, download_files=str(folder / "downloads")), hub)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from ddpo.ui import score
 from ddpo.ui.compare import tab
 from ddpo.ui.compare.run import comparison_seconds
 from ddpo.ui.space import quota, slices, zero_gpu
+from ddpo.ui.train import actions, views
 from ddpo.ui.train import form as train_form
+from tests.helpers.run_folders import make_run
 
 client = pytest.importorskip("spaces.zero.client")  # while this is no ZeroGPU, as it changes torch there
 config = pytest.importorskip("spaces.zero.config")
@@ -97,11 +99,11 @@ def test_what_was_not_set_aside_is_charged(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("who", "allowed"),
     [
-        (None, "A day allows 6 without an account, 16 with a free account and 133 with PRO or Team."),
-        (profile(isPro=False), "A day allows 16 with a free account."),
-        (profile(isPro=True), "A day allows 133 with PRO or Team."),
-        (profile(), "A day allows 16 with a free account and 133 with PRO or Team."),
-        (profile(isPro=False, orgs=[{"name": "b"}]), "A day allows 16 with a free account and 133 with PRO"),
+        (None, "A day allows it 6 times without an account, 16 with a free account and 133 with PRO or Team."),
+        (profile(isPro=False), "A day allows it 16 times with a free account."),
+        (profile(isPro=True), "A day allows it 133 times with PRO or Team."),
+        (profile(), "A day allows it 16 times with a free account and 133 with PRO or Team."),
+        (profile(isPro=False, orgs=[{"name": "b"}]), "A day allows it 16 times with a free account and 133 with PRO"),
     ],
 )
 def test_the_line_tells_what_is_known_of_the_visitor(who: gr.OAuthProfile | None, allowed: str) -> None:
@@ -114,7 +116,7 @@ def test_more_than_a_day_allows_is_said_before_the_button_is_pressed() -> None:
     line = words(quota.call_line(142.0, None))
     assert line == (
         "Up to 150 s of GPU. That is more than a day allows without an account. "
-        "A day allows 2 with a free account and 16 with PRO or Team."
+        "A day allows it 2 times with a free account and 16 with PRO or Team."
     )
     assert words(quota.call_line(5000.0, profile(isPro=True))).endswith("more than a day allows with PRO or Team.")
 
@@ -183,7 +185,16 @@ def test_the_train_tab_tells_it_for_its_controls(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("DDPO_SLICE_SECONDS", "60")
     with gr.Blocks():
         form = train_form.build()
+    assert form.recipe.value == "zerogpu"
     values = [control.value for control in form.values]
     assert "of GPU" in train_form.told(None, None, *values)
     values[form.values.index(form.minutes)] = -1
     assert "time budget" in train_form.told(None, None, *values)
+
+
+def test_a_run_without_a_gpu_is_told_of_once_and_one_that_waits_has_no_process(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "stopped", 0, notice="ZeroGPU quota exceeded: Try again later. Resume the run to go on.")
+    assert views.status_card(actions.look_at(run)).count("Resume") == 1
+    run.write_status(state="starting", started=datetime.now(UTC).isoformat(), notice=None)
+    card = views.status_card(actions.look_at(run))
+    assert "It waits for a GPU" in card and "process" not in card

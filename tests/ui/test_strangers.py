@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.sentences import FULL, NOT_UPLOADED, UNEXPECTED, sentence_for
 from ddpo.ui.space import permission
 from ddpo.ui.space.asker import Asker
+from tests.helpers.answering import answering
 from tests.helpers.small_disk import fill, small_disk
 from tests.hostile.values import LONG
 
@@ -94,6 +96,33 @@ def test_a_file_that_was_not_uploaded_is_refused_without_its_path(tmp_path: Path
             claim = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
             told.add(client.post("/gradio_api/run/it", json={"data": [claim]}).json()["error"])
     assert told == {NOT_UPLOADED} and not reached
+
+
+def test_an_address_is_not_read_past_the_size_of_an_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent as programs send it: Gradio itself would have read it all, into memory."""
+    import safehttpx
+
+    sent = [0]
+    reached: list[Any] = []
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(100):
+                    sent[0] += self.wfile.write(bytes(1 << 20))
+
+        def log_message(self, *_: object) -> None: ...
+
+    async def lenient(_: str) -> str:
+        return "127.0.0.1"
+
+    monkeypatch.setattr(safehttpx, "async_validate_url", lenient)
+    with answering(Endless) as port, served(reached.append, Upload()) as client:
+        claim = {"path": f"http://127.0.0.1:{port}/a.png", "meta": {"_type": "gradio.FileData"}}
+        answer = client.post("/gradio_api/run/it", json={"data": [claim]}).json()
+    assert "larger than 10 MB" in answer["error"] and not reached and sent[0] < 40 << 20
 
 
 def test_an_upload_that_the_disk_has_no_room_for_is_answered_in_a_sentence(

@@ -11,7 +11,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from ddpo.common import memory
+from ddpo.common import allocator, memory
 from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import list_runs, training_lock
@@ -96,6 +96,14 @@ def test_the_animation_goes_from_the_base_to_the_end_and_only_of_a_run_that_rest
     run.write_status(state="running")
     with training_lock(tmp_path, run):
         assert views.animation(actions.look_at(run)) == ""
+
+
+def test_the_memory_of_an_animations_frames_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays otherwise is measured by `python -m benchmarks.hour`."""
+    given: list[bool] = []
+    monkeypatch.setattr(allocator, "give_back", lambda: given.append(True))
+    views.animation(actions.look_at(make_run(tmp_path, "finished", 2)))
+    assert given == [True]
 
 
 def test_an_animation_of_many_epochs_keeps_the_first_and_the_last() -> None:

@@ -26,7 +26,7 @@ from tests.helpers.serving import RunningApp, running_app
 
 GRACE = 4  # seconds, in place of turns.GRACE
 START = f"import ddpo.ui.space.turns as turns; turns.GRACE = {GRACE}; from ddpo.ui.page import main; main()"
-JOB = {"pair": "church-64", "samples": 1, "steps": 60}
+JOB = {"pair": "church-64", "samples": 1, "steps": 20}
 LONG = {"pair": "church-64", "samples": 1, "scheduler": "ddpm", "steps": 1000}
 
 
@@ -45,13 +45,18 @@ def ask(who: Knocker, **values: Any) -> httpx.Response:
     return who.client.post("/gradio_api/call/v2/compare", json=values)
 
 
+def seconds_alone(who: Knocker) -> float:
+    """What a JOB takes where nothing else is asked for, once the models are loaded."""
+    who.call("compare", **JOB)
+    started = time.monotonic()
+    who.call("compare", **JOB)
+    return time.monotonic() - started
+
+
 def test_beyond_its_size_the_queue_refuses_at_once_and_the_next_visitor_has_a_turn(busy_app: RunningApp) -> None:
     """`python -m benchmarks.visitors` does the same with 2,000 jobs."""
     greedy, other = visitor(busy_app, 1), visitor(busy_app, 2)
-    other.call("compare", **JOB)  # loads the models
-    started = time.monotonic()
-    other.call("compare", **JOB)
-    alone = time.monotonic() - started
+    alone = seconds_alone(other)
     began = time.monotonic()
     assert greedy.join("compare", "greedy", **JOB).status_code == 200
     threading.Thread(target=listen, args=(greedy, "greedy"), daemon=True).start()
@@ -64,17 +69,18 @@ def test_beyond_its_size_the_queue_refuses_at_once_and_the_next_visitor_has_a_tu
     assert refused == {(503, said)} and max(answer.elapsed.total_seconds() for answer in answers) < 2
     started = time.monotonic()
     assert '"sentence"' in other.call("compare", **JOB)
-    assert time.monotonic() - started < 4 * alone + 1  # the rest of one job and its own, where eight wait before it
+    assert time.monotonic() - started < 4 * alone + 2  # the rest of one job and its own, where eight wait before it
     greedy.client.close()
 
 
 def test_what_nobody_listens_for_is_stopped_and_dropped(busy_app: RunningApp) -> None:
     mark = len(busy_app.log)
-    left = visitor(busy_app, 3)
+    left, other = visitor(busy_app, 3), visitor(busy_app, 4)
+    alone = seconds_alone(other)
     events = [ask(left, **LONG).json()["event_id"] for _ in range(3)]
     started = time.monotonic()
-    assert '"sentence"' in visitor(busy_app, 4).call("compare", **JOB)
-    assert time.monotonic() - started < 20  # a LONG one alone takes that
+    assert '"sentence"' in other.call("compare", **JOB)
+    assert time.monotonic() - started < GRACE + 10 * alone + 2  # a LONG one takes 50 times as long as a JOB
     busy_app.wait_for_log("A job that nobody listens for is stopped", mark)
     busy_app.wait_for_log("(?s)dropped.*dropped", mark)
     assert "Nobody was listening for this job" in last_event(left.client, f"/gradio_api/call/compare/{events[2]}")

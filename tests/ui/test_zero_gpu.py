@@ -113,7 +113,7 @@ def test_a_comparison_borrows_the_gpu_once_for_as_long_as_it_needs(visitor: Clie
     assert stages[0] == "Waiting for a GPU" and "Denoising" in stages
     # 8 s to begin with, and 2 x 20 evaluations of 20 ms: 6 s for `spaces`, which asks for half as much again.
     assert lender.durations == [9] == [seconds_said(line)]
-    assert "A day allows 13 without an account, 33 with a free account and 266 with PRO or Team." in line
+    assert "A day allows it 13 times without an account, 33 with a free account and 266 with PRO or Team." in line
 
 
 def test_a_cancelled_comparison_gives_the_gpu_back(space: RunningApp, visitor: Client, lender: Lender) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ddpo.common.files import is_full
+from ddpo.common.words import shown
 from ddpo.ui.shared.sentences import sentence_for
 from ddpo.ui.space.guarded import GuardedBlocks
 
@@ -89,7 +90,7 @@ async def _on_bad_call(request: Request, error: Exception) -> Response:
     blocks: gr.Blocks = request.app.get_blocks()
     names = [name.removeprefix("/") for name in blocks.get_api_info()["named_endpoints"]]
     if endpoint not in names:
-        sentence = f"There is no endpoint {endpoint!r}{_or_meant(endpoint, names)}; there are {', '.join(names)}."
+        sentence = f"There is no endpoint {shown(endpoint)}{_or_meant(endpoint, names)}; there are {', '.join(names)}."
         return JSONResponse({"detail": sentence}, 404)
     body = await request.json()
     wrong = wrong_names(endpoint, parameters(blocks, endpoint), body)
@@ -104,7 +105,7 @@ def wrong_names(endpoint: str, known: Iterable[Mapping[str, Any]], body: Mapping
     for name in body:
         if name not in required:
             return (
-                f"{endpoint} has no parameter {name!r}{_or_meant(name, required)}; "
+                f"{endpoint} has no parameter {shown(name)}{_or_meant(name, required)}; "
                 f"it has {', '.join(required) or 'none'}."
             )
     missing = [name for name, needed in required.items() if needed and name not in body]

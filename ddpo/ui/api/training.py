@@ -31,8 +31,8 @@ PERMISSION = (
     "uses the page. Elsewhere only programs on the app's own machine may, unless it lets everybody."
 )
 START_RUN = (
-    "Starts finetuning a base model on a reward, in a process of its own that goes on when the caller or the app is "
-    f"gone. One run trains at a time; another is refused with the time that it has to wait. Returns at once: {STATUS}. "
+    "Starts finetuning a base model on a reward; it goes on when the caller is gone. "
+    f"One run trains at a time; another is refused with the time that it has to wait. Returns at once: {STATUS}. "
     f"Ask /run_status every few seconds how far it is. {PERMISSION} {ENDS} {QUOTA}"
 )
 RUN_STATUS = f"Where a run stands. Without an id: the run that trains, else the newest. Returns {STATUS}. {ENDS}"

@@ -164,7 +164,7 @@ def own_folder() -> Path:
     """Have Gradio keep uploads in a folder of this process, which goes with it; what a killed one left goes now."""
     base = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     for other in base.glob(f"{FOLDER}*"):
-        if locks.holder(other / LOCK) is None and _age(other) > SETTLE:
+        if locks.holder(other / LOCK) is None and (_was_held(other / LOCK) or _age(other) > SETTLE):
             shutil.rmtree(other, ignore_errors=True)
     folder = base / f"{FOLDER}{secrets.token_hex(8)}"
     locks.acquire(folder / LOCK, {"pid": os.getpid()})
@@ -174,6 +174,14 @@ def own_folder() -> Path:
     begun_by = os.getpid()
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == begun_by else None)
     return folder
+
+
+def _was_held(lock: Path) -> bool:
+    """Whether somebody has had a lock: its facts are written once it is held, so one without may be just taken."""
+    try:
+        return lock.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _age(folder: Path) -> float:

@@ -47,7 +47,10 @@ def call_line(seconds: float, profile: gr.OAuthProfile | None) -> str:
     none = [account for account, times in held if times == 0]
     some = [(account, times) for account, times in held if times > 0]
     texts = [f"{times} {account.name}" for account, times in some]
-    allowed = f"A day allows {_listed(texts)}." if texts else ""
+    if texts:  # the first tells what is counted
+        account, times = some[0]
+        texts[0] = f"{times} {'time' if times == 1 else 'times'} {account.name}"
+    allowed = f"A day allows it {_listed(texts)}." if texts else ""
     if none:
         allowed = f"That is more than a day allows {none[-1].name}. {allowed}".strip()
     return _line(f"Up to <b>{asked} s of GPU</b>. {escape(allowed)}")

@@ -20,6 +20,7 @@ from ddpo.runs import followed, room, specs
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts
+from ddpo.runs.rights import right_to_begin
 from ddpo.runs.startable import check_startable
 from ddpo.runs.store import (
     Run,
@@ -84,7 +85,7 @@ def start(spec: RunSpec, minutes: Any) -> Run:
     """
     budget = time_budget(minutes)
     check_startable(spec)
-    with _starting:
+    with _starting, right_to_begin(runs_root()):
         check_idle(runs_root())  # before a folder is made for it
         run = create_run(runs_root(), spec)
         _begin(run, budget)
@@ -96,7 +97,7 @@ def resume(run: Run, minutes: Any) -> Run:
     """Go on with a run where it stopped; raises as `start` does, and UserError for one that is done."""
     followed.check_resumable_here(run)
     budget = time_budget(minutes)
-    with _starting:
+    with _starting, right_to_begin(run.root):
         status, longest = run.status(), longest_minutes()
         if status.state == "finished":
             raise UserError(f"The run {run.id} is finished; there is nothing to resume.")

@@ -28,7 +28,6 @@ from ddpo.ui.train import actions, views
 
 logger = logging.getLogger("ddpo.ui")
 
-DEFAULT_RECIPE = "quick"
 PLAIN = {  # settings that stand outside the drawer, with their names in plain words
     "epochs": "Epochs",
     "learning_rate": "Learning rate",
@@ -63,7 +62,7 @@ class Form:
 
 def build() -> Form:
     """Lay the controls out and connect them with each other."""
-    defaults = RECIPES[DEFAULT_RECIPE].config
+    first = RECIPES["zerogpu" if on_zero_gpu() else "quick"]
     with gr.Group(elem_id="train-settings"):
         pair = OpenDropdown(list(bases().items()), value=DEFAULT_PAIR, label="Base model", elem_id="train-pair")
         reward = OpenDropdown(
@@ -72,9 +71,9 @@ def build() -> Form:
         about = gr.HTML(_about_reward("photographic"), elem_classes="about")
         like, unlike = scorer_fields.fields(reward, "train")
         recipes = [(recipe.title, recipe.name) for recipe in RECIPES.values()]
-        recipe = OpenDropdown(recipes, value=DEFAULT_RECIPE, label="Recipe", elem_id="train-recipe")
-        about_recipe = gr.HTML(_about_recipe(DEFAULT_RECIPE), elem_classes="about")
-        plain = [_control(_BY_NAME[name], getattr(defaults, name), label) for name, label in PLAIN.items()]
+        recipe = OpenDropdown(recipes, value=first.name, label="Recipe", elem_id="train-recipe")
+        about_recipe = gr.HTML(_about_recipe(first.name), elem_classes="about")
+        plain = [_control(_BY_NAME[name], getattr(first.config, name), label) for name, label in PLAIN.items()]
         minutes = OpenNumber(
             _longest() or 0, label="Time budget in minutes (0: no limit)", elem_id="train-minutes", min_width=80
         )
@@ -83,7 +82,7 @@ def build() -> Form:
         folder = "" if on_space() else ", or a folder on the machine that runs this app"
         gr.HTML(f'<p class="hint">Id of an unconditional model on the Hugging Face Hub{folder}.</p>')
     with gr.Accordion("All settings", open=False, elem_id="all-settings"), gr.Group():
-        rest = [_control(_BY_NAME[name], getattr(defaults, name)) for name in _ORDER if name not in PLAIN]
+        rest = [_control(_BY_NAME[name], getattr(first.config, name)) for name in _ORDER if name not in PLAIN]
     line = gr.HTML(elem_id="train-estimate", render=False)  # `train.build` puts it where Start is
     form = Form(pair, reward, like, unlike, recipe, minutes, base, [*plain, *rest], line)
     _connect(form, about, about_recipe)

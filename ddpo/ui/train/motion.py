@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ddpo.common import allocator
+
 COLUMNS = 4  # pictures in a row, as the page shows them
 KEYFRAMES = 14  # grids in the animation, spread over the run
 BLENDS = 3  # frames from one grid to the next
@@ -30,13 +32,20 @@ def animation(samples: Samples) -> str:
     return _animation(samples, samples[-1][1].stat().st_mtime_ns)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)  # grids; a long run has thousands
 def _pictures(path: Path, _modified: int) -> tuple[str, ...]:
     return tuple(_uri(_at_most(cell, LARGEST_SIDE), quality=90) for cell in cut(path))
 
 
 @lru_cache(maxsize=8)
 def _animation(samples: Samples, _modified: int) -> str:
+    try:
+        return _moving(samples)
+    finally:
+        allocator.give_back()  # else its frames stay: 6 MB with church-64, in each thread that made one
+
+
+def _moving(samples: Samples) -> str:
     chosen = keyframes(samples)
     grids = [_laid_out(cut(path)) for _, path in chosen]
     frames, durations = [], []

@@ -20,6 +20,8 @@ from ddpo.ui.space.asker import Asker, who
 from ddpo.ui.train import actions
 
 TROUBLE = "This could not be pushed"
+# What was said of another name goes in the page itself: by way of the server, it could take away the plan that follows.
+FORGET = "() => ['', {__type__: 'update', visible: false}]"
 DONE = '<div class="card note done"><h2>Pushed</h2><p><a href="{0}" target="_blank" rel="noopener">{0}</a></p></div>'
 
 
@@ -49,7 +51,7 @@ def connect(form: PushForm, shown: gr.State, login: gr.Button) -> None:
     """Connect them; `shown` says which run is meant, and `login` is the button to sign in with."""
     outputs = [form.outcome, form.push]
     form.plan.click(_on_plan, [form.repository, shown], outputs, **QUICK)
-    form.repository.input(lambda: ("", gr.update(visible=False)), None, outputs, **QUICK)
+    form.repository.input(None, None, outputs, js=FORGET, **PRIVATE)
     one_at_a_time: dict[str, Any] = {"concurrency_id": "push", "concurrency_limit": 1}
     pushed = form.push.click(_on_push, [login, form.repository, shown], outputs, **one_at_a_time, **PRIVATE)
     sign_in.refresh(pushed, login)

@@ -81,7 +81,7 @@ def build(tabs: gr.Tabs, tab: gr.Tab, other_tabs: list[gr.Tab], comparison: dict
             with gr.Column(elem_id="train-actions"):
                 form.estimate.render()  # type: ignore[no-untyped-call]
                 start = gr.Button("Start", variant="primary", size="lg", elem_id="start-button")
-                gr.HTML(views.place_line(), elem_id="runs-place")
+            gr.HTML(views.place_line(), elem_id="runs-place")
         with gr.Column(scale=3, min_width=320, elem_id="run"):
             live, push_form = _build_live()
     file = gr.DownloadButton("Result", elem_id="result-file", elem_classes="unseen")

@@ -33,8 +33,8 @@ EMPTY = """
   <div>
     <h2>No run yet</h2>
     <p>Press <b>Start</b>. The model draws pictures, they are scored, and what scored high becomes more likely. Here you
-    will see the reward climb and the same seeds change from epoch to epoch. The run is a process of its own: close the
-    page and come back whenever you like.</p>
+    will see the reward climb and the same seeds change from epoch to epoch. The run goes on without the page: close it
+    and come back whenever you like.</p>
   </div>
 </div>
 """.format(ghosts="<i></i>" * 4)
@@ -55,10 +55,14 @@ def status_card(seen: Snapshot) -> str:
     status, spec = seen.status, seen.run.spec
     state = "stopping" if seen.stopping else status.state
     word, hint = _STATES[state]
+    if state == "starting" and on_zero_gpu():
+        hint = "It waits for a GPU and loads the model."
     if followed.is_elsewhere(seen.run):
         hint = _elsewhere(seen.run, state)
     share = status.step / status.steps if status.steps else status.epoch / max(1, status.epochs)
     title = f"{reward_title(spec.reward)} on {base_title(spec)}"
+    if status.notice and "Resume" in status.notice:
+        hint = ""  # it has been said
     told = ("error", status.error), ("notice", status.notice), ("notice", other_base(seen.run)), ("hint", hint)
     notes = [*(_note(kind, text) for kind, text in told), _rest(seen)]
     return (
