@@ -83,7 +83,7 @@ def _resume(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     run = _open(options)
     status, epochs = run.status(), run.epochs()
-    diagnosis = diagnose(epochs, finished=status.state == "finished")
+    diagnosis = diagnose(epochs, finished=status.state == "finished", config=run.spec.config)
     if options.json:
         last = [epoch_facts(epoch) for epoch in epochs[-1:]]
         print(json.dumps({"id": run.id, **asdict(status), "last_epoch": last, "diagnosis": asdict(diagnosis)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,8 @@ class Reporter:
 
     def _track(self, metrics: EpochMetrics, step: int) -> None:
         if self.tracked is not None:
-            values = {name: value for name, value in asdict(metrics).items() if isinstance(value, int | float)}
+            figures = {name: value for name, value in asdict(metrics).items() if isinstance(value, int | float)}
+            values = {name: value for name, value in figures.items() if math.isfinite(value)}
             self.tracked.log(values, step=step)
 
     def close(self) -> None:
@@ -76,7 +78,9 @@ class Reporter:
 def epoch_line(metrics: EpochMetrics) -> str:
     """The figures of an epoch, in a line."""
     m = metrics
+    # With algorithm draft there is no policy, and so no KL.
+    far = f"kl {m.kl:.2e}" if math.isnan(m.output_change) else f"change {m.output_change:.2e}"
     return (
-        f"epoch {m.epoch}/{m.epochs}  reward {m.reward_mean:.3f} ± {m.reward_std:.3f}  kl {m.kl:.2e}  "
+        f"epoch {m.epoch}/{m.epochs}  reward {m.reward_mean:.3f} ± {m.reward_std:.3f}  {far}  "
         f"diversity {m.diversity:.0%}  {m.samples_per_second:.1f} samples/s"
     )

@@ -65,14 +65,21 @@ _REWARDS = {  # what alkzar90 calls a task: the reward, and what it asks for
     "over50": ("over50", "faces that look over 50"),
 }
 
+# Here a JPEG is made of the picture as it is shown, 127.5 (x + 1).
+_JPEG_SCALE = (
+    " Its author measured JPEGs of 255 x for numbers x in [-1, 1], without rescaling them to [0, 1], so scores here "
+    "are on another scale."
+)
+
 
 def _hub_pair(family: str, pictures: str, task: str) -> Pair:
     """A pair of google's DDPM and what alkzar90 made of it (github.com/alcazar90/ddpo-celebahq)."""
     reward, wish = _REWARDS[task]
+    note = _JPEG_SCALE if reward.startswith("jpeg") else ""
     return Pair(
         name=f"{family}-{task}",
         title=f"{family}, {task}",
-        description=f"{pictures}, 256 x 256 pixels: google's DDPM, and the same finetuned with DDPO on {wish}.",
+        description=f"{pictures}, 256 x 256 pixels: google's DDPM, and the same finetuned with DDPO on {wish}.{note}",
         base=f"google/ddpm-{family}",
         tuned=f"alkzar90/ddpo-{task}-{family}",
         reward=reward,

@@ -65,11 +65,18 @@ def _check_schedule(config: dict[str, Any], source: str) -> None:
         sound = len(alphas) == own.num_train_timesteps and bool(((alphas >= 0) & (alphas <= 1)).all())
         sound &= own.prediction_type in ("epsilon", "sample", "v_prediction")
         sound &= not own.clip_sample or own.clip_sample_range > 0
+        sound &= not own.thresholding or 0 < own.dynamic_thresholding_ratio < 1 <= own.sample_max_value
         sound &= not str(own.variance_type).startswith("learned")  # None in some schedulers' own configs
     except Exception as error:  # whatever diffusers meets in a config
         raise UserError(_unsound(source)) from error
     if not sound:
         raise UserError(_unsound(source))
+    if own.prediction_type == "epsilon" and not own.clip_sample and float(alphas.min()) == 0:
+        raise UserError(
+            f"{source!r} predicts the noise, and its noise schedule ends in nothing but noise (a zero terminal SNR), "
+            "from which no picture follows: give it prediction_type v_prediction or clip_sample in "
+            "scheduler_config.json, if it was trained so, or rescale_betas_zero_snr false."
+        )
 
 
 def _unsound(source: str) -> str:

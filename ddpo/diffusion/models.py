@@ -51,8 +51,10 @@ class DiffusionModel:
     def noise_schedule(self) -> NoiseSchedule:
         """The forward process and the prediction type, read from the scheduler config."""
         scheduler = DDPMScheduler.from_config(self.scheduler_config)
-        clip = scheduler.config.clip_sample_range if scheduler.config.clip_sample else None
-        return NoiseSchedule(scheduler.alphas_cumprod, scheduler.config.prediction_type, clip)
+        config = scheduler.config
+        clip = config.clip_sample_range if config.clip_sample else None
+        dynamic = (config.dynamic_thresholding_ratio, config.sample_max_value) if config.thresholding else None
+        return NoiseSchedule(scheduler.alphas_cumprod, config.prediction_type, clip, dynamic)
 
 
 def load_model(source: str, compute: Compute, progress: Progress | None = None) -> DiffusionModel:

@@ -24,6 +24,7 @@ class NoiseSchedule:
     alphas_cumprod: Tensor  # (T,) float32, alpha_bar_t, falling from almost 1 to almost 0
     prediction_type: PredictionType = "epsilon"
     clip_range: float | None = None  # predicted pictures are clipped to [-clip_range, clip_range]; None: not at all
+    thresholding: tuple[float, float] | None = None  # quantile and largest value of dynamic thresholding, in its place
 
     @property
     def num_timesteps(self) -> int:
@@ -81,7 +82,7 @@ def predict_x_0(model_output: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSch
         schedule: the model's noise schedule.
 
     Returns:
-        (B, ...) float32, clipped where the schedule says so.
+        (B, ...) float32, clipped or thresholded where the schedule says so.
     """
     output, x_t = model_output.float(), x_t.float()
     alpha_bar = schedule.alpha_bar(t, x_t)
@@ -94,7 +95,22 @@ def predict_x_0(model_output: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSch
             x_0 = output
         case unknown:
             raise ValueError(f"A prediction type {unknown!r} is not known.")
+    if schedule.thresholding is not None:
+        return threshold(x_0, *schedule.thresholding)
     return x_0 if schedule.clip_range is None else x_0.clamp(-schedule.clip_range, schedule.clip_range)
+
+
+def threshold(x_0: Tensor, quantile: float, largest: float) -> Tensor:
+    """Dynamic thresholding (Saharia et al. 2022, section 2.3): clipped to a quantile s of its own, and divided by it.
+
+    Args:
+        x_0: (B, ...) float32.
+        quantile: of the absolute values of a picture that s is, in (0, 1).
+        largest: s is at least 1 and at most this.
+    """
+    quantiles = [torch.quantile(each.abs(), quantile) for each in x_0]  # of all at once it takes 2^24 numbers at most
+    s = torch.stack(quantiles).clamp(1, largest).view(-1, *[1] * (x_0.dim() - 1))
+    return torch.minimum(torch.maximum(x_0, -s), s) / s
 
 
 def diffuse(x_0: Tensor, noise: Tensor, t: Tensor, schedule: NoiseSchedule) -> tuple[Tensor, Tensor]:

@@ -23,15 +23,18 @@ from ddpo.training.events import EpochMetrics
 
 BEFORE, AFTER, CURVE = "grids/before.png", "grids/after.png", "reward.png"  # files beside the card
 TAGS = ("ddpo", "diffusion", "reinforcement-learning", "unconditional-image-generation")
-ALGORITHMS = {"rwr": "reward-weighted regression"}  # whatever is no DDPO
-PAPER = "https://arxiv.org/abs/2305.13301"
+PAPER = "[Black et al. 2023](https://arxiv.org/abs/2305.13301)"
+ALGORITHMS = {  # whatever is no DDPO
+    "rwr": f"reward-weighted regression ({PAPER})",
+    "draft": "the gradient of the reward ([Clark et al. 2023](https://arxiv.org/abs/2309.17400))",
+}
 ROWS = 12  # of the table of epochs, at the most
 
 _CARD = """\
 {front_matter}
 # {title}
 
-An unconditional diffusion model: {base}, finetuned with {algorithm} ([Black et al. 2023]({paper})) so that its pictures
+An unconditional diffusion model: {base}, finetuned with {algorithm} so that its pictures
 score higher on {reward}. Made with DDPO Studio.
 
 ## Use it
@@ -92,8 +95,7 @@ def write_card(
         front_matter=_front_matter(run, licence),
         title=repo_id.rpartition("/")[2],
         base=_base(run),
-        paper=PAPER,
-        algorithm=ALGORITHMS.get(run.spec.config.algorithm, "DDPO"),
+        algorithm=ALGORITHMS.get(run.spec.config.algorithm, f"DDPO ({PAPER})"),
         reward=_reward(run.spec.reward),
         repo_id=repo_id,
         grids=_grids(run),
@@ -178,8 +180,11 @@ def _epochs(epochs: Sequence[EpochMetrics]) -> str:
     """At most ROWS epochs, spread evenly, with the first and the last."""
     columns = {
         "epoch": "epoch", "reward_mean": "mean reward", "reward_std": "standard deviation", "kl": "KL to the base",
-        "diversity": "diversity, as a share of the first epoch's",
+        "output_change": "change of the output", "diversity": "diversity, as a share of the first epoch's",
     }  # fmt: skip
+    for name in ("kl", "output_change"):  # an algorithm has one of them or none
+        if not any(math.isfinite(getattr(epoch, name)) for epoch in epochs):
+            del columns[name]
     count = min(len(epochs), ROWS)
     chosen = [epochs[round(i * (len(epochs) - 1) / max(count - 1, 1))] for i in range(count)]
     rows = [[_number(getattr(epoch, name)) for name in columns] for epoch in chosen]

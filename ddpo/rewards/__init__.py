@@ -8,67 +8,18 @@ It imports `common`, `hub` and of `diffusion` the pictures and the precision.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ddpo.common.words import shown
 from ddpo.errors import UserError
 from ddpo.rewards import weights
-from ddpo.rewards.weights import WeightsFile
+from ddpo.rewards.spec import Reward as Reward
+from ddpo.rewards.spec import RewardSpec as RewardSpec
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ddpo.diffusion.precision import Compute
-
-
-class Reward(Protocol):
-    """A scorer: deterministic, and the score of a picture does not depend on the others in its batch."""
-
-    def __call__(self, images: Tensor, /) -> Tensor:
-        """Score pictures: (B, 3, H, W) float32 in [-1, 1] -> (B,) float32. Raises UserError for anything else."""
-        ...
-
-
-@dataclass(frozen=True)
-class RewardSpec:
-    """What is known about a reward before it is loaded."""
-
-    name: str  # as given on the command line and to the endpoints
-    title: str  # as shown on the page
-    description: str  # one or two plain sentences
-    source: str  # whom to cite
-    value_range: tuple[float, float]  # lowest and highest possible score
-    unit: str  # "" or for instance "kB"
-    decimals: int  # digits to show
-    load: Callable[[Compute], Reward]  # builds the scorer
-    files: tuple[WeightsFile, ...] = ()  # fetched on first use
-    packages: tuple[str, ...] = ()  # Python packages that it needs and the app can do without
-    argument: str = ""  # what follows the name and a colon, in words; "" where nothing does
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled by its name, as a loader cannot be; a borrowed GPU is in another process."""
-        return get, (self.name, True)
-
-    @property
-    def download_megabytes(self) -> float:
-        """How much has to be downloaded before the first score; 0 where everything is at hand. Asks no network."""
-        return sum(file.megabytes for file in self.files if weights.cached(file) is None)
-
-    def obstacle(self) -> str | None:
-        """Why this reward cannot be used on this machine, in a sentence; None where nothing is known to be in the way.
-
-        A reward without an obstacle may still have to download its weights, and fail at that.
-        """
-        lacking = [name for name in self.packages if importlib.util.find_spec(name) is None]
-        if lacking:
-            return f"{self.title} needs the Python package {lacking[0]}, which is not installed."
-        if weights.is_offline() and self.download_megabytes > 0:
-            return f"The weights of {self.title} are not on this machine, and it is set to stay offline."
-        return None
 
 
 def _from(module: str, function: str = "load") -> Callable[[Compute], Reward]:
@@ -100,6 +51,7 @@ REWARDS: dict[str, RewardSpec] = {
             value_range=(1.0, 10.0),
             unit="",
             decimals=2,
+            differentiable=True,
             load=_from("ddpo.rewards.photographic"),
         ),
         RewardSpec(
@@ -111,6 +63,7 @@ REWARDS: dict[str, RewardSpec] = {
             value_range=(0.0, 260.0),
             unit="",
             decimals=1,
+            differentiable=True,
             load=_from("ddpo.rewards.colour"),
         ),
         RewardSpec(
@@ -142,6 +95,7 @@ REWARDS: dict[str, RewardSpec] = {
             value_range=_NO_LIMITS,
             unit="",
             decimals=2,
+            differentiable=True,
             load=_from("ddpo.rewards.laion", "load_v2"),
             files=(weights.CLIP_L_14, weights.LAION_V2),
             packages=("open_clip",),
@@ -155,6 +109,7 @@ REWARDS: dict[str, RewardSpec] = {
             value_range=_NO_LIMITS,
             unit="",
             decimals=2,
+            differentiable=True,
             load=_from("ddpo.rewards.laion", "load_v1"),
             files=(weights.CLIP_L_14, weights.LAION_V1_L_14),
             packages=("open_clip",),
@@ -168,6 +123,7 @@ REWARDS: dict[str, RewardSpec] = {
             value_range=_NO_LIMITS,
             unit="",
             decimals=2,
+            differentiable=True,
             load=_from("ddpo.rewards.laion", "load_v1_b_32"),
             files=(weights.CLIP_B_32, weights.LAION_V1_B_32),
             packages=("open_clip",),
@@ -181,6 +137,7 @@ REWARDS: dict[str, RewardSpec] = {
             value_range=(-1.0, 1.0),
             unit="",
             decimals=3,
+            differentiable=True,
             load=_from("ddpo.rewards.prompt", "load_without_sentence"),
             files=(weights.CLIP_L_14,),
             packages=("open_clip",),
@@ -275,6 +232,25 @@ def get(name: str, own_functions: bool = False) -> RewardSpec:
     from ddpo.rewards.own import own_spec
 
     return own_spec(name)
+
+
+def check_gradient(spec: RewardSpec, algorithm: str, others: Iterable[str]) -> None:
+    """Refuse a reward without a gradient for an algorithm that follows it.
+
+    Args:
+        spec: of the reward.
+        algorithm: that wants the gradient.
+        others: algorithms that take every reward.
+
+    Raises:
+        UserError: it has none; the sentence names what goes together.
+    """
+    if not spec.differentiable:
+        able = ", ".join(other.name for other in REWARDS.values() if other.differentiable)
+        raise UserError(
+            f"The reward {spec.name} has no gradient, which algorithm {algorithm} follows: choose algorithm "
+            f"{', '.join(others)} for it, or a reward that has one ({able})."
+        )
 
 
 def load(name: str, compute: Compute, own_functions: bool = False) -> Reward:

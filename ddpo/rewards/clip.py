@@ -1,6 +1,8 @@
 """CLIP (Radford et al. 2021, arXiv 2103.00020) through open_clip: embeddings of pictures and of sentences.
 
 Everything runs in float32 whatever the precision of the diffusion model, so that a score is the same on every machine.
+Embeddings have a gradient where one is asked for. The layers are then computed twice, as ViT-L/14 would keep about half
+a gigabyte a picture (an estimate: 24 layers of 257 x 1024 numbers, some twenty times each).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from ddpo.diffusion.parts import in_parts
 from ddpo.diffusion.pictures import check_images
 from ddpo.errors import UserError
 from ddpo.rewards import weights
+from ddpo.rewards.slopes import is_asked_for
 from ddpo.rewards.weights import WeightsFile
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class Clip:
             images: (B, 3, H, W) float32 in [-1, 1], on any device.
 
         Returns:
-            (B, D) float32 of unit length, on the device of the pictures.
+            (B, D) float32 of unit length, on the device of the pictures; with a gradient where the pictures want one.
 
         Raises:
             UserError: not a batch of RGB pictures, or one picture alone does not fit the device's memory.
@@ -67,7 +70,9 @@ class Clip:
         return in_parts(self._embed, images, CHUNK, TOO_FULL)[0].to(images.device)
 
     def _embed(self, images: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast(self._device.type, enabled=False):
+        learned = is_asked_for(images)
+        self._visual.set_grad_checkpointing(learned)
+        with torch.set_grad_enabled(learned), torch.autocast(self._device.type, enabled=False):
             features = self._visual(preprocess(images.to(self._device), self._image_size))
             return nn.functional.normalize(features.float(), dim=-1)
 
@@ -95,7 +100,8 @@ class Clip:
 def preprocess(images: Tensor, size: int) -> Tensor:
     """What open_clip does to a PIL image: shorter side to `size` (bicubic, antialias), centre crop, mean and std.
 
-    Pillow rounds to 8 bits before it resizes, between its two passes and at the end; so does this.
+    Pillow rounds to 8 bits before it resizes, between its two passes and at the end; so does this, unless a gradient is
+    asked for, which rounding has none of.
 
     Args:
         images: (B, 3, H, W) float in [-1, 1].
@@ -111,7 +117,8 @@ def preprocess(images: Tensor, size: int) -> Tensor:
         for before, after in zip((height, width), scaled, strict=True)
     )
     seen = images[..., top : top + rows.shape[1], left : left + columns.shape[1]]
-    levels = ((seen.float().clamp(-1, 1) + 1) * 127.5).round()
+    levels = (seen.float().clamp(-1, 1) + 1) * 127.5
+    levels = levels if is_asked_for(levels) else levels.round()
     levels = _to_levels(levels @ columns.T.to(images.device))  # (B, 3, rows seen, size)
     levels = _to_levels(rows.to(images.device) @ levels)  # (B, 3, size, size)
     mean, std = (torch.tensor(of, device=images.device).view(3, 1, 1) for of in (MEAN, STD))
@@ -119,7 +126,7 @@ def preprocess(images: Tensor, size: int) -> Tensor:
 
 
 def _to_levels(x: Tensor) -> Tensor:
-    return (x + 0.5).floor().clamp(0, 255)
+    return (x if is_asked_for(x) else (x + 0.5).floor()).clamp(0, 255)
 
 
 def resampling(before: int, after: int, first: int, count: int) -> tuple[Tensor, int]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ddpo.diffusion.pictures import check_images
+from ddpo.rewards.slopes import root
 
 if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
@@ -22,12 +23,13 @@ def opponent_colourfulness(rgb: Tensor) -> Tensor:
 
     Returns:
         (B,) float32 on the paper's scale for 0..255 pixels: 0 grey, 33 moderately, 59 quite, 109 extremely colourful.
+        Where a gradient is asked for, each of the two roots is smoothed by one level.
     """
     red, green, blue = (255 * rgb).unbind(1)  # each (B, H, W)
     opponents = torch.stack((red - green, 0.5 * (red + green) - blue), 1).flatten(2)  # (B, 2, H*W): rg and yb
-    spread = opponents.var(-1, unbiased=False).sum(-1).clamp_min(0).sqrt()
-    distance = opponents.mean(-1).square().sum(-1).sqrt()
-    return spread + 0.3 * distance
+    spread = opponents.var(-1, unbiased=False).sum(-1).clamp_min(0)
+    distance = opponents.mean(-1).square().sum(-1)
+    return root(spread, 1.0) + 0.3 * root(distance, 1.0)
 
 
 def colourfulness(images: Tensor) -> Tensor:

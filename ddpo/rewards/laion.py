@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ddpo.errors import UserError
 from ddpo.rewards import weights
 from ddpo.rewards.clip import VIT_B_32, VIT_L_14, Clip, ClipSpec, load_clip
+from ddpo.rewards.slopes import is_asked_for
 from ddpo.rewards.weights import WeightsFile
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class LaionScorer:
             UserError: not a batch of RGB pictures.
         """
         embeddings = self._clip.embed_images(images)
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        with torch.set_grad_enabled(is_asked_for(embeddings)), torch.autocast(images.device.type, enabled=False):
             return self._head.to(images.device)(embeddings).squeeze(1)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ddpo.diffusion.pictures import check_images
 from ddpo.errors import UserError
 from ddpo.rewards import Reward, RewardSpec
+from ddpo.rewards.slopes import is_asked_for
 
 if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
@@ -26,6 +27,7 @@ def own_spec(name: str) -> RewardSpec:
     Args:
         name: "module:function"; the module is looked for as Python does, and in the current folder. The function
             takes (B, 3, H, W) float32 in [-1, 1] and returns B numbers: a tensor, an array or a list.
+            With an attribute `differentiable` that is true, algorithms may follow the gradient of its tensor.
 
     Raises:
         UserError: it cannot be imported or is no function.
@@ -45,6 +47,7 @@ def own_spec(name: str) -> RewardSpec:
         unit="",
         decimals=3,
         load=load,
+        differentiable=bool(getattr(function, "differentiable", False)),
     )
 
 
@@ -69,7 +72,8 @@ def _call(name: str, function: Callable[[Tensor], Any], images: Tensor) -> Tenso
     """What the function returns, as a tensor; that it is a finite score for each picture is the trainer's to check."""
     check_images(images)
     try:
-        return torch.as_tensor(function(images), dtype=torch.float32, device=images.device).detach()
+        scores = torch.as_tensor(function(images), dtype=torch.float32, device=images.device)
+        return scores if is_asked_for(images) else scores.detach()
     except Exception as error:
         raise UserError(f"The reward {name!r} failed on {len(images)} pictures: {_told(error)}.") from error
 

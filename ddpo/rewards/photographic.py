@@ -17,6 +17,8 @@ and none can make up for another. Every term rests on a published measure:
 
 A term rises towards 1 over the range of natural pictures and falls beyond it: a reward that only rises is hacked by a
 finetuned model at once (garish, burnt, black shapes before a single-coloured sky).
+
+The score has a gradient, which `slopes` keeps finite: roots and counts of pixels are smoothed where it is asked for.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from torch import Tensor
 
 from ddpo.diffusion.pictures import check_images
 from ddpo.rewards.colour import opponent_colourfulness
+from ddpo.rewards.slopes import FAINT, is_asked_for, root, size
 
 if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
@@ -116,8 +119,8 @@ def _hues(rgb: Tensor) -> Tensor:
     """Whether there are several hues; one hue alone keeps a quarter of the term."""
     red, green, blue = rgb.unbind(1)
     opponents = torch.stack((red - green, 0.5 * (red + green) - blue), 1)  # (B, 2, h, w)
-    strength = opponents.square().sum(1).sqrt().mean((1, 2))  # norm() is ten times slower
-    resultant = opponents.mean((2, 3)).square().sum(1).sqrt()
+    strength = root(opponents.square().sum(1), FAINT).mean((1, 2))  # norm() is ten times slower
+    resultant = root(opponents.mean((2, 3)).square().sum(1), FAINT)
     return 0.25 + 0.75 * _rise((strength - resultant) / (strength + 0.02), 0.08, 1)
 
 
@@ -154,7 +157,7 @@ def _noise(rgb: Tensor) -> Tensor:
 def _composition(luma: Tensor) -> Tensor:
     """The spread of the edges around their centre, over that of edges strewn evenly (1): a subject has about 0.7."""
     slopes = luma[:, 0, 1:-1, 2:] - luma[:, 0, 1:-1, :-2], luma[:, 0, 2:, 1:-1] - luma[:, 0, :-2, 1:-1]
-    weight = (slopes[0] ** 2 + slopes[1] ** 2 + 1e-12).sqrt()  # (B, h-2, w-2)
+    weight = root(slopes[0] ** 2 + slopes[1] ** 2 + 1e-12, FAINT)  # (B, h-2, w-2)
     weight = weight / weight.sum((1, 2), keepdim=True)
     spread = weight.new_zeros(len(weight))
     for other_axis in (2, 1):
@@ -162,7 +165,7 @@ def _composition(luma: Tensor) -> Tensor:
         place = torch.linspace(0, 1, shares.shape[1], device=shares.device)
         centre = (shares * place).sum(1, keepdim=True)
         spread = spread + (shares * (place - centre) ** 2).sum(1)
-    return _fall((spread / (2 / 12)).sqrt(), 1.4, 6)
+    return _fall(root(spread / (2 / 12), 0.01), 1.4, 6)
 
 
 # Measures ------------------------------------------------------------------------------------------------------------
@@ -184,7 +187,7 @@ def noise_deviation(planes: Tensor) -> Tensor:
     answer = planes[..., :-2] - 2 * planes[..., 1:-1] + planes[..., 2:]
     answer = answer[..., :-2, :] - 2 * answer[..., 1:-1, :] + answer[..., 2:, :]  # the mask is this product
     # For Gaussian noise the answer has 6 times its deviation; E|z|^(1/2) of a standard normal z is 0.8222.
-    return (answer.abs().sqrt().mean((2, 3)) / 0.8222) ** 2 / 6
+    return (size(answer, FAINT).sqrt().mean((2, 3)) / 0.8222) ** 2 / 6
 
 
 def relative_sharpness(luma: Tensor, noise: Tensor) -> Tensor:
@@ -200,7 +203,7 @@ def relative_sharpness(luma: Tensor, noise: Tensor) -> Tensor:
     laplacian = F.conv2d(luma, luma.new_tensor(_LAPLACIAN).view(1, 1, 3, 3)).flatten(1)
     details = (laplacian.var(-1, unbiased=False) - 20 * noise**2).clamp_min(0)  # 20: the mask's squared norm
     whole = luma.flatten(1).var(-1, unbiased=False)
-    return (details / (whole + 1e-4)).sqrt()
+    return root(details / (whole + 1e-4), 0.01)
 
 
 def tone_entropy(levels: Tensor) -> Tensor:
@@ -212,6 +215,8 @@ def tone_entropy(levels: Tensor) -> Tensor:
     Returns:
         (B,) float32 in [0, 1]: 0 for one tone, 1 for all tones alike.
     """
+    if is_asked_for(levels):
+        return _smooth_entropy(levels)
     index = (levels * 255).round().long()
     ones = torch.ones_like(index, dtype=torch.int32)  # whole numbers, so that the sum is the same in any order
     counts = torch.zeros(len(index), 256, dtype=torch.int32, device=index.device).scatter_add_(1, index, ones)
@@ -219,6 +224,13 @@ def tone_entropy(levels: Tensor) -> Tensor:
     shared = (1 - (place[:, None] - torch.arange(_TONES, device=index.device)).abs()).clamp_min(0)  # (256, 16)
     histogram = counts.float() @ shared / levels.shape[1]  # (B, 16), sums to 1
     return -torch.special.xlogy(histogram, histogram).sum(-1) / math.log(_TONES)
+
+
+def _smooth_entropy(levels: Tensor) -> Tensor:
+    """`tone_entropy` with a gradient: no level is rounded, and a tone of less than a pixel counts as one of a pixel."""
+    distance = (levels[..., None] * (_TONES - 1) - torch.arange(_TONES, device=levels.device)).abs()  # (B, N, 16)
+    histogram = (1 - distance).clamp_min(0).mean(1)
+    return -(histogram * histogram.clamp_min(1 / levels.shape[1]).log()).sum(-1) / math.log(_TONES)
 
 
 # Shapes --------------------------------------------------------------------------------------------------------------

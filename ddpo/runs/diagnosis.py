@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import Literal
 
+from ddpo.runs.curves import RECENT, Curves, before, recent, series
+from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics
 
 Verdict = Literal["waiting", "healthy", "flat", "hacking", "collapse", "divergence"]
 
-RECENT = 3  # epochs that are averaged to see through the noise
 FIRST_LOOK = 4  # epochs before anything is said, but of figures that are not finite
 LONG_ENOUGH = 8  # epochs after which a reward should have risen
 RISE = 0.3  # standard deviations of the base's rewards, from which on a reward has risen
@@ -25,11 +26,17 @@ STILL_MOVING = (
     0.05  # standard deviations of the rewards, or share of the diversity, from three epochs to the next three
 )
 FALL = 0.75  # standard deviations below its best, from which on a reward has fallen
+SHARE_LOST = 0.25  # of its rise, from which on it has fallen
+CHANCE = 2.5  # standard deviations of what chance does, from which on a change is none of it; a run is looked at often
 LESS_VARIED = 0.75  # share of the base's diversity
+MUCH_LESS_VARIED = 0.6  # where it need not go on falling
+ERODES = 0.008  # of the base's diversity an epoch, from which on it is being lost,
+ERODED = 0.9  # once this is left
 ALIKE = 0.4
+FEW_MODES = 0.5  # effective number of different pictures, as a share of the base's
 ALIKE_FOR_NOTHING = 0.6  # where the reward has not even risen
 ONE_SCORE = 0.05  # of the base's standard deviation: all pictures score the same
-LARGE_KL = 0.02  # mean over pixels and steps; six times the largest of a healthy run
+LARGE_KL = 0.02  # mean over pixels and steps, of 20 steps at eta 1; six times the largest of a healthy run
 EXPLODED_KL = 0.1
 EXPLODED_GRADIENT = 20.0  # times the median of the epochs before
 
@@ -43,16 +50,22 @@ class Diagnosis:
     sentence: str  # what is the matter and what to do
 
 
-def diagnose(epochs: Sequence[EpochMetrics], base_std: float | None = None, finished: bool = False) -> Diagnosis:
+def diagnose(
+    epochs: Sequence[EpochMetrics],
+    base_std: float | None = None,
+    finished: bool = False,
+    config: TrainConfig | None = None,
+) -> Diagnosis:
     """Judge a run.
 
     Args:
         epochs: its finished epochs, in order; NaN stands for numbers that are not finite.
         base_std: standard deviation of the base model's rewards; None: that of the first epoch.
         finished: no epochs are left, so that nothing is said of stopping it or letting it go on.
+        config: of the run, for its groups, its noise and the settings to name; None: one of DDPO without groups.
     """
     anew = "start a new run" if finished else "stop the run and start a new one"
-    if not_finite := _not_finite(epochs[-1:]):
+    if not_finite := _not_finite(epochs):
         return Diagnosis(
             "divergence",
             "Diverged",
@@ -61,65 +74,35 @@ def diagnose(epochs: Sequence[EpochMetrics], base_std: float | None = None, fini
         )
     if len(epochs) < FIRST_LOOK:
         return _waiting(len(epochs), finished)
-    curves = _Curves(epochs, base_std)
-    sickness = _divergence(curves, anew) or _collapse(curves, anew) or _hacking(curves, finished)
-    return sickness or _healthy(curves, finished) or _flat(curves, anew, finished)
+    curves, hold = Curves(epochs, base_std, config), _HOLDS.get(config.algorithm if config else "", "kl_weight")
+    sickness = _divergence(curves, anew, hold) or _collapse(curves, anew, hold) or _hacking(curves, finished, hold)
+    return sickness or _healthy(curves, finished) or _flat(curves, anew, finished, hold)
 
 
-class _Curves:
-    """The figures of a run, rewards in standard deviations of the base's, counted from the first epoch's mean."""
-
-    def __init__(self, epochs: Sequence[EpochMetrics], base_std: float | None) -> None:
-        first_std = _series(epochs, "reward_std")[:1]
-        self.scale = base_std or (first_std[0] if first_std else 0.0)
-        unit = self.scale or 1.0
-        means = _series(epochs, "reward_mean")
-        self.rewards = [(mean - means[0]) / unit for mean in means]
-        self.spreads = [std / unit for std in _series(epochs, "reward_std")]
-        self.diversities = _series(epochs, "diversity") or [1.0]
-        self.kls = _series(epochs, "kl")
-        self.gradients = _series(epochs, "grad_norm")
-        samples = max(_series(epochs, "samples")[:1] or [64.0])
-        self.noise = math.sqrt((1 + 1 / RECENT) / max(samples, 1))  # of `rise`, where nothing is learned
-
-    @property
-    def count(self) -> int:
-        return len(self.rewards)
-
-    @property
-    def rise(self) -> float:
-        return _recent(self.rewards)
-
-    @property
-    def has_risen(self) -> bool:
-        return self.rise >= max(RISE, 2 * self.noise)
-
-    @property
-    def still_rises(self) -> bool:
-        return _recent(self.rewards) - _before(self.rewards) > STILL_MOVING
-
-    @property
-    def diversity(self) -> float:
-        return _recent(self.diversities)
-
-    @property
-    def diversity_falls(self) -> bool:
-        return _before(self.diversities) - self.diversity > STILL_MOVING
-
-    @property
-    def best(self) -> tuple[float, int]:
-        """The best reward seen through the noise, and its epoch."""
-        windows = [(fmean(self.rewards[end - RECENT : end]), end) for end in range(RECENT, self.count + 1)]
-        return max([(0.0, 1), *windows])
+_HOLDS = {"draft": "output_penalty", "rwr": "temperature"}  # what holds a model near its base, by algorithm
 
 
-def _divergence(curves: _Curves, anew: str) -> Diagnosis | None:
+def _has_risen(curves: Curves) -> bool:
+    return curves.rise >= max(RISE, CHANCE * curves.noise)
+
+
+def _still_rises(curves: Curves) -> bool:
+    return recent(curves.rewards) - before(curves.rewards) > STILL_MOVING
+
+
+def _diversity_falls(curves: Curves) -> bool:
+    return before(curves.diversities) - curves.diversity > STILL_MOVING
+
+
+def _divergence(curves: Curves, anew: str, hold: str) -> Diagnosis | None:
     best, epoch = curves.best
     fall = best - curves.rise
-    if fall > max(FALL, 3 * curves.noise, 0.4 * best):
+    if fall > max(FALL, 4 * curves.noise, SHARE_LOST * best):
         reason = f"The reward has fallen {fall:.1f} standard deviations below its best, that of epoch {epoch}"
-    elif len(curves.kls) >= RECENT and min(curves.kls[-RECENT:]) > EXPLODED_KL:
-        reason = f"The model has gone far from the base (KL {_recent(curves.kls):.2g})"
+    elif -curves.rise > max(RISE, CHANCE * curves.noise):
+        reason = f"The reward has fallen by {-curves.rise:.1f} standard deviations, more than chance would have it"
+    elif len(curves.kls) >= RECENT and min(curves.kls[-RECENT:]) * curves.kl_scale > EXPLODED_KL:
+        reason = f"The model has gone far from the base (KL {recent(curves.kls):.2g})"
     elif _gradient_explodes(curves.gradients):
         reason = f"The gradients have become more than {EXPLODED_GRADIENT:.0f} times as large as they were"
     else:
@@ -127,7 +110,7 @@ def _divergence(curves: _Curves, anew: str) -> Diagnosis | None:
     return Diagnosis(
         "divergence",
         "Diverging: the training has become unstable",
-        f"{reason}; {anew} with a third of the learning_rate, and a higher kl_weight if that does not help.",
+        f"{reason}; {anew} with a third of the learning_rate, and a higher {hold} if that does not help.",
     )
 
 
@@ -136,41 +119,52 @@ def _gradient_explodes(gradients: list[float]) -> bool:
     return len(earlier) >= RECENT and min(gradients[-RECENT:]) > EXPLODED_GRADIENT * median(earlier)
 
 
-def _collapse(curves: _Curves, anew: str) -> Diagnosis | None:
-    one_score = _recent(curves.spreads) < ONE_SCORE and curves.diversity < LESS_VARIED and curves.diversity_falls
-    limit = ALIKE if curves.has_risen else ALIKE_FOR_NOTHING
-    if curves.diversity >= limit and not one_score:
+def _collapse(curves: Curves, anew: str, hold: str) -> Diagnosis | None:
+    one_score = recent(curves.spreads) < ONE_SCORE and curves.is_below(LESS_VARIED) and _diversity_falls(curves)
+    low, high = curves.modes
+    if high < FEW_MODES:
+        return Diagnosis(
+            "collapse",
+            "Collapsing: the pictures repeat each other",
+            f"There are only {(low + high) / 2:.0%} as many different pictures as the base draws, though they are far "
+            f"apart; {anew} with a higher {hold}, a lower learning_rate or fewer epochs.",
+        )
+    if not one_score and not curves.is_below(ALIKE if _has_risen(curves) else ALIKE_FOR_NOTHING):
         return None
     return Diagnosis(
         "collapse",
         "Collapsing: all pictures become alike",
         f"The pictures are only {curves.diversity:.0%} as varied as the base's; {anew} with a higher "
-        "kl_weight, a lower learning_rate or fewer epochs.",
+        f"{hold}, a lower learning_rate or fewer epochs.",
     )
 
 
-def _hacking(curves: _Curves, finished: bool) -> Diagnosis | None:
-    less_varied = curves.diversity < LESS_VARIED and (curves.still_rises or curves.diversity_falls)
-    far = bool(curves.kls) and _recent(curves.kls) > LARGE_KL
-    if not curves.has_risen or not (less_varied or far):
+def _hacking(curves: Curves, finished: bool, hold: str) -> Diagnosis | None:
+    moves = _still_rises(curves) or _diversity_falls(curves)
+    eroded = curves.erosion >= ERODES and curves.diversity < ERODED
+    less_varied = curves.is_below(MUCH_LESS_VARIED) or (curves.is_below(LESS_VARIED) and moves) or eroded
+    far = bool(curves.kls) and recent(curves.kls) * curves.kl_scale > LARGE_KL
+    if not _has_risen(curves) or not (less_varied or far):
         return None
     price = f"the pictures are only {curves.diversity:.0%} as varied as the base's"
-    if not less_varied:
-        price = f"the model has gone far from the base (KL {_recent(curves.kls):.2g})"
+    if eroded:
+        price += f" and lose {curves.erosion:.1%} with every epoch"
+    elif not less_varied:
+        price = f"the model has gone far from the base (KL {recent(curves.kls):.2g})"
     look = "look at its pictures" if finished else "stop the run here and look at its pictures"
     return Diagnosis(
         "hacking",
         "Reward hacking: the score is bought with variety" if less_varied else "Reward hacking: far from the base",
         f"The reward has risen by {curves.rise:.1f} standard deviations, but {price}, so it learns to please the "
         f"scorer rather than to draw better; {look}, or start a new one with a "
-        "higher kl_weight or fewer epochs.",
+        f"higher {hold} or fewer epochs.",
     )
 
 
-def _healthy(curves: _Curves, finished: bool) -> Diagnosis | None:
-    if not curves.has_risen:
+def _healthy(curves: Curves, finished: bool) -> Diagnosis | None:
+    if not _has_risen(curves):
         return None
-    settled = curves.count >= LONG_ENOUGH and not curves.still_rises
+    settled = curves.count >= LONG_ENOUGH and not _still_rises(curves)
     if finished:
         advice = "compare the result with its base"
     else:
@@ -185,7 +179,7 @@ def _healthy(curves: _Curves, finished: bool) -> Diagnosis | None:
     )
 
 
-def _flat(curves: _Curves, anew: str, finished: bool) -> Diagnosis:
+def _flat(curves: Curves, anew: str, finished: bool, hold: str) -> Diagnosis:
     if not any(curves.spreads) and not any(curves.rewards):
         return Diagnosis(
             "flat",
@@ -201,7 +195,7 @@ def _flat(curves: _Curves, anew: str, finished: bool) -> Diagnosis:
         "Flat: the reward does not rise",
         f"After {curves.count} epochs the reward has changed by {curves.rise:+.1f} standard deviations, no more than "
         f"chance would; {more} a higher learning_rate, more samples an epoch "
-        "(batch_size, batches_per_epoch) or a lower kl_weight.",
+        f"(batch_size, batches_per_epoch) or a lower {hold}.",
     )
 
 
@@ -215,23 +209,11 @@ def _waiting(count: int, finished: bool) -> Diagnosis:
     )
 
 
-def _not_finite(lines: Sequence[EpochMetrics]) -> str | None:
+def _not_finite(epochs: Sequence[EpochMetrics]) -> str | None:
+    """What is no number in the last epoch; a KL that was never one was not measured."""
     names = {"reward_mean": "reward", "grad_norm": "gradient", "kl": "KL to the base", "diversity": "diversity"}
+    if not series(epochs, "kl"):
+        del names["kl"]
     return next(
-        (text for line in lines for name, text in names.items() if not math.isfinite(getattr(line, name))), None
+        (text for line in epochs[-1:] for name, text in names.items() if not math.isfinite(getattr(line, name))), None
     )
-
-
-def _series(epochs: Sequence[EpochMetrics], name: str) -> list[float]:
-    """The finite values of a figure."""
-    values = [getattr(epoch, name) for epoch in epochs]
-    return [float(value) for value in values if math.isfinite(value)]
-
-
-def _recent(values: list[float]) -> float:
-    return fmean(values[-RECENT:]) if values else 0.0
-
-
-def _before(values: list[float]) -> float:
-    """The mean of the epochs before the recent ones, of the first where there are none."""
-    return fmean(values[:-RECENT][-RECENT:] or values[:1])

@@ -94,7 +94,11 @@ def passes_of_a_picture(config: TrainConfig) -> tuple[float, float]:
     if config.window != "random":  # what a group shares is evaluated once
         shared = sum(config.window_starts) / len(config.window_starts)
         evaluations -= shared * (1 - 1 / config.group_size)
-    if config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
+    if config.algorithm == "draft":
+        through = (1 + config.trained_steps) / 2 if config.truncation == "random" else config.trained_steps
+        passes = config.inner_epochs * (through + config.noisings)
+        evaluations += passes  # of the base
+    elif config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
         evaluations += config.trained_steps if config.kl_weight > 0 else 1
     if config.gradient_checkpointing:
         evaluations += passes

@@ -25,7 +25,14 @@ def bytes_needed(config: TrainConfig, weights: float, picture: float, numbers: i
     """
     copies = 2 + (STATE_OF_ADAM if config.weights == "all" else 0) + (config.ema_decay > 0)
     kept = picture * (CHECKPOINTED if config.gradient_checkpointing else 1.0)
-    states = 1 + (3 if config.kl_weight > 0 else 2) * config.trained_steps  # of a picture, for the whole epoch
+    # Of a picture, for the whole epoch: finished, around each trained step, and the mean of the base there.
+    trained = config.trained_steps
+    around = min(2 * trained, config.sampling_steps) if config.window == "random" else trained + 1
+    if config.algorithm == "draft":
+        around = 1
+        # The base's activations count where its output has a gradient, which is behind the first of several steps.
+        kept *= 1 if config.gradient_checkpointing else trained + (trained - 1) * (config.output_penalty > 0)
+    states = 1 + around + (trained if config.kl_weight > 0 and config.inner_epochs > 1 else 0)
     return weights * copies + config.part_size * kept + config.samples_per_epoch() * states * numbers * 4
 
 

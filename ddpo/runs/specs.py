@@ -13,6 +13,7 @@ from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.runs.folder import RunSpec
 from ddpo.runs.pairs import get_pair
+from ddpo.training.config import GRADIENT_ALGORITHMS, OTHER_ALGORITHMS
 from ddpo.training.recipes import make_config
 
 DEFAULT_REWARD = "photographic"  # of a base that belongs to no pair
@@ -46,7 +47,9 @@ def make_spec(
     source = base if chosen is None else chosen.base
     assert source is not None
     reward = reward or (chosen.reward if chosen else DEFAULT_REWARD)
-    rewards.get(reward, own_functions)
+    known = rewards.get(reward, own_functions)
+    if config.algorithm in GRADIENT_ALGORITHMS:
+        rewards.check_gradient(known, config.algorithm, OTHER_ALGORITHMS)
     return RunSpec(chosen.name if chosen else None, source, reward, recipe, config)
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from ddpo.errors import UserError
+from ddpo.training import consistency
 from ddpo.training.setting import Setting, _setting
+
+GRADIENT_ALGORITHMS = ("draft",)  # that follow the gradient of the reward, which not every reward has
+OTHER_ALGORITHMS = ("ddpo-is", "ddpo-sf", "rwr")
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,9 @@ class TrainConfig:
 
     algorithm: str = _setting(
         "ddpo-is",
-        "ddpo-is: clipped importance sampling; ddpo-sf: score function; rwr: reward-weighted regression",
-        choices=("ddpo-is", "ddpo-sf", "rwr"),
+        "ddpo-is: clipped importance sampling; ddpo-sf: score function; rwr: reward-weighted regression; draft: the "
+        "reward's own gradient, for rewards that have one",
+        choices=(*OTHER_ALGORITHMS, *GRADIENT_ALGORITHMS),
     )
     epochs: int = _setting(30, "rounds of sampling and training", 1, 100_000)
     batches_per_epoch: int = _setting(4, "batches sampled, and optimizer steps made, in an epoch", 1, 10_000)
@@ -35,8 +39,20 @@ class TrainConfig:
         "shift the timesteps at random from batch to batch, so that all are trained on, not only "
         "sampling_steps of them; samplers with other timesteps then gain as much",
     )
-    eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy", 0, 1, open_low=True)
-    trained_steps: int = _setting(5, "steps of each trajectory that are trained on, fewer than sampling_steps", 1, 999)
+    eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy; 0 with draft alone", 0, 1)
+    trained_steps: int = _setting(
+        5, "steps of each trajectory that are trained on, fewer than sampling_steps (draft: the last ones)", 1, 1000
+    )
+    truncation: str = _setting(
+        "fixed",
+        "fixed: the gradient goes through the last trained_steps; random: through a number of them that is drawn for "
+        "every part of a batch, at most trained_steps (draft; AlignProp)",
+        choices=("fixed", "random"),
+    )
+    noisings: int = _setting(
+        0, "how often a finished picture is noised and its last step taken again, for more gradients of it (draft)", 0,
+        100,
+    )  # fmt: skip
     window: str = _setting(
         "random",
         "random: the trained steps lie anywhere; sliding or drawn: they follow each other and only they are noisy, "
@@ -61,10 +77,13 @@ class TrainConfig:
     temperature: float = _setting(0.5, "of the weights exp(advantage / temperature) (rwr)", 0, open_low=True)
     inner_epochs: int = _setting(1, "passes over the samples of an epoch", 1, 100)
     kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
+    output_penalty: float = _setting(
+        0.0, "of the squared change of the network's output against the base's, a mean over pixels (draft)", 0
+    )
     diversity_floor: float = _setting(
         0.0,
         "share of the base's diversity below which the reward counts less, half with every 0.04 that is missing, so "
-        "that the KL penalty brings it back; 0: never",
+        "that the penalty brings it back; 0: never",
         0, 1,
     )  # fmt: skip
     learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
@@ -89,43 +108,17 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for setting in settings():
             object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name)))
-        if self.trained_steps >= self.sampling_steps:
-            raise UserError(
-                f"trained_steps ({self.trained_steps}) must be below sampling_steps ({self.sampling_steps}): "
-                "the last step of a trajectory is deterministic and cannot be trained on."
-            )
-        if self.window == "random" and self.group_size > 1:
-            raise UserError("group_size above 1 needs window to be sliding or drawn, as a group shares its way there.")
-        if self.window != "random" and not self.window_starts:
-            latest = self.sampling_steps - 1 - self.trained_steps
-            raise UserError(
-                f"window_first ({self.window_first}) must be at most window_last ({self.window_last}) and at most "
-                f"{latest}, where the last window of {self.trained_steps} trained steps begins."
-            )
-        if self.algorithm == "rwr" and (self.kl_weight > 0 or self.diversity_floor > 0 or self.window != "random"):
-            raise UserError(
-                "algorithm rwr has no policy steps: set kl_weight and diversity_floor to 0, window to random and "
-                "group_size to 1 with it."
-            )
-        if self.diversity_floor > 0 and self.kl_weight == 0:
-            raise UserError(
-                f"diversity_floor ({self.diversity_floor:g}) needs a kl_weight above 0, as it is the KL penalty that "
-                "brings variety back: set diversity_floor to 0 as well, or kl_weight above it."
-            )
-        if self.algorithm == "ddpo-sf" and self.inner_epochs > 1:
-            raise UserError("algorithm ddpo-sf holds for fresh samples only: set inner_epochs to 1 with it.")
-        if self.batch_size % self.accumulation or self.part_size % self.group_size:
-            raise UserError(
-                f"batch_size ({self.batch_size}) must be a multiple of accumulation ({self.accumulation}) times "
-                f"group_size ({self.group_size})."
-            )
-        if self.baseline == "leave-one-out" and self.group_size == 1 and self.samples_per_epoch() == 1:
-            raise UserError("baseline leave-one-out needs at least 2 samples an epoch: there are no others otherwise.")
+        consistency.check(self)
 
     @property
     def part_size(self) -> int:
         """Pictures of a process that are in memory at once."""
         return self.batch_size // self.accumulation
+
+    @property
+    def losses_of_a_part(self) -> int:
+        """Losses that an optimizer step averages for each part of a batch, one after another."""
+        return 1 + self.noisings if self.algorithm == "draft" else self.trained_steps
 
     @property
     def window_starts(self) -> range:

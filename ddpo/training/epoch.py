@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ddpo.diffusion.step import GaussianStep
 from ddpo.training.events import EpochMetrics, UpdateMetrics
+from ddpo.training.modes import Modes
+from ddpo.training.objective import standard_deviation
 from ddpo.training.rollout import Trajectory
 
 
@@ -46,6 +48,30 @@ def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:
 
 
 @dataclass
+class FirstEpoch:
+    """What the samples of a run's first epoch were like, which the base has drawn: later ones are compared with it."""
+
+    spread: float = 0.0  # `diversity.spread`
+    reward_scale: float = 1.0  # standard deviation of the rewards; 1 where they do not differ
+    descriptions: Tensor | None = None  # (N, F) of the pictures, N at most `modes.MOST`
+
+    def share(self, spread: float) -> float:
+        """A spread as a share of the first epoch's."""
+        return spread / self.spread if self.spread > 0 else 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only."""
+        return {
+            "first_spread": self.spread, "reward_scale": self.reward_scale, "first_descriptions": self.descriptions,
+        }  # fmt: skip
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> FirstEpoch:
+        """The one that `state_dict` was taken of; earlier versions kept the spread alone."""
+        return cls(state["first_spread"], state.get("reward_scale", 1.0), state.get("first_descriptions"))
+
+
+@dataclass
 class EpochState:
     """What an epoch has so far, on this process but where all are named."""
 
@@ -56,6 +82,7 @@ class EpochState:
     seconds: float = 0.0
     figures: UpdateMetrics | None = None  # the sum over the updates
     first_ratio_deviation: float = 0.0  # largest |rho - 1| of the first update
+    modes: Modes = field(default_factory=Modes)  # of the samples, against the first epoch's
 
     def add(self, update: UpdateMetrics) -> None:
         """Count an optimizer step in."""
@@ -80,13 +107,12 @@ class EpochState:
         """
         assert self.scores is not None and self.figures is not None
         low, middle, high = torch.quantile(self.scores, torch.tensor([0.1, 0.5, 0.9])).tolist()
-        differ = bool(self.scores.max() > self.scores.min())
         return EpochMetrics(
             step=step,
             epoch=epoch,
             epochs=epochs,
             reward_mean=float(self.scores.double().mean()),
-            reward_std=float(self.scores.double().std(unbiased=False)) if differ else 0.0,
+            reward_std=standard_deviation(self.scores),
             reward_quantiles=(low, middle, high),
             kl=self.figures.kl / self.updates,
             first_ratio_deviation=self.first_ratio_deviation,
@@ -98,6 +124,10 @@ class EpochState:
             samples=epoch * samples,
             seconds=seconds,
             samples_per_second=samples / max(self.seconds, 1e-9),
+            output_change=self.figures.output_change / self.updates,
+            modes=self.modes.kept,
+            modes_noise=self.modes.noise,
+            recall=self.modes.recall,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -107,7 +137,7 @@ class EpochState:
             sums = {"first_ratio_deviation": self.first_ratio_deviation, **asdict(self.figures)}
         return {
             "scores": self.scores, "diversity": self.diversity, "updates": self.updates, "seconds": self.seconds,
-            "sums": sums,
+            "sums": sums, "modes": asdict(self.modes),
         }  # fmt: skip
 
     @classmethod
@@ -117,5 +147,5 @@ class EpochState:
         first = sums.pop("first_ratio_deviation", 0.0)
         return cls(
             parts, state["scores"], state["diversity"], state["updates"], state["seconds"],
-            UpdateMetrics(**sums) if sums else None, first,
+            UpdateMetrics(**sums) if sums else None, first, Modes(**state.get("modes", {})),
         )  # fmt: skip

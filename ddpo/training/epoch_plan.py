@@ -34,6 +34,7 @@ class EpochPlan:
             eta=config.eta,
             recorded=recorded,
             window=None if config.window == "random" else range(recorded[0], recorded[-1] + 1),
+            redrawn=config.algorithm == "draft",
             group_size=config.group_size,
         )
 
@@ -55,9 +56,14 @@ def plan_epoch(epoch: int, config: TrainConfig) -> EpochPlan:
 
 
 def _draw_steps(number: int, config: TrainConfig, rng: torch.Generator) -> list[int]:
-    """The trained steps of a part, the number-th of the run; the last step of a trajectory is never among them."""
+    """The trained steps of a part, the number-th of the run; a policy's are never the last step of a trajectory."""
     if config.algorithm == "rwr":
         return []
+    if config.algorithm == "draft":
+        count = config.trained_steps
+        if config.truncation == "random":
+            count = int(torch.randint(1, count + 1, (1,), generator=rng))
+        return list(range(config.sampling_steps - count, config.sampling_steps))
     if config.window == "random":
         return torch.randperm(config.sampling_steps - 1, generator=rng)[: config.trained_steps].tolist()
     starts = config.window_starts

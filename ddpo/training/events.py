@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass
 from typing import Literal
 
@@ -13,12 +14,13 @@ class UpdateMetrics:
     """What one optimizer step did, over all processes but where one is named."""
 
     loss: float  # what was minimised, KL penalty included
-    kl: float  # to the base, mean over pixels, measured steps and samples
+    kl: float  # to the base, mean over pixels, measured steps and samples; NaN where the algorithm has no policy
     clip_fraction: float  # share of the importance ratios outside the clip range, in [0, 1]
     ratio_deviation: float  # largest |rho - 1|, on the main process
     grad_norm: float  # before clipping
     learning_rate: float
-    reward_weight: float  # of the reward against the KL penalty, in (0, 1]
+    reward_weight: float  # of the reward against the penalty, in (0, 1]
+    output_change: float = math.nan  # squared, of the network's output against the base's; NaN: not measured
 
     def __add__(self, other: UpdateMetrics) -> UpdateMetrics:
         """Figure by figure."""
@@ -45,6 +47,11 @@ class EpochMetrics:
     samples: int  # drawn so far
     seconds: float  # of training so far
     samples_per_second: float  # in this epoch, its updates included
+    # Effective number of different pictures, as a share of the first epoch's; NaN: in the first, or of too few.
+    modes: float = math.nan
+    modes_noise: float = math.nan  # its standard error
+    recall: float = math.nan  # share of the first epoch's pictures that this one's come near, in [0, 1]
+    output_change: float = math.nan  # squared, of the network's output against the base's; NaN: not measured
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ What is made of their predictions is objective.py's.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +15,9 @@ from torch import Tensor, nn
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import Policy, bind, draw_noise, generators, policy_of
 from ddpo.diffusion.step import GaussianStep, NoiseSchedule, diffuse
+from ddpo.rewards import Reward
 from ddpo.training.config import TrainConfig
+from ddpo.training.draft import RewardGradient
 from ddpo.training.epoch import Part
 from ddpo.training.objective import regression_loss, total_loss
 from ddpo.training.processes import Processes
@@ -27,6 +31,8 @@ class LossFigures:
     loss: float = 0.0  # what was minimised
     kl: float = 0.0  # sum of the measured divergences
     kl_count: float = 0.0  # how many were measured
+    change: float = 0.0  # sum of the measured changes of the network's output against the base's, squared
+    change_count: float = 0.0
     clip_fraction: float = 0.0  # sum over the steps
     ratio_deviation: float = 0.0  # largest |rho - 1|, of this process
 
@@ -36,16 +42,29 @@ class LossFigures:
             self.loss + other.loss,
             self.kl + other.kl,
             self.kl_count + other.kl_count,
+            self.change + other.change,
+            self.change_count + other.change_count,
             self.clip_fraction + other.clip_fraction,
             max(self.ratio_deviation, other.ratio_deviation),
         )
 
     def averaged(self, processes: Processes) -> LossFigures:
         """The mean over all processes, but for the deviation."""
-        figures = torch.tensor([self.loss, self.kl, self.kl_count, self.clip_fraction], dtype=torch.float64)
+        sums = [self.loss, self.kl, self.kl_count, self.change, self.change_count, self.clip_fraction]
+        figures = torch.tensor(sums, dtype=torch.float64)
         processes.average([figures])
-        loss, kl, kl_count, clip_fraction = figures.tolist()
-        return LossFigures(loss, kl, kl_count, clip_fraction, self.ratio_deviation)
+        loss, kl, kl_count, change, change_count, clip_fraction = figures.tolist()
+        return LossFigures(loss, kl, kl_count, change, change_count, clip_fraction, self.ratio_deviation)
+
+    @property
+    def mean_kl(self) -> float:
+        """NaN where it was not measured."""
+        return self.kl / self.kl_count if self.kl_count else math.nan
+
+    @property
+    def mean_change(self) -> float:
+        """NaN where it was not measured."""
+        return self.change / self.change_count if self.change_count else math.nan
 
 
 class Losses:
@@ -55,19 +74,21 @@ class Losses:
         unet: the network.
         base: what it was before, frozen.
         schedule: the noise schedule of both.
+        reward: followed by its gradient with algorithm draft, and not asked here with the others.
         config: how to train.
         compute: device and dtype of the networks.
     """
 
     def __init__(
-        self, unet: nn.Module, base: nn.Module, schedule: NoiseSchedule, config: TrainConfig, compute: Compute
-    ) -> None:
-        self.denoise = bind(unet, compute)
-        self.policy = policy_of(self.denoise, schedule)
-        self.base_policy = policy_of(bind(base, compute), schedule)
+        self, unet: nn.Module, base: nn.Module, schedule: NoiseSchedule, reward: Reward, config: TrainConfig,
+        compute: Compute,
+    ) -> None:  # fmt: skip
+        self.denoise, frozen = bind(unet, compute), bind(base, compute)
+        self.policy, self.base_policy = policy_of(self.denoise, schedule), policy_of(frozen, schedule)
+        self.reward_gradient = RewardGradient(self.denoise, frozen, schedule, reward, config)
         self.schedule, self.config = schedule, config
 
-    def backward(self, part: Part, parts: int, update: int, reward_weight: float) -> LossFigures:
+    def backward(self, part: Part, parts: int, update: int, reward_weight: float, scale: float = 1.0) -> LossFigures:
         """Add the gradients of a part to those of the network.
 
         Args:
@@ -75,18 +96,32 @@ class Losses:
             parts: of the optimizer step.
             update: number of that step in its epoch, from 0.
             reward_weight: of `objective.reward_weight`.
+            scale: standard deviation of the rewards of the first epoch (draft).
+
+        Raises:
+            UserError: the reward has no gradient, and the algorithm follows it.
         """
-        figures, count = LossFigures(), self.config.trained_steps * parts
-        for index in range(self.config.trained_steps):
-            if self.config.algorithm == "rwr":
-                loss = self._regression(part, update * self.config.trained_steps + index) / count
-                found = LossFigures()
-            else:
-                loss, found = self._policy_gradient(part, index, reward_weight)
-                loss = loss / count
+        figures, count = LossFigures(), self.config.losses_of_a_part * parts
+        for loss, found in self._each(part, update, reward_weight, scale):
+            loss = loss / count
             loss.backward()
             figures = figures + found + LossFigures(loss=float(loss.detach()))
         return figures
+
+    def _each(
+        self, part: Part, update: int, reward_weight: float, scale: float
+    ) -> Iterator[tuple[Tensor, LossFigures]]:
+        """The losses of a part, each computed when the one before it is done with."""
+        count = self.config.losses_of_a_part
+        for index in range(count):
+            match self.config.algorithm:
+                case "draft":
+                    loss, change = self.reward_gradient.loss(part, index, update, reward_weight, scale)
+                    yield loss, LossFigures(change=float(change.mean()), change_count=1.0)
+                case "rwr":
+                    yield self._regression(part, update * count + index), LossFigures()
+                case _:
+                    yield self._policy_gradient(part, index, reward_weight)
 
     def _policy_gradient(self, part: Part, index: int, reward_weight: float) -> tuple[Tensor, LossFigures]:
         """DDPO's loss at the index-th trained step of a part.
@@ -98,7 +133,7 @@ class Losses:
         policy = self._step(self.policy, part, index)
         watched = config.kl_weight > 0 or index == 0
         loss = total_loss(
-            log_prob=policy.log_prob(trajectory.actions[index]),
+            log_prob=policy.log_prob(trajectory.after(index)),
             old_log_prob=trajectory.log_probs[index],
             advantage=part.advantage,
             kl=policy.kl_to(self._reference(part, index)) if watched else None,
@@ -143,7 +178,7 @@ class Losses:
 
     def _step(self, policy: Policy, part: Part, index: int) -> GaussianStep:
         trajectory = part.trajectory
-        x_t = trajectory.states[index]
+        x_t = trajectory.before(index)
         t = trajectory.timesteps[index].expand(len(x_t)).to(x_t.device)
         t_prev = trajectory.previous_timesteps[index].expand(len(x_t)).to(x_t.device)
         return policy(x_t, t, t_prev, self.config.eta)

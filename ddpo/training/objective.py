@@ -1,6 +1,7 @@
 """DDPO's objective (Black et al. 2023, section 4.3) as pure functions of tensors, the sum of its terms included.
 
-`total_loss` is what an optimizer step minimises; the other functions make what it is given.
+`total_loss` is what an optimizer step minimises; the other functions make what it is given. Two algorithms minimise
+another sum: `regression_loss` (RWR) and `reward_gradient_loss` (DRaFT).
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ def advantages(rewards: Tensor, clip: float, group_size: int = 1, leave_one_out:
     if leave_one_out and count > 1:
         centred = centred * (count / (count - 1))  # r - mean of the others = n / (n - 1) (r - mean of all)
     return (centred / (deviation + 1e-8)).clamp(-clip, clip).flatten().float()
+
+
+def standard_deviation(rewards: Tensor) -> float:
+    """Of rewards (N,) float32; exactly 0 where all are equal."""
+    return 0.0 if rewards.max() == rewards.min() else float(rewards.double().std(unbiased=False))
 
 
 def reward_weight(diversity: float, floor: float) -> float:
@@ -76,6 +82,28 @@ def regression_loss(error: Tensor, weights: Tensor) -> Tensor:
         weights: (B,) float32, of `regression_weights`.
     """
     return (weights * error).mean()
+
+
+def reward_gradient_loss(
+    reward: Tensor, change: Tensor, scale: float, output_penalty: float = 0.0, reward_weight: float = 1.0
+) -> Tensor:
+    """What DRaFT minimises (Clark et al. 2023), with a penalty towards the base:
+
+        L = -reward_weight * E[r(x_0)] / scale + output_penalty * E[||f_theta(x_t) - f_base(x_t)||^2]
+
+    The gradient goes through the reward and the steps that led to x_0. Rewards count in units of one standard
+    deviation, so that a penalty means the same for every reward. The last step is deterministic and so has no KL
+    divergence; the squared change of the network's output f takes its place.
+
+    Args:
+        reward: (B,) float32, of pictures, with its gradient.
+        change: (B,) float32, squared change of the output, averaged over the pixels.
+        scale: > 0, standard deviation of the base's rewards.
+        output_penalty: >= 0; with 0 the change is only watched.
+        reward_weight: in (0, 1], of `reward_weight`.
+    """
+    total = -reward_weight * reward.mean() / scale
+    return total + output_penalty * change.mean() if output_penalty > 0 else total
 
 
 @dataclass(frozen=True)

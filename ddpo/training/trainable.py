@@ -20,7 +20,8 @@ def prepare(unet: nn.Module, config: TrainConfig) -> nn.Module:
         add_adapters(unet, config.lora_rank, config.seed)
     elif config.weights == "biases":
         train_biases_only(unet)
-    if config.gradient_checkpointing:
+    if config.gradient_checkpointing and not (config.algorithm == "draft" and config.trained_steps > 1):
+        # There whole steps are computed again (`draft.take_steps`), which needs less memory than layers of all of them.
         use_gradient_checkpointing(unet)
     return unet
 

@@ -6,6 +6,8 @@
         for every batch, inner_epochs times:
             minimise the loss over the trained timesteps       a step a batch   losses.Losses, objective.total_loss
 
+Other algorithms minimise another loss (`Losses._each`): RWR the denoising loss, DRaFT minus the reward itself (draft).
+
 Every random number is a function of the seed and of the place in the run, and `state_dict` can be taken between any two
 steps, so a trainer that is given back its state goes on as if it had never stopped. With several processes each sample
 has a number of its own, so that two of them draw what one with twice the batch draws.
@@ -28,12 +30,14 @@ from ddpo.diffusion.step import NoiseSchedule
 from ddpo.errors import UserError
 from ddpo.rewards import Reward
 from ddpo.training.config import TrainConfig
+from ddpo.training.consistency import check_timesteps
 from ddpo.training.diversity import describe_pictures, spread
-from ddpo.training.epoch import EpochState, Part
+from ddpo.training.epoch import EpochState, FirstEpoch, Part
 from ddpo.training.epoch_plan import learning_rate_factor, plan_epoch
 from ddpo.training.events import EpochMetrics, StepDone, StepKind, UpdateMetrics
 from ddpo.training.losses import Losses, LossFigures
-from ddpo.training.objective import advantages, regression_weights, reward_weight
+from ddpo.training.modes import MOST, compare_modes
+from ddpo.training.objective import advantages, regression_weights, reward_weight, standard_deviation
 from ddpo.training.processes import Processes
 from ddpo.training.random_streams import mix_seed, random_state, restore_random_state
 from ddpo.training.rollout import roll_out
@@ -68,11 +72,7 @@ class Trainer:
         compute: Compute,
         processes: Processes | None = None,
     ) -> None:
-        if config.sampling_steps > schedule.num_timesteps:
-            raise UserError(
-                f"sampling_steps ({config.sampling_steps}) must be at most {schedule.num_timesteps}, the timesteps of "
-                "this model."
-            )
+        check_timesteps(config, schedule.num_timesteps)
         self.base = copy.deepcopy(unet).eval().requires_grad_(False)
         self.unet = prepare(unet, config)
         self.trainable = {name: weight for name, weight in self.unet.named_parameters() if weight.requires_grad}
@@ -80,13 +80,13 @@ class Trainer:
         self.schedule, self.picture_shape = schedule, picture_shape
         self.reward, self.config, self.compute = reward, config, compute
         self.processes = processes or Processes()
-        self.losses = Losses(self.unet, self.base, schedule, config, compute)
+        self.losses = Losses(self.unet, self.base, schedule, reward, config, compute)
         self.optimizer = torch.optim.AdamW(
             self.trainable.values(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.epoch = 0  # finished
         self.seconds = 0.0  # of training, over all goes
-        self.first_spread = 0.0  # of the pictures of the first epoch
+        self.first = FirstEpoch()
         self._now = EpochState()
 
     # Where it stands --------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class Trainer:
     @property
     def _diversity(self) -> float:
         """Of the samples of this epoch, as a share of that of the first epoch."""
-        return self._now.diversity / self.first_spread if self.first_spread > 0 else 1.0
+        return self.first.share(self._now.diversity)
 
     def result(self) -> nn.Module:
         """A copy of the network as it is to be kept: the average of the weights where there is one, adapters merged."""
@@ -143,7 +143,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "first_spread": self.first_spread,
+            **self.first.state_dict(),
             "unet": {name: weight.detach() for name, weight in self.trainable.items()},
             "average": self.average.weights,
             "optimizer": self.optimizer.state_dict(),
@@ -164,7 +164,7 @@ class Trainer:
                 f"not with {self.processes.count}."
             )
         own = others[self.processes.rank]
-        self.epoch, self.seconds, self.first_spread = state["epoch"], state["seconds"], state["first_spread"]
+        self.epoch, self.seconds, self.first = state["epoch"], state["seconds"], FirstEpoch.from_state(state)
         self.unet.load_state_dict(state["unet"], strict=False)
         self.average.load(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -219,9 +219,12 @@ class Trainer:
         per_process = len(now.parts), config.part_size
         all_scores = self.processes.gather(scores).view(self.processes.count, *per_process)
         all_scores = all_scores.transpose(0, 1).flatten()  # part by part, the processes side by side in each
-        now.diversity = spread(self.processes.gather(describe_pictures(pictures)))
+        descriptions = self.processes.gather(describe_pictures(pictures))
+        now.diversity = spread(descriptions)
         if self.epoch == 0:
-            self.first_spread = now.diversity
+            self.first = FirstEpoch(now.diversity, standard_deviation(all_scores) or 1.0, descriptions[:MOST].clone())
+        elif self.first.descriptions is not None:
+            now.modes = compare_modes(descriptions, self.first.descriptions)
         advantage = advantages(all_scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
         weights = regression_weights(advantage, config.temperature) if config.algorithm == "rwr" else None
         places = len(now.parts), self.processes.count, config.part_size
@@ -240,18 +243,19 @@ class Trainer:
         weight, parts = reward_weight(self._diversity, config.diversity_floor), self._parts_of_update()
         figures = LossFigures()
         for part in parts:
-            figures = figures + self.losses.backward(part, len(parts), now.updates, weight)
+            figures = figures + self.losses.backward(part, len(parts), now.updates, weight, self.first.reward_scale)
         norm = self._step_optimizer()
         self.average.update(self.epoch * self.updates_per_epoch + now.updates)
         figures = figures.averaged(self.processes)
         metrics = UpdateMetrics(
             loss=figures.loss,
-            kl=figures.kl / max(figures.kl_count, 1),
-            clip_fraction=figures.clip_fraction / (len(parts) * config.trained_steps),
+            kl=figures.mean_kl,
+            clip_fraction=figures.clip_fraction / (len(parts) * config.losses_of_a_part),
             ratio_deviation=figures.ratio_deviation,
             grad_norm=norm,
             learning_rate=rate,
             reward_weight=weight,
+            output_change=figures.mean_change,
         )
         now.add(metrics)
         return metrics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import diffusers
@@ -10,7 +11,7 @@ import pytest
 import torch
 from diffusers import DDPMPipeline
 
-from ddpo.diffusion.models import ModelCache, load_model, save_model
+from ddpo.diffusion.models import DiffusionModel, ModelCache, load_model, save_model
 from ddpo.diffusion.precision import Compute
 from ddpo.errors import UserError
 from tests.helpers.models import edit_config, make_unet, same_weights
@@ -94,3 +95,9 @@ def test_a_folder_that_is_no_model_is_refused_in_a_sentence(
     damage(folder)  # type: ignore[no-untyped-call]
     with pytest.raises(UserError, match=words):
         load_model(str(folder), compute)
+
+
+def test_the_noise_schedule_thresholds_where_sampling_does(tiny_model: DiffusionModel) -> None:
+    config = {**tiny_model.scheduler_config, "thresholding": True, "dynamic_thresholding_ratio": 0.9}
+    assert replace(tiny_model, scheduler_config=config).noise_schedule.thresholding == (0.9, 1.0)
+    assert tiny_model.noise_schedule.thresholding is None

@@ -50,6 +50,21 @@ def test_eta_one_over_all_steps_is_the_ddpm_posterior(prediction_type: str, clip
     torch.testing.assert_close(step.mean, sampled - variance.sqrt() * noise, rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.parametrize("clip", [True, False])
+def test_dynamic_thresholding_is_that_of_diffusers(clip: bool) -> None:
+    """In the prediction of the picture, and in a step of DDPM; it takes the place of clipping."""
+    scheduler = DDPMScheduler(clip_sample=clip, thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=3.0)
+    scheduler.set_timesteps(1000)
+    schedule = NoiseSchedule(scheduler.alphas_cumprod, "epsilon", 1.0 if clip else None, (0.9, 3.0))
+    x_t, output = random(3, 3, 8, 8) * torch.tensor([0.1, 1.0, 9.0]).view(3, 1, 1, 1), random(3, 3, 8, 8, seed=1)
+    now = torch.full((3,), 300)
+    theirs = scheduler.step(output, 300, x_t, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(predict_x_0(output, x_t, now, schedule), theirs.pred_original_sample)
+    noise = scheduler._get_variance(300).sqrt() * torch.randn(x_t.shape, generator=torch.Generator().manual_seed(5))
+    mean = denoising_step(output, x_t, now, now - 1, schedule).mean
+    torch.testing.assert_close(mean, theirs.prev_sample - noise, rtol=1e-3, atol=2e-5)
+
+
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_a_step_is_diffusers_ddim_step(eta: float) -> None:
     schedule, _ = schedule_of("v_prediction")

@@ -94,7 +94,7 @@ def with_autoencoder(folder: Path) -> None:
 UNSOUND: list[dict[str, Any]] = [  # configurations of a scheduler
     {"beta_schedule": "foo"}, {"prediction_type": "flow_prediction"},
     {"trained_betas": [0.1, 0.2]}, {"variance_type": "learned_range"}, {"timestep_spacing": "foo"},
-    {"clip_sample_range": None, "clip_sample": True},
+    {"clip_sample_range": None, "clip_sample": True}, {"thresholding": True, "dynamic_thresholding_ratio": "most"},
 ]  # fmt: skip
 
 UNSUITED: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -118,6 +118,10 @@ UNSUITED: dict[str, tuple[Callable[[Path], object], str]] = {
         f"size {number}": (partial(edit_config, sample_size=size), "as the sample_size of its pictures")
         for number, size in enumerate(([16, 16, 16], 16.0, 17, -16, "16", 100_000))
     },
+    "nothing but noise": (
+        lambda f: edit_scheduler(f, prediction_type="epsilon", clip_sample=False, rescale_betas_zero_snr=True),
+        "ends in nothing but noise",
+    ),
     "odd classes": (lambda f: edit_config(f, _class_name=None, architectures=5, sample_size="x"), "sample_size of its"),
     "not JSON": (lambda f: (f / "unet" / "config.json").write_text("<html>"), "not valid JSON"),
 }

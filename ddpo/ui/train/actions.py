@@ -177,7 +177,7 @@ def look_at(run: Run) -> Snapshot:
         error, notice = status.error or "", status.notice or ""
         status = replace(status, error=without_paths(error) or None, notice=without_paths(notice) or None)
     stopping = status.state in ACTIVE and run.stop_requested()
-    diagnosis = diagnose(epochs, finished=status.state == "finished")
+    diagnosis = diagnose(epochs, finished=status.state == "finished", config=run.spec.config)
     return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnosis)
 
 

@@ -17,7 +17,7 @@ from ddpo.runs.base_weights import other_base
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, RunStatus, runs_root
-from ddpo.training.config import TrainConfig
+from ddpo.training.config import GRADIENT_ALGORITHMS, TrainConfig
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import RECIPES
 from ddpo.ui.space import quota, slices
@@ -150,12 +150,18 @@ def _curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
 
     band = [_band(epoch) for epoch in epochs if math.isfinite(epoch.reward_mean)]
     held = any(epoch.reward_weight != 1 for epoch in epochs)
+    if run.spec.config.algorithm in GRADIENT_ALGORITHMS:  # it has no policy
+        far = [curve("Change of the network's output", "output_change", _short, floor=0.0)]
+    else:
+        policy = ("KL to the base", "kl", _short), ("Clip fraction", "clip_fraction", _percent)
+        far = [curve(*figure, floor=0.0) for figure in policy]
     return [
         curve("Reward, mean", "reward_mean", score, band=band, note=about),
-        curve("KL to the base", "kl", _short, floor=0.0),
-        curve("Clip fraction", "clip_fraction", _percent, floor=0.0),
+        *far,
         curve("Gradient norm", "grad_norm", _short, floor=0.0),
         curve("Diversity kept", "diversity", _percent, floor=0.0, reference=1.0),
+        curve("Different pictures kept", "modes", _percent, floor=0.0, reference=1.0),
+        curve("The base's pictures reached", "recall", _percent, floor=0.0),
         *([curve("Weight of the reward", "reward_weight", _percent, floor=0.0, reference=1.0)] if held else []),
         curve("Pictures a second", "samples_per_second", _short, floor=0.0),
     ]
