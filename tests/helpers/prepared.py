@@ -166,6 +166,8 @@ def _serve(path: str, owner: int) -> None:
 
 
 def _import_everything() -> None:
+    # With a torch for CUDA, looking for a GPU in any other way would keep every fork from a simulated one.
+    os.environ.update(PYTORCH_NVML_BASED_CUDA_CHECK="1", CUDA_VISIBLE_DEVICES="")
     import ddpo.runs.worker  # noqa: F401, I001, first of all, as it guards the import of torchvision
     import gradio  # noqa: F401
     import torch._dynamo  # noqa: F401, which an optimizer imports when it is made
