@@ -13,7 +13,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,13 +190,10 @@ def confirm(path: Path, is_there: Callable[[], bool], patience: float | None = N
     Raises:
         OSError: it could not be read back in time.
     """
-    deadline = time.monotonic() + (PATIENCE if patience is None else patience)
-    pause = FIRST_PAUSE
-    while not _works(is_there):
-        if time.monotonic() > deadline:
-            raise OSError(None, "what was written could not be read back", str(path))
-        time.sleep(pause)
-        pause = min(2 * pause, 2.0)
+    for _ in _looks(PATIENCE if patience is None else patience):
+        if _works(is_there):
+            return
+    raise OSError(None, "what was written could not be read back", str(path))
 
 
 def open_new(path: Path, storage: Storage) -> IO[bytes]:
@@ -207,13 +204,23 @@ def open_new(path: Path, storage: Storage) -> IO[bytes]:
     Raises:
         OSError: the folder is missing, or the storage refuses.
     """
-    deadline, pause = time.monotonic() + PATIENCE, FIRST_PAUSE
-    while True:
+    for _ in _looks(0 if storage.plain else PATIENCE):
         try:
             return path.open("wb")
-        except FileNotFoundError:
-            if storage.plain or time.monotonic() > deadline or not path.parent.is_dir():
-                raise
+        except FileNotFoundError as error:
+            missing = error
+            if not path.parent.is_dir():
+                break
+    raise missing
+
+
+def _looks(patience: float) -> Iterator[None]:
+    """The first look at once, and others after pauses that grow, until so many seconds are over."""
+    deadline, pause = time.monotonic() + patience, FIRST_PAUSE
+    while True:
+        yield
+        if time.monotonic() > deadline:
+            return
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
 
