@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from benchmarks.machine import describe_machine
+from tests.helpers.here import ROOT, free_port
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "app.json"
 COMPARISONS: list[dict[str, Any]] = [
     {"scheduler": "ddim", "steps": 50, "samples": 4},  # the first call, which imports torch and loads both models
@@ -38,13 +37,6 @@ COMPARISONS: list[dict[str, Any]] = [
 ]
 OPEN = 10.0  # seconds that a page has been open
 LARGE = 9000  # pixels a side of a large upload
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_app(

@@ -29,11 +29,12 @@ from typing import Any
 
 from gradio_client import Client
 
-from benchmarks.app import ROOT, free_port, start_app
+from benchmarks.app import start_app
 from benchmarks.machine import describe_machine
 from benchmarks.step_worker import BATCHES, Worker
 from ddpo.common import threads
 from ddpo.runs.store import list_runs
+from tests.helpers.here import ROOT, free_port
 
 RESULTS = ROOT / "benchmarks" / "results" / "company.json"
 # What a user has set stands, so these bring back what libgomp and glibc do by themselves: their own defaults, said.

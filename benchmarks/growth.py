@@ -22,10 +22,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.app import ROOT, free_port, start_app
+from benchmarks.app import start_app
 from benchmarks.machine import describe_machine
 from benchmarks.processes import resident
 from ddpo.ui.page import MOST_VISITS
+from tests.helpers.here import ROOT, free_port
 
 RESULTS = ROOT / "benchmarks" / "results" / "growth.json"
 SECONDS = 60.0  # that an answer may take

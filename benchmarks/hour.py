@@ -26,12 +26,13 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.app import ROOT, free_port, start_app
+from benchmarks.app import start_app
 from benchmarks.hour_figures import figures
 from benchmarks.machine import describe_machine
 from benchmarks.page_viewer import Viewer
 from benchmarks.processes import Usage, usage
 from ddpo.runs.store import Run, open_run
+from tests.helpers.here import ROOT, free_port
 from tests.helpers.knocking import LIMITS
 
 RESULTS = ROOT / "benchmarks" / "results" / "hour.json"

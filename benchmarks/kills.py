@@ -24,10 +24,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks.app import ROOT, free_port
 from benchmarks.machine import describe_machine
 from ddpo.runs.store import Run, open_run
 from ddpo.ui.shared.uploads import FOLDER
+from tests.helpers.here import ROOT, free_port
 
 RESULTS = ROOT / "benchmarks" / "results" / "kills.json"
 KILLS = 20

@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.app import ROOT, free_port, start_app
+from benchmarks.app import start_app
 from benchmarks.hour_figures import spread
 from benchmarks.machine import describe_machine
 from benchmarks.soak_deeds import COMPARISONS, SHARES, Expected, good_pictures
@@ -35,6 +35,7 @@ from benchmarks.soak_visitor import Failed, Tally, Visitor
 from benchmarks.soak_watch import Watch
 from ddpo.runs.store import list_runs
 from ddpo.ui.page import MOST_VISITS
+from tests.helpers.here import ROOT, free_port
 from tests.helpers.serving import RunningApp
 
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"

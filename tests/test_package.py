@@ -8,7 +8,6 @@ import site
 import subprocess
 import sys
 import sysconfig
-import time
 import tomllib
 import venv
 from pathlib import Path
@@ -19,6 +18,7 @@ from gradio_client import Client
 import ddpo
 from tests.helpers.here import ROOT
 from tests.helpers.serving import running_app
+from tests.helpers.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -46,27 +46,24 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DDPO_RUNS")}
 
 
-def test_the_installed_trainer_trains_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
-    small = ["--epochs", "1", "--batches-per-epoch", "1", "--batch-size", "4", "--accumulation", "1"]
-    subprocess.run([installed / "ddpo-train", "start", *small], check=True, cwd=tmp_path, env=environment())
-    (run,) = (tmp_path / "runs").glob("*/run.json")
-    facts = json.loads(run.read_bytes())
-    assert facts["pair"] == "church-64" and str(ROOT) not in facts["base"] and Path(facts["base"]).is_dir()
-    assert (run.parent / "result" / "model_index.json").is_file()
-
-
-def test_the_installed_app_serves_the_page_compares_and_trains(installed: Path, tmp_path: Path) -> None:
+def test_in_an_empty_folder_the_installed_app_compares_and_trains(installed: Path, tmp_path: Path) -> None:
+    """And the installed trainer knows of the run."""
     with running_app(tmp_path / "log.txt", (str(installed / "ddpo-studio"),), folder=str(tmp_path)) as app:
         client = Client(app.url, verbose=False, download_files=str(tmp_path / "downloads"))
         _, _, result = client.predict(steps=2, samples=1, api_name="/compare")
         assert result["settings"]["pair"] == "church-64"
         small = {"batches_per_epoch": 1, "batch_size": 4, "accumulation": 1}
         run = client.predict(epochs=1, settings=small, api_name="/start_run")
-        deadline = time.monotonic() + 120
-        while run["state"] in ("starting", "running") and time.monotonic() < deadline:
-            time.sleep(1)
-            run = client.predict(run["id"], api_name="/run_status")
-        assert run["state"] == "finished" and run["result"], run
+        wait_for(lambda: client.predict(run["id"], api_name="/run_status")["state"] == "finished", 120, pause=1)
+    told = subprocess.run(
+        [installed / "ddpo-train", "status", run["id"]], check=True, cwd=tmp_path, env=environment(),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert "finished" in told.stdout
+    folder = tmp_path / "runs" / run["id"]
+    facts = json.loads((folder / "run.json").read_bytes())
+    assert facts["pair"] == "church-64" and str(ROOT) not in facts["base"] and Path(facts["base"]).is_dir()
+    assert (folder / "result" / "model_index.json").is_file()
 
 
 def test_the_version_and_the_requirements_are_written_once() -> None:

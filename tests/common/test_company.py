@@ -21,9 +21,9 @@ from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.diffusion.models import load_model
 from ddpo.diffusion.precision import PrecisionName, choose_compute
 from ddpo.diffusion.sampling import evaluate_unet
+from tests.helpers.here import ROOT
 from tests.helpers.libgomp import LOAD, needs_libgomp
 
-ROOT = Path(__file__).resolve().parents[2]
 COMPUTES = (
     "from ddpo.common import company\nwith company.computing():\n    print('computes', flush=True)\n    input()\n"
 )

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ddpo.common import allocator, machine, threads
+from tests.helpers.here import ROOT
 from tests.helpers.libgomp import LOAD, needs_libgomp
 
-ROOT = Path(__file__).resolve().parents[2]
 WAYS_IN = ("app", "train_space", "ddpo.cli.__main__", "ddpo")
 
 

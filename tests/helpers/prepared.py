@@ -32,8 +32,10 @@ if FOLDER not in os.environ:
 
 # Read when packages are imported, which the forks have done already.
 READ_EARLY = ("HF_", "SPACES_", "OAUTH_", "OPENID_", "OMP_", "GOMP_", "GRADIO_TEMP_DIR", "GRADIO_SHARE", "PYTHON")
-# Read early as well, and read again by `read_hub_variables`.
-OF_THE_HUB = ("HF_ENDPOINT", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET", "HF_TOKEN", "HF_TOKEN_PATH")
+# Read early as well, and read again by every fork.
+OF_SIGNING_IN = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
+PATHS_OF_THE_HUB = ("HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH")
+OF_THE_HUB = ("HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET", "HF_TOKEN", *PATHS_OF_THE_HUB, *OF_SIGNING_IN)
 _BEFORE = dict(os.environ)
 
 
@@ -105,19 +107,6 @@ def as_python(words: Sequence[str]) -> int:
         sys.argv = [*words]
         runpy.run_path(words[0], run_name="__main__")
     return 0
-
-
-def read_hub_variables() -> None:
-    """Have huggingface_hub in this fork go by the variables of the Hub as they are now."""
-    from huggingface_hub import constants
-
-    if url := os.environ.get("HF_ENDPOINT"):
-        constants.ENDPOINT = url
-        constants.HUGGINGFACE_CO_URL_TEMPLATE = url + "/{repo_id}/resolve/{revision}/{filename}"
-    for name in ("HF_HUB_CACHE", "HF_TOKEN_PATH"):
-        setattr(constants, name, os.environ.get(name, getattr(constants, name)))
-    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET"):
-        setattr(constants, name, os.environ.get(name) == "1")
 
 
 # The other side -------------------------------------------------------------------------------------------------------
@@ -214,6 +203,7 @@ def _become(message: bytes, handles: Sequence[int]) -> None:
         os.environ.clear()
         os.environ.update(variables)
         os.chdir(cwd)
+        _read_again()
         task, arguments = pickle.loads(call)
         code = task(*arguments)
     except SystemExit as stop:
@@ -227,6 +217,22 @@ def _become(message: bytes, handles: Sequence[int]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _read_again() -> None:
+    """In the fork: have huggingface_hub and Gradio go by the variables of the Hub as they are now."""
+    from gradio import oauth
+    from huggingface_hub import constants
+
+    if url := os.environ.get("HF_ENDPOINT"):
+        constants.ENDPOINT = url
+        constants.HUGGINGFACE_CO_URL_TEMPLATE = url + "/{repo_id}/resolve/{revision}/{filename}"
+    for name in PATHS_OF_THE_HUB:
+        setattr(constants, name, os.environ.get(name, getattr(constants, name)))
+    for name in OF_SIGNING_IN:
+        setattr(oauth, name, os.environ.get(name))
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_XET"):
+        setattr(constants, name, os.environ.get(name) == "1")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from tests.helpers.here import ROOT, free_port
-from tests.helpers.prepared import Process, as_python, is_as_prepared, read_hub_variables
+from tests.helpers.prepared import Process, as_python, is_as_prepared
 
 PATIENCE = 180  # seconds; on ZeroGPU the app imports torch and loads two models before it serves
 APP = (sys.executable, "app.py")
@@ -94,7 +94,6 @@ def _serve(before: Callable[[], None] | None = None) -> int:
 
     http_server.INITIAL_PORT_VALUE = int(os.environ["GRADIO_SERVER_PORT"])  # read on import
     http_server.LOCALHOST_NAME = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    read_hub_variables()
     vars(store)["subprocess"] = SimpleNamespace(**{**vars(subprocess), "Popen": _fork_trainer})
     return as_python(["app.py"])
 
