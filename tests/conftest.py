@@ -11,7 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is loaded; threads of tw
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,12 +54,26 @@ BROWSER = "browser"  # the folder, and its marker
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests as `slow` or `browser` by the file that they stand in."""
+    """Mark tests as `slow` or `browser` by the file that they stand in, and put the files in order."""
     for item in items:
         if BROWSER in item.path.relative_to(TESTS).parts:
             item.add_marker(pytest.mark.browser)
         elif item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=_turn(items))
+
+
+def _turn(items: list[pytest.Item]) -> Callable[[pytest.Item], tuple[int, int]]:
+    """The place of a test's file: those of browsers, which wait, and slow ones, which compute, in turns; the rest last.
+
+    So two workers seldom wait at once, and neither has a long file left when the other is done.
+    """
+    markers = {item.path: {marker.name for marker in item.iter_markers()} for item in items}
+    places = {path: (len(items), 0) for path in markers}
+    for kind in (BROWSER, "slow"):
+        for number, path in enumerate(path for path, its in markers.items() if kind in its):
+            places[path] = (number, int(kind == "slow"))
+    return lambda item: places[item.path]
 
 
 @pytest.fixture(scope="session")
