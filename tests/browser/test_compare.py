@@ -160,9 +160,15 @@ def test_cancel_stops_the_computation(open_page: Open, app: RunningApp) -> None:
     page.wait_for_function("document.querySelector('#steps input[type=number]').value === '1000'")
     page.click("#compare-button")
     page.wait_for_selector(".panels.drawing img", timeout=SLOW)
+    machine = page.context.new_cdp_session(page)
+    machine.send("Emulation.setCPUThrottlingRate", {"rate": 20})  # then progress is drawn after the press as well
+    page.wait_for_timeout(1500)
     page.click("#cancel-button")
     app.wait_for_log(r"cancelled at evaluation \d+ of 2000", mark)
-    page.wait_for_function("document.querySelector('#status').innerText.includes('Cancelled')")
+    machine.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    page.wait_for_function("document.querySelector('#notice').innerText.includes('Cancelled')")
+    page.wait_for_timeout(500)
+    assert page.is_visible("#notice") and not page.is_visible("#status .progress") and not page.is_visible(".drawing")
     assert page.is_enabled("#compare-button") and not page.is_visible("#cancel-button")
     compare(page)
 
@@ -209,7 +215,7 @@ def test_a_folder_without_a_model_gets_a_sentence_and_the_page_goes_on(open_page
     toast = page.get_by_test_id("toast-body")
     toast.wait_for(timeout=SLOW)
     assert "There is no folder '/nowhere/<b>at all</b>'" in toast.inner_text() and "Traceback" not in toast.inner_text()
-    page.wait_for_function("document.querySelector('#status').innerText.includes('There is no folder')")
+    page.wait_for_function("document.querySelector('#notice').innerText.includes('There is no folder')")
     page.wait_for_timeout(500)  # the message slides in
     page.screenshot(path=shots / "compare-error-wide.png", animations="disabled")
     page.wait_for_selector("#compare-button:not([disabled])")

@@ -44,7 +44,8 @@ def test_a_tracker_that_cannot_start_leaves_everything_as_it_was(
     what = ["resume", run.id] if command == "resume" else ["start", "--base", tiny_folder, *TINY]
     done = trained(root, *what, "--log-with", "tensorboard")
     assert 'train_space.py", line' not in done.stderr and done.stderr.count("The tracker cannot be started: ") == 1
-    assert "leave --log-with out." in done.stderr and done.stdout == "" and done.returncode == 2
+    printed = [line for line in done.stdout.splitlines() if not line.startswith("[Gloo]")]  # by torch's own processes
+    assert "leave --log-with out." in done.stderr and not printed and done.returncode == 2
     assert only_run(root) == run and run.status() == before
 
 

@@ -98,7 +98,7 @@ def place(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def press_compare(place: Place, **changes: Any) -> tuple[list[Any], str | None]:
     """What the page's handler sends when Compare is pressed: the last state of its outputs, and the error."""
     config = place.client.config["dependencies"]
-    (handler,) = [d for d in config if len(d["inputs"]) == len(FIELDS) and len(d["outputs"]) == 10]
+    (handler,) = [d for d in config if len(d["inputs"]) == len(FIELDS) and len(d["outputs"]) == 11]
     session = {"session_hash": uuid.uuid4().hex[:11]}
     values = [{**PAGE, **changes}[name] for name in FIELDS]
     url = f"{place.client.src_prefixed}queue"

@@ -55,6 +55,7 @@ class Results:
 
     compare: gr.Button
     cancel: gr.Button
+    notice: gr.HTML
     status: gr.HTML
     pictures: gr.HTML
     details: gr.Column
@@ -128,6 +129,7 @@ def _build_own_models() -> tuple[gr.Textbox, gr.Textbox]:
 
 
 def _build_results(compare: gr.Button, cancel: gr.Button) -> Results:
+    notice = gr.HTML("", elem_id="notice")  # apart, as a slow page gets progress after the press of Cancel
     status = gr.HTML(views.EMPTY, elem_id="status")
     pictures = gr.HTML("", elem_id="pictures", js_on_load=CHOOSE)
     with gr.Column(visible=False, elem_id="details") as details, gr.Row(elem_id="before-after"):
@@ -140,12 +142,12 @@ def _build_results(compare: gr.Button, cancel: gr.Button) -> Results:
             max_height=480, buttons=["fullscreen"], elem_id="before-after-slider",
         )  # fmt: skip
     state = gr.State(None, time_to_live=STATE_LIFE)
-    return Results(compare, cancel, status, pictures, details, line, slider, archive, table, state)
+    return Results(compare, cancel, notice, status, pictures, details, line, slider, archive, table, state)
 
 
 def _connect(controls: list[gr.Component], results: Results) -> None:
     outputs = list(vars(results).values())
-    buttons = [results.compare, results.cancel, results.status]
+    buttons = [results.compare, results.cancel, results.notice, results.status]
     begun = results.compare.click(_on_begin, None, buttons, **QUICK)
     results.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
     run = begun.then(_on_compare, controls, outputs, show_progress="hidden", **PRIVATE, **COMPARES)
@@ -169,8 +171,8 @@ def _on_scheduler(name: str) -> tuple[Any, Any]:
     return steps, gr.update(visible=spec.takes_eta)
 
 
-def _on_begin() -> tuple[Any, Any, str]:
-    return gr.update(value=COMPARING, interactive=False), gr.update(visible=True), views.waiting()
+def _on_begin() -> tuple[Any, Any, str, str]:
+    return gr.update(value=COMPARING, interactive=False), gr.update(visible=True), "", views.waiting()
 
 
 def _on_refused(label: Any) -> list[Any]:
@@ -219,11 +221,11 @@ def _on_cancel() -> list[Any]:
     return _idle(html.message("Cancelled", "The computation was stopped between two steps."))
 
 
-def _idle(status: str) -> list[Any]:
+def _idle(notice: str) -> list[Any]:
     """No run and no results, in the order of Results."""
     ready = gr.update(value="Compare", interactive=True)
     hidden = gr.update(visible=False)
-    return [ready, hidden, status, "", hidden, "", None, gr.skip(), gr.skip(), None]
+    return [ready, hidden, notice, "", "", hidden, "", None, gr.skip(), gr.skip(), None]
 
 
 def _running(progress: Progress, settings: ComparisonSettings) -> list[Any]:
@@ -231,7 +233,7 @@ def _running(progress: Progress, settings: ComparisonSettings) -> list[Any]:
     if progress.previews is not None:
         drawn = views.preview_panels(progress.previews, settings.seeds)
     hidden, skip = gr.update(visible=False), gr.skip()
-    return [skip, skip, views.progress_card(progress), drawn, hidden, skip, skip, skip, skip, skip]
+    return [skip, skip, skip, views.progress_card(progress), drawn, hidden, skip, skip, skip, skip, skip]
 
 
 def _finished(result: ComparisonResult, folder: Path) -> list[Any]:
@@ -239,6 +241,7 @@ def _finished(result: ComparisonResult, folder: Path) -> list[Any]:
     return [
         gr.update(value="Compare", interactive=True),
         gr.update(visible=False),
+        "",
         views.summary_card(result),
         views.result_panels(result, index),
         gr.update(visible=True),
