@@ -20,6 +20,7 @@ from ddpo.errors import UserError
 from ddpo.runs.metrics import MetricsFiles
 from ddpo.runs.status import ResultFacts, RunStatus, age, now_text
 from ddpo.training.config import TrainConfig
+from ddpo.training.evaluation import Evaluation
 from ddpo.training.events import EpochMetrics
 
 if TYPE_CHECKING:
@@ -169,6 +170,10 @@ class Run:
     def epochs(self) -> list[EpochMetrics]:
         """The figures of the epochs that are done, in order."""
         return MetricsFiles(self.folder).epochs()
+
+    def evaluations(self) -> list[Evaluation]:
+        """What was seen of the held-out seeds, in order; [] where the run does not look at any."""
+        return MetricsFiles(self.folder).evaluations()
 
     def append_metrics(self, *lines: dict[str, Any]) -> None:
         """Add lines to the metrics. Numbers that are not finite are written as null.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+from ddpo.diffusion.schedulers import SCHEDULERS
 from ddpo.training import consistency
 from ddpo.training.setting import Setting, _setting
 
@@ -104,6 +105,28 @@ class TrainConfig:
     lora_rank: int = _setting(8, "rank of the low-rank updates, with weights lora", 1, 1024)
     gradient_checkpointing: bool = _setting(False, "compute activations twice instead of keeping them, to save memory")
     seed: int = _setting(0, "of all random numbers", 0, 2**32 - 1)
+    eval_seeds: int = _setting(
+        0, "held-out seeds, never trained on, that are drawn and scored as the run goes, beside the base's; 0: none", 0,
+        4096,
+    )  # fmt: skip
+    eval_every: int = _setting(1, "epochs between two looks at the held-out seeds, at the least", 1, 100_000)
+    eval_scheduler: str = _setting("ddim", "that the held-out seeds are drawn with", choices=tuple(SCHEDULERS))
+    eval_steps: int = _setting(50, "denoising steps of the held-out seeds", 1, 1000)
+    eval_share: float = _setting(
+        0.1, "share of the run's work, at the most, that goes into the held-out seeds; they are drawn more rarely than "
+        "eval_every where that is not enough", 0, 1, open_low=True,
+    )  # fmt: skip
+    keep: str = _setting(
+        "last", "which weights are the result: the last, or the best on the held-out seeds", choices=("last", "best")
+    )
+    stop_gain: float = _setting(
+        0.0, "end the run once the held-out seeds have gained so many standard deviations of the base's rewards; 0: "
+        "never", 0,
+    )  # fmt: skip
+    stop_diversity: float = _setting(
+        0.0, "end the run once the held-out pictures have less than this share of the base's diversity, which is then "
+        "no best either; 0: never", 0, 1,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for setting in settings():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ddpo.diffusion.schedulers import SCHEDULERS, check_steps
 from ddpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def check(config: TrainConfig) -> None:
         )
     _check_algorithm(config)
     _check_samples(config)
+    _check_evaluation(config)
 
 
 def check_timesteps(config: TrainConfig, num_timesteps: int) -> None:
@@ -33,6 +35,10 @@ def check_timesteps(config: TrainConfig, num_timesteps: int) -> None:
     if config.sampling_steps > num_timesteps:
         raise UserError(
             f"sampling_steps ({config.sampling_steps}) must be at most {num_timesteps}, the timesteps of this model."
+        )
+    if config.eval_seeds > 0 and config.eval_steps > num_timesteps:
+        raise UserError(
+            f"eval_steps ({config.eval_steps}) must be at most {num_timesteps}, the timesteps of this model."
         )
 
 
@@ -100,3 +106,15 @@ def _check_samples(config: TrainConfig) -> None:
         )
     if config.baseline == "leave-one-out" and config.group_size == 1 and config.samples_per_epoch() == 1:
         raise UserError("baseline leave-one-out needs at least 2 samples an epoch: there are no others otherwise.")
+
+
+def _check_evaluation(config: TrainConfig) -> None:
+    if config.eval_seeds == 1:
+        raise UserError("eval_seeds must be 0 or at least 2: one picture has neither a diversity nor a standard error.")
+    if config.eval_seeds > 0:
+        check_steps(SCHEDULERS[config.eval_scheduler], config.eval_steps)
+    elif config.keep == "best" or config.stop_gain > 0 or config.stop_diversity > 0:
+        raise UserError(
+            "keep best, stop_gain and stop_diversity go by the held-out seeds: set eval_seeds above 0 with them, to 64 "
+            "for example."
+        )

@@ -19,6 +19,7 @@ from ddpo.rewards import Reward
 from ddpo.training.config import TrainConfig
 from ddpo.training.draft import RewardGradient
 from ddpo.training.epoch import Part
+from ddpo.training.events import UpdateMetrics
 from ddpo.training.objective import regression_loss, total_loss
 from ddpo.training.processes import Processes
 from ddpo.training.random_streams import mix_seed
@@ -65,6 +66,19 @@ class LossFigures:
     def mean_change(self) -> float:
         """NaN where it was not measured."""
         return self.change / self.change_count if self.change_count else math.nan
+
+    def metrics(self, losses: int, grad_norm: float, learning_rate: float, reward_weight: float) -> UpdateMetrics:
+        """The figures of an optimizer step that so many losses of this process have led to."""
+        return UpdateMetrics(
+            loss=self.loss,
+            kl=self.mean_kl,
+            clip_fraction=self.clip_fraction / losses,
+            ratio_deviation=self.ratio_deviation,
+            grad_norm=grad_norm,
+            learning_rate=learning_rate,
+            reward_weight=reward_weight,
+            output_change=self.mean_change,
+        )
 
 
 class Losses:
