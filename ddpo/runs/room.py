@@ -28,6 +28,8 @@ def bytes_needed(config: TrainConfig, weights: float, picture: float, numbers: i
     # Of a picture, for the whole epoch: finished, around each trained step, and the mean of the base there.
     trained = config.trained_steps
     around = min(2 * trained, config.sampling_steps) if config.window == "random" else trained + 1
+    if config.algorithm == "rwr":
+        around = 0
     if config.algorithm == "draft":
         around = 1
         # The base's activations count where its output has a gradient, which is behind the first of several steps.

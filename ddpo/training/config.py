@@ -40,7 +40,7 @@ class TrainConfig:
         "shift the timesteps at random from batch to batch, so that all are trained on, not only "
         "sampling_steps of them; samplers with other timesteps then gain as much",
     )
-    eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy; 0 with draft alone", 0, 1)
+    eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy; 0 with draft and rwr alone", 0, 1)
     trained_steps: int = _setting(
         5, "steps of each trajectory that are trained on, fewer than sampling_steps (draft: the last ones)", 1, 1000
     )
@@ -75,7 +75,16 @@ class TrainConfig:
         1e-4, "of the importance ratio (ddpo-is); small because log-probabilities are means over pixels", 0,
         open_low=True,
     )  # fmt: skip
-    temperature: float = _setting(0.5, "of the weights exp(advantage / temperature) (rwr)", 0, open_low=True)
+    rwr_weights: str = _setting(
+        "advantage",
+        "of the samples: advantage: exp(advantage / temperature); reward: exp(reward / temperature), as in the paper; "
+        "best: 1 for the best_share of them and 0 for the others, its sparse form (rwr)",
+        choices=("advantage", "reward", "best"),
+    )
+    temperature: float = _setting(
+        0.5, "of the weights exp(advantage or reward / temperature), 1 / beta in the paper (rwr)", 0, open_low=True
+    )
+    best_share: float = _setting(0.1, "of the samples that count, with rwr_weights best (rwr)", 0, 1, open_low=True)
     inner_epochs: int = _setting(1, "passes over the samples of an epoch", 1, 100)
     kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
     output_penalty: float = _setting(

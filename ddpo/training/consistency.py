@@ -53,8 +53,8 @@ def _check_steps(config: TrainConfig) -> None:
             f"trained_steps ({config.trained_steps}) must be below sampling_steps ({config.sampling_steps}): "
             "the last step of a trajectory is deterministic and cannot be trained on."
         )
-    if config.eta == 0 and config.algorithm != "draft":
-        raise UserError("eta must be above 0: without noise there is no policy, but for algorithm draft.")
+    if config.eta == 0 and config.algorithm not in ("draft", "rwr"):
+        raise UserError("eta must be above 0: without noise there is no policy, but for algorithms draft and rwr.")
     if config.window == "random" and config.group_size > 1:
         raise UserError("group_size above 1 needs window to be sliding or drawn, as a group shares its way there.")
     if config.window != "random" and config.algorithm != "draft" and not config.window_starts:
@@ -84,11 +84,13 @@ def _check_draft(config: TrainConfig) -> None:
 
 
 def _check_algorithm(config: TrainConfig) -> None:
-    if config.algorithm == "rwr" and (config.kl_weight > 0 or config.diversity_floor > 0 or config.window != "random"):
+    if config.algorithm == "rwr" and (config.diversity_floor > 0 or config.window != "random"):
         raise UserError(
-            "algorithm rwr has no policy steps: set kl_weight and diversity_floor to 0, window to random and "
+            "algorithm rwr weighs samples and has no policy steps: set diversity_floor to 0, window to random and "
             "group_size to 1 with it."
         )
+    if config.algorithm != "rwr" and config.rwr_weights != "advantage":
+        raise UserError(f"rwr_weights is a setting of algorithm rwr: set it to advantage with {config.algorithm}.")
     if config.diversity_floor > 0 and config.kl_weight == 0 and config.algorithm != "draft":
         raise UserError(
             f"diversity_floor ({config.diversity_floor:g}) needs a kl_weight above 0, as it is the KL penalty that "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ddpo.training.config import TrainConfig
-from ddpo.training.objective import advantages, regression_weights
+from ddpo.training.objective import advantages, regression_weights, sparse_weights
 from ddpo.training.processes import Processes
 
 
@@ -29,8 +29,15 @@ def judge(scores: Tensor, config: TrainConfig, processes: Processes) -> Iterator
         processes: those that train together.
     """
     advantage = advantages(scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
-    weights = regression_weights(advantage, config.temperature) if config.algorithm == "rwr" else None
+    weights = _regression_weights(scores, advantage, config) if config.algorithm == "rwr" else None
     places = -1, processes.count, config.part_size
     for part in range(len(scores) // (processes.count * config.part_size)):
         own = None if weights is None else weights.view(places)[part, processes.rank]
         yield Judgement(advantage.view(places)[part, processes.rank], own)
+
+
+def _regression_weights(scores: Tensor, advantage: Tensor, config: TrainConfig) -> Tensor:
+    """The weights (N,) of all samples, as `rwr_weights` has them."""
+    if config.rwr_weights == "best":
+        return sparse_weights(scores, config.best_share)
+    return regression_weights(scores if config.rwr_weights == "reward" else advantage, config.temperature)

@@ -23,7 +23,9 @@ def passes_of_a_picture(config: TrainConfig) -> tuple[float, float]:
         through = (1 + config.trained_steps) / 2 if config.truncation == "random" else config.trained_steps
         passes = config.inner_epochs * (through + config.noisings)
         evaluations += passes  # of the base
-    elif config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
+    elif config.algorithm == "rwr":
+        evaluations += passes if config.kl_weight > 0 else 0  # of the base, with new noise each time
+    else:  # the base's evaluations for the KL divergence are kept over the inner epochs
         evaluations += config.trained_steps if config.kl_weight > 0 else 1
     if config.gradient_checkpointing:
         evaluations += passes
