@@ -40,6 +40,18 @@ class TrainConfig:
         "shift the timesteps at random from batch to batch, so that all are trained on, not only "
         "sampling_steps of them; samplers with other timesteps then gain as much",
     )
+    timesteps: str = _setting(
+        "trailing",
+        "of a trajectory: trailing: from the noisiest one down (999, 899, ...); leading: down to 0 (900, 800, ...), as "
+        "diffusers' DDIM has them by default",
+        choices=("trailing", "leading"),
+    )
+    clipped_epsilon: str = _setting(
+        "derived",
+        "the noise of a step whose predicted picture is clipped: derived from the clipped picture, which is DDPM's "
+        "posterior at eta 1; or as the network gave it, as ddpo-pytorch has it",
+        choices=("derived", "network"),
+    )
     eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy; 0 with draft and rwr alone", 0, 1)
     trained_steps: int = _setting(
         5, "steps of each trajectory that are trained on, fewer than sampling_steps (draft: the last ones)", 1, 1000
@@ -70,6 +82,11 @@ class TrainConfig:
         "what a reward is compared with: the mean of all samples (or of the group), or of all the others",
         choices=("mean", "leave-one-out"),
     )
+    advantages_over: str = _setting(
+        "epoch",
+        "samples whose mean and standard deviation make advantages of rewards: those of the epoch, or of each batch",
+        choices=("epoch", "batch"),
+    )
     advantage_clip: float = _setting(5.0, "largest absolute advantage", 0, open_low=True)
     clip_range: float = _setting(
         1e-4, "of the importance ratio (ddpo-is); small because log-probabilities are means over pixels", 0,
@@ -97,8 +114,18 @@ class TrainConfig:
         0, 1,
     )  # fmt: skip
     learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
-    warmup_epochs: int = _setting(1, "epochs over which the learning rate rises", 0, 100_000)
+    warmup_epochs: float = _setting(1.0, "epochs over which the learning rate rises", 0, 100_000)
+    warmup_from: float = _setting(0.0, "share of the learning rate that it rises from", 0, 1)
     final_learning_rate: float = _setting(1.0, "share of the learning rate that is left in the last epoch", 0, 1)
+    decay: str = _setting("line", "how the learning rate falls to that", choices=("line", "cosine"))
+    decay_from: str = _setting(
+        "start",
+        "where that begins: with the first epoch, so that it multiplies the warm-up, or where the warm-up ends",
+        choices=("start", "warmup"),
+    )
+    rate_per: str = _setting(
+        "epoch", "whether the learning rate changes with every epoch or with every update", choices=("epoch", "update")
+    )
     weight_decay: float = _setting(0.0, "AdamW's", 0, 1)
     max_grad_norm: float = _setting(1.0, "norm that longer gradients are scaled down to", 0, open_low=True)
     ema_decay: float = _setting(

@@ -55,6 +55,8 @@ def _check_steps(config: TrainConfig) -> None:
         )
     if config.eta == 0 and config.algorithm not in ("draft", "rwr"):
         raise UserError("eta must be above 0: without noise there is no policy, but for algorithms draft and rwr.")
+    if config.timesteps == "leading" and config.shift_timesteps:
+        raise UserError("shift_timesteps moves timesteps down, and leading ones end at 0: set one of the two back.")
     if config.window == "random" and config.group_size > 1:
         raise UserError("group_size above 1 needs window to be sliding or drawn, as a group shares its way there.")
     if config.window != "random" and config.algorithm != "draft" and not config.window_starts:
@@ -106,6 +108,8 @@ def _check_samples(config: TrainConfig) -> None:
             f"batch_size ({config.batch_size}) must be a multiple of accumulation ({config.accumulation}) times "
             f"group_size ({config.group_size})."
         )
+    if config.advantages_over == "batch" and config.batch_size == 1 and config.samples_per_epoch() > 1:
+        raise UserError("advantages_over batch needs a batch_size above 1: a single sample has no advantage.")
     if config.baseline == "leave-one-out" and config.group_size == 1 and config.samples_per_epoch() == 1:
         raise UserError("baseline leave-one-out needs at least 2 samples an epoch: there are no others otherwise.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ddpo.training.config import TrainConfig
@@ -28,12 +29,21 @@ def judge(scores: Tensor, config: TrainConfig, processes: Processes) -> Iterator
         config: of the run.
         processes: those that train together.
     """
-    advantage = advantages(scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
+    advantage = torch.cat([_advantages(each, config) for each in _competing(scores, config)])
     weights = _regression_weights(scores, advantage, config) if config.algorithm == "rwr" else None
     places = -1, processes.count, config.part_size
     for part in range(len(scores) // (processes.count * config.part_size)):
         own = None if weights is None else weights.view(places)[part, processes.rank]
         yield Judgement(advantage.view(places)[part, processes.rank], own)
+
+
+def _competing(scores: Tensor, config: TrainConfig) -> tuple[Tensor, ...]:
+    """The scores that are judged against each other: of the epoch, or of each batch."""
+    return scores.chunk(config.batches_per_epoch) if config.advantages_over == "batch" else (scores,)
+
+
+def _advantages(scores: Tensor, config: TrainConfig) -> Tensor:
+    return advantages(scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
 
 
 def _regression_weights(scores: Tensor, advantage: Tensor, config: TrainConfig) -> Tensor:

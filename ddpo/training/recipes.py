@@ -85,6 +85,19 @@ RECIPES: dict[str, Recipe] = {
             "As rwr, but on the best tenth of the pictures alone, each with the same weight; hours on a GPU.",
             replace(_RWR, rwr_weights="best", best_share=0.1),
         ),
+        Recipe(
+            "alcazar90-church",
+            "alcazar90's for church-256",
+            "The settings with which alkzar90/ddpo-aesthetic-church-256 was made (github.com/alcazar90/ddpo-celebahq), "
+            "as far as its README tells them; hours on a GPU.",
+            TrainConfig(
+                epochs=25, batches_per_epoch=10, batch_size=10, accumulation=2, sampling_steps=40, timesteps="leading",
+                clipped_epsilon="network", trained_steps=39, advantages_over="batch", advantage_clip=10.0,
+                learning_rate=3.74e-6, warmup_epochs=12.5, warmup_from=9e-8 / 3.74e-6, rate_per="update",
+                decay="cosine", decay_from="warmup", final_learning_rate=9e-9 / 3.74e-6, weight_decay=1e-4,
+                eval_seeds=64, eval_steps=40, eval_share=1.0, keep="best",
+            ),
+        ),
     )
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -80,6 +81,7 @@ class Trainer:
         scheduler_config: Mapping[str, Any] | None = None,
     ) -> None:
         check_timesteps(config, schedule.num_timesteps)
+        schedule = replace(schedule, rederives_epsilon=config.clipped_epsilon == "derived")
         self.base = copy.deepcopy(unet).eval().requires_grad_(False)
         self.unet = prepare(unet, config)
         self.trainable = {name: weight for name, weight in self.unet.named_parameters() if weight.requires_grad}
@@ -267,7 +269,7 @@ class Trainer:
     def _update(self) -> UpdateMetrics:
         """One optimizer step."""
         config, now = self.config, self._now
-        rate = config.learning_rate * learning_rate_factor(self.epoch, config)
+        rate = config.learning_rate * learning_rate_factor(self.epoch, config, now.updates / self.updates_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         weight, parts = reward_weight(self._diversity, config.diversity_floor), self._parts_of_update()
