@@ -24,7 +24,7 @@ from ddpo.runs.metrics import epoch_facts, held_out_facts
 from ddpo.runs.specs import found_anywhere, make_spec
 from ddpo.runs.startable import check_startable
 from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run
-from ddpo.training import evaluation
+from ddpo.training import held_out_curve
 from ddpo.training.config import settings
 
 
@@ -92,7 +92,7 @@ def _status(options: argparse.Namespace) -> int:
         print(json.dumps(facts))
         return DONE
     if seen:
-        print(evaluation.in_words(seen, run.spec.config))
+        print(held_out_curve.in_words(seen, run.spec.config))
     print(f"{run.id}: {status.state}, epoch {status.epoch} of {status.epochs}, {in_words(status.seconds)} of training")
     if status.state == "running" and status.seconds_left is not None:
         print(f"Time left: {in_words(status.seconds_left)}")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from ddpo.runs.store import Run
-    from ddpo.training.evaluation import Evaluation
     from ddpo.training.events import EpochMetrics, StepDone
+    from ddpo.training.held_out_curve import HeldOutEvaluation
 
 PROJECT = "ddpo-studio"  # that trackers keep the runs under
 
@@ -93,7 +93,7 @@ def epoch_line(metrics: EpochMetrics) -> str:
     )
 
 
-def evaluation_line(evaluation: Evaluation) -> str:
+def evaluation_line(evaluation: HeldOutEvaluation) -> str:
     """What the held-out seeds say, in a line."""
     e = evaluation
     when = "the base" if e.epoch == 0 else f"epoch {e.epoch}"

@@ -20,8 +20,8 @@ from ddpo.errors import UserError
 from ddpo.runs.metrics import MetricsFiles
 from ddpo.runs.status import ResultFacts, RunStatus, age, now_text
 from ddpo.training.config import TrainConfig
-from ddpo.training.evaluation import Evaluation
 from ddpo.training.events import EpochMetrics
+from ddpo.training.held_out_curve import HeldOutEvaluation
 
 if TYPE_CHECKING:
     from ddpo.runs.checkpoints import CheckpointStore
@@ -171,7 +171,7 @@ class Run:
         """The figures of the epochs that are done, in order."""
         return MetricsFiles(self.folder).epochs()
 
-    def evaluations(self) -> list[Evaluation]:
+    def evaluations(self) -> list[HeldOutEvaluation]:
         """What was seen of the held-out seeds, in order; [] where the run does not look at any."""
         return MetricsFiles(self.folder).evaluations()
 

@@ -20,8 +20,8 @@ from ddpo.common.files import FileCache, finite, json_bytes, replacing
 from ddpo.common.storage import Storage
 from ddpo.runs import metric_parts
 from ddpo.training.config import TrainConfig
-from ddpo.training.evaluation import Evaluation, best_of
 from ddpo.training.events import EpochMetrics, UpdateMetrics
+from ddpo.training.held_out_curve import HeldOutEvaluation, best_of
 
 T = TypeVar("T")
 logger = logging.getLogger("ddpo.runs")
@@ -37,7 +37,7 @@ def epoch_line(epoch: EpochMetrics) -> dict[str, Any]:
     return {"kind": "epoch", **asdict(epoch)}
 
 
-def evaluation_line(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_line(evaluation: HeldOutEvaluation) -> dict[str, Any]:
     """What is written of a look at the held-out seeds."""
     return {"kind": "evaluation", **evaluation.as_dict()}
 
@@ -48,7 +48,7 @@ def epoch_facts(epoch: EpochMetrics) -> dict[str, Any]:
     return facts
 
 
-def held_out_facts(curve: Sequence[Evaluation], config: TrainConfig) -> dict[str, Any] | None:
+def held_out_facts(curve: Sequence[HeldOutEvaluation], config: TrainConfig) -> dict[str, Any] | None:
     """The newest look at the held-out seeds and the best, ready for JSON; None where there is none."""
     best = best_of(curve, config)
     if best is None:
@@ -80,7 +80,7 @@ class MetricsFiles:
         """The epochs among them."""
         return self._records(_epochs, _epochs_of)
 
-    def evaluations(self) -> list[Evaluation]:
+    def evaluations(self) -> list[HeldOutEvaluation]:
         """The looks at the held-out seeds among them."""
         return self._records(_evaluations, _evaluations_of)
 
@@ -133,8 +133,8 @@ def _epochs_of(lines: list[metric_parts.Line]) -> list[EpochMetrics]:
     return _read(lines, "epoch", read_epoch)
 
 
-def _evaluations_of(lines: list[metric_parts.Line]) -> list[Evaluation]:
-    return _read(lines, "evaluation", Evaluation.from_dict)
+def _evaluations_of(lines: list[metric_parts.Line]) -> list[HeldOutEvaluation]:
+    return _read(lines, "evaluation", HeldOutEvaluation.from_dict)
 
 
 def _read(lines: list[metric_parts.Line], kind: str, read: Callable[[dict[str, Any]], T]) -> list[T]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import astuple, dataclass
 from typing import Literal
 
-from ddpo.training.evaluation import Evaluation
+from ddpo.training.held_out_curve import HeldOutEvaluation
 
 StepKind = Literal["sample", "score", "update", "evaluate"]
 
@@ -66,4 +66,4 @@ class StepDone:
     kind: StepKind
     update: UpdateMetrics | None = None  # of an optimizer step
     finished_epoch: EpochMetrics | None = None  # with the last step of an epoch
-    evaluation: Evaluation | None = None  # of a look at the held-out seeds
+    evaluation: HeldOutEvaluation | None = None  # of a look at the held-out seeds

@@ -21,7 +21,7 @@ from ddpo.diffusion.sampling import sample_pictures
 from ddpo.rewards import Reward
 from ddpo.training.config import TrainConfig
 from ddpo.training.diversity import describe_pictures, spread
-from ddpo.training.evaluation import Evaluation, best_of, reason_to_stop, which_is_kept
+from ddpo.training.held_out_curve import HeldOutEvaluation, best_of, reason_to_stop, which_is_kept
 from ddpo.training.objective import standard_deviation
 from ddpo.training.processes import Processes
 from ddpo.training.random_streams import held_out_seeds, random_state, restore_random_state
@@ -55,7 +55,7 @@ class HeldOutEye:
         self.reward, self.compute, self.processes = reward, compute, processes
         samples = config.epochs * config.samples_per_epoch(processes.count)
         self.seeds = held_out_seeds(config.eval_seeds, config.seed, samples)
-        self.curve: list[Evaluation] = []
+        self.curve: list[HeldOutEvaluation] = []
         self.best_weights: dict[str, Tensor] = {}
         self._base_scores: list[float] = []
         self._base_spread = 0.0
@@ -65,12 +65,12 @@ class HeldOutEye:
         return epochs in self.epochs and (not self.curve or self.curve[-1].epoch < epochs)
 
     @property
-    def best(self) -> Evaluation | None:
+    def best(self) -> HeldOutEvaluation | None:
         """The best that was seen; None before the first look."""
         return best_of(self.curve, self.config)
 
     @property
-    def kept(self) -> Evaluation | None:
+    def kept(self) -> HeldOutEvaluation | None:
         """What was seen of the weights that are the result, where these are the best; None: they are the last."""
         return self.best if self.config.keep == "best" else None
 
@@ -85,7 +85,7 @@ class HeldOutEye:
 
     def look(
         self, network: nn.Module, weights: Mapping[str, Tensor], step: int, epoch: int, seconds: float
-    ) -> Evaluation:
+    ) -> HeldOutEvaluation:
         """Draw and score the seeds. The global random numbers are afterwards where they were.
 
         Args:
@@ -123,12 +123,12 @@ class HeldOutEye:
         rows = (self.processes.gather_in_turn(rows, 1)[:count] for rows in (scores, describe_pictures(pictures)))
         return next(rows), next(rows)
 
-    def _compare(self, scores: Tensor, spread_now: float, step: int, epoch: int, seconds: float) -> Evaluation:
+    def _compare(self, scores: Tensor, spread_now: float, step: int, epoch: int, seconds: float) -> HeldOutEvaluation:
         base = torch.tensor(self._base_scores)
         statistics = paired_statistics(self._base_scores, scores.tolist())
         unit = standard_deviation(base) or 1.0
         differences = (scores.double() - base.double()) / unit
-        return Evaluation(
+        return HeldOutEvaluation(
             step=step,
             epoch=epoch,
             seeds=len(scores),
@@ -150,7 +150,7 @@ class HeldOutEye:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`; {} is one of a version without an eye."""
-        self.curve = [Evaluation.from_dict(each) for each in state.get("curve", [])]
+        self.curve = [HeldOutEvaluation.from_dict(each) for each in state.get("curve", [])]
         self.best_weights = {name: weight.cpu() for name, weight in state.get("best_weights", {}).items()}
         self._base_scores = list(state.get("base_scores", []))
         self._base_spread = float(state.get("base_spread", 0.0))

@@ -36,9 +36,9 @@ from ddpo.training.consistency import check_timesteps
 from ddpo.training.diversity import describe_pictures, spread
 from ddpo.training.epoch import EpochState, FirstEpoch, Part
 from ddpo.training.epoch_plan import learning_rate_factor, plan_epoch
-from ddpo.training.evaluation import Evaluation
 from ddpo.training.events import EpochMetrics, StepDone, StepKind, UpdateMetrics
 from ddpo.training.held_out import HeldOutEye
+from ddpo.training.held_out_curve import HeldOutEvaluation
 from ddpo.training.judging import judge
 from ddpo.training.losses import Losses, LossFigures
 from ddpo.training.modes import MOST, compare_modes
@@ -230,7 +230,7 @@ class Trainer:
                 finished = self._finish_epoch()
             yield StepDone(self.step, self.steps, epoch, kind, update, finished, evaluation)
 
-    def _look(self) -> Evaluation:
+    def _look(self) -> HeldOutEvaluation:
         weights = self.average.weights or self.trainable
         return self.eye.look(self.result(), weights, self.step + 1, self.epoch, self.seconds)
 

@@ -20,8 +20,8 @@ from ddpo.errors import UserError
 from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint
 from ddpo.training import random_streams
 from ddpo.training.config import TrainConfig
-from ddpo.training.evaluation import Evaluation, best_of, in_words, reason_to_stop
 from ddpo.training.held_out import HeldOutEye
+from ddpo.training.held_out_curve import HeldOutEvaluation, best_of, in_words, reason_to_stop
 from ddpo.training.processes import Processes
 from ddpo.training.random_streams import held_out_seeds, mix_seed, random_state
 from ddpo.training.recipes import RECIPES
@@ -54,11 +54,11 @@ def restless(pictures: Tensor) -> Tensor:
     return brightness(pictures) + 0.01 * drawn * pictures[:, 0, 0, 0]
 
 
-def look(epoch: int, reward: float = 1.0, gain: float = 0.0, diversity: float = 1.0) -> Evaluation:
-    return Evaluation(9 * epoch + 1, epoch, 64, reward, 1.0, gain, 0.1, 0.5, diversity, 10.0 * epoch)
+def look(epoch: int, reward: float = 1.0, gain: float = 0.0, diversity: float = 1.0) -> HeldOutEvaluation:
+    return HeldOutEvaluation(9 * epoch + 1, epoch, 64, reward, 1.0, gain, 0.1, 0.5, diversity, 10.0 * epoch)
 
 
-def seen(curve: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def seen(curve: Sequence[HeldOutEvaluation]) -> list[dict[str, Any]]:
     return [{**asdict(each), "seconds": 0.0} for each in curve]
 
 
@@ -103,7 +103,7 @@ def test_going_on_from_any_step_gives_the_same_curve_and_the_same_best(compute: 
     assert same_weights(whole.result(best=True), stopped.result(best=True))
 
 
-def replace_seconds(evaluation: Evaluation | None) -> Evaluation | None:
+def replace_seconds(evaluation: HeldOutEvaluation | None) -> HeldOutEvaluation | None:
     return evaluation and replace(evaluation, seconds=0.0)
 
 
@@ -213,10 +213,10 @@ def test_a_run_ends_once_it_has_gained_enough(compute: Compute) -> None:
 
 def test_the_record_survives_being_written_and_a_newer_one_is_refused() -> None:
     record = look(3, 2.5, 0.7, 0.9)
-    assert Evaluation.from_dict(record.as_dict()) == record
+    assert HeldOutEvaluation.from_dict(record.as_dict()) == record
     for damage in ({"format": 2}, {"format": None}, {"epoch": "three"}):
         with pytest.raises(ValueError, match=next(iter(damage))):
-            Evaluation.from_dict({**record.as_dict(), **damage})
+            HeldOutEvaluation.from_dict({**record.as_dict(), **damage})
 
 
 def test_the_curve_is_told_in_a_sentence() -> None:

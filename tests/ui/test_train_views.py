@@ -15,7 +15,7 @@ from ddpo.common import allocator, memory
 from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import list_runs, training_lock
-from ddpo.training.evaluation import Evaluation
+from ddpo.training.held_out_curve import HeldOutEvaluation
 from ddpo.training.recipes import make_config
 from ddpo.ui.space import asker, permission, sign_in
 from ddpo.ui.space.asker import Asker
@@ -60,7 +60,7 @@ def test_held_out_seeds_come_before_everything_else(tmp_path: Path) -> None:
     assert "held-out" not in views.status_card(actions.look_at(run))
     assert actions.facts(run)["held_out"] is None
     for epoch, gain in ((0, 0.0), (2, 1.25), (4, 0.75)):
-        look = Evaluation(9 * epoch + 1, epoch, 64, 5.0 + gain, 1.0, gain, 0.1, 0.9, 0.9, 10.0 * epoch)
+        look = HeldOutEvaluation(9 * epoch + 1, epoch, 64, 5.0 + gain, 1.0, gain, 0.1, 0.9, 0.9, 10.0 * epoch)
         run.append_metrics({"kind": "evaluation", **look.as_dict()})
     seen = actions.look_at(run)
     html, card = views.charts(seen), views.status_card(seen)

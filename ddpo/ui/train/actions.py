@@ -33,8 +33,8 @@ from ddpo.runs.store import (
     runs_root,
     start_process,
 )
-from ddpo.training.evaluation import Evaluation
 from ddpo.training.events import EpochMetrics
+from ddpo.training.held_out_curve import HeldOutEvaluation
 from ddpo.ui.shared.sentences import without_paths
 from ddpo.ui.space import permission, slices
 from ddpo.ui.space.asker import Asker
@@ -165,7 +165,7 @@ class Snapshot:
     stopping: bool  # it has been asked to stop and has not yet
     has_result: bool
     diagnosis: Diagnosis
-    evaluations: list[Evaluation]  # of the held-out seeds
+    evaluations: list[HeldOutEvaluation]  # of the held-out seeds
 
     @property
     def last_epoch(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.runs.store import Run
-from ddpo.training import evaluation
+from ddpo.training import held_out_curve
 from ddpo.training.config import GRADIENT_ALGORITHMS
 from ddpo.training.events import EpochMetrics
 from ddpo.ui.train.actions import Snapshot
@@ -18,7 +18,7 @@ from ddpo.ui.train.plots import Curve
 def held_out(seen: Snapshot) -> Curve:
     """What the held-out seeds have gained; empty where the run looks at none."""
     looks = [look for look in seen.evaluations if math.isfinite(look.gain) and math.isfinite(look.gain_noise)]
-    best = evaluation.best_of(looks, seen.run.spec.config)
+    best = held_out_curve.best_of(looks, seen.run.spec.config)
     return Curve(
         "Gain on held-out seeds, standard deviations of the base",
         [look.epoch for look in looks],

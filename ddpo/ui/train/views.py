@@ -16,7 +16,7 @@ from ddpo.runs.base_weights import other_base
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, RunStatus, runs_root
-from ddpo.training import evaluation
+from ddpo.training import held_out_curve
 from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import RECIPES
@@ -70,7 +70,7 @@ def status_card(seen: Snapshot) -> str:
         f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'
         f'<div class="bar" role="progressbar" aria-label="{word}" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
         f'aria-valuemax="100"><div style="width:{share:.1%}"></div></div>'
-        f"{_note('held-out', evaluation.in_words(seen.evaluations, spec.config))}"
+        f"{_note('held-out', held_out_curve.in_words(seen.evaluations, spec.config))}"
         f"<p>{escape(_how_far(status))}</p>{''.join(notes)}"
         f'<p class="how">{escape(_origin(seen.run))}</p></div>'
     )

@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class HeldOutEvaluation:
     """The held-out seeds as a network draws them that will be the result, beside what the base draws of them."""
 
     step: int  # of the run, that this was
@@ -35,7 +35,7 @@ class Evaluation:
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Evaluation:
+    def from_dict(cls, facts: Mapping[str, Any]) -> HeldOutEvaluation:
         """The evaluation that a file holds.
 
         Raises:
@@ -47,13 +47,13 @@ class Evaluation:
         return typed.read(cls, facts)
 
 
-def best_of(curve: Sequence[Evaluation], config: TrainConfig) -> Evaluation | None:
+def best_of(curve: Sequence[HeldOutEvaluation], config: TrainConfig) -> HeldOutEvaluation | None:
     """The one with the highest mean reward whose diversity is not below `stop_diversity`; the base's is one of them."""
     allowed = [each for each in curve if each.epoch == 0 or each.diversity >= config.stop_diversity]
     return max(allowed, key=lambda each: each.reward_mean, default=None)
 
 
-def reason_to_stop(curve: Sequence[Evaluation], config: TrainConfig) -> str | None:
+def reason_to_stop(curve: Sequence[HeldOutEvaluation], config: TrainConfig) -> str | None:
     """Why a run need not go on, in a sentence; None where it should."""
     if not curve or curve[-1].epoch == 0:
         return None
@@ -71,7 +71,7 @@ def reason_to_stop(curve: Sequence[Evaluation], config: TrainConfig) -> str | No
     return None
 
 
-def which_is_kept(kept: Evaluation | None, last_epoch: int) -> str | None:
+def which_is_kept(kept: HeldOutEvaluation | None, last_epoch: int) -> str | None:
     """Which weights are the result, in a sentence, where they are not the last ones.
 
     Args:
@@ -85,7 +85,7 @@ def which_is_kept(kept: Evaluation | None, last_epoch: int) -> str | None:
     return f"The result is the model after epoch {kept.epoch}, the best on the held-out seeds."
 
 
-def in_words(curve: Sequence[Evaluation], config: TrainConfig) -> str:
+def in_words(curve: Sequence[HeldOutEvaluation], config: TrainConfig) -> str:
     """A sentence on the newest evaluation and the best; "" where there is none."""
     if not curve:
         return ""
@@ -101,5 +101,5 @@ def in_words(curve: Sequence[Evaluation], config: TrainConfig) -> str:
     )
 
 
-def _name(evaluation: Evaluation) -> str:
+def _name(evaluation: HeldOutEvaluation) -> str:
     return "the base" if evaluation.epoch == 0 else f"epoch {evaluation.epoch}"
