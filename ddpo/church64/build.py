@@ -2,6 +2,7 @@
 
     python -m ddpo.church64 all
     python -m ddpo.church64 fidelity assets/church-64/base --scheduler ddim pndm
+    python -m ddpo.church64 judge assets/church-64/base assets/church-64/tuned
 
 Every stage is resumable after a kill and draws all its random numbers from fixed seeds. The long one, `pretrain`, may
 go on while `release` makes a base from where it stands:
@@ -29,7 +30,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ddpo import rewards
-from ddpo.church64 import card, fidelity_command, measure
+from ddpo.church64 import card, fidelity_command, judge, measure
 from ddpo.church64.fidelity import FIRST_SCENE, FidelityMeter
 from ddpo.church64.figures import read_figures, write_figures
 from ddpo.church64.parts import load_parts_classifier
@@ -186,7 +187,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        return fidelity_command.main(given[1:]) if given[:1] == ["fidelity"] else _build(given)
+        measures = {"fidelity": fidelity_command.main, "judge": judge.main}
+        return measures[given[0]](given[1:]) if given and given[0] in measures else _build(given)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
@@ -196,9 +198,9 @@ def _build(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ddpo.church64", description="Rebuild the bundled pair, church-64.")
     parser.add_argument(
         "stage",
-        choices=["all", *STAGES, "trials", "fidelity"],
-        help="one stage, or all of them in this order; trials compares ways of training; fidelity only measures, and "
-        "has a --help of its own",
+        choices=["all", *STAGES, "trials", "fidelity", "judge"],
+        help="one stage, or all of them in this order; trials compares ways of training; fidelity and judge only "
+        "measure, and have a --help of their own",
     )
     parser.add_argument("--work", type=Path, default=Path("build/church-64"), help="checkpoints and pictures")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ddpo.church64.fidelity import Fidelity, FidelityMeter, as_json, table
@@ -35,8 +36,8 @@ def spoiled_drawings(meter: FidelityMeter, count: int) -> dict[str, Fidelity]:
     return rows
 
 
-def of_model(meter: FidelityMeter, source: str, scheduler: str, steps: int, count: int, compute: Compute) -> Fidelity:
-    """The figures of a model's pictures, of seeds from 10,000 on.
+def draw_model(source: str, scheduler: str, steps: int, count: int, compute: Compute) -> np.ndarray:
+    """A model's pictures of seeds from 10,000 on: (count, 64, 64, 3) uint8.
 
     Raises:
         UserError: its pictures are not of 64 x 64 pixels, or it cannot be loaded.
@@ -46,7 +47,7 @@ def of_model(meter: FidelityMeter, source: str, scheduler: str, steps: int, coun
         _, height, width = model.picture_shape
         raise UserError(f"{source} makes pictures of {width} x {height}; only {SIZE} x {SIZE} can be compared.")
     seeds = list(range(FIRST_SEED, FIRST_SEED + count))
-    return meter(to_uint8(sample_pictures(model, seeds, scheduler, steps, compute)))
+    return to_uint8(sample_pictures(model, seeds, scheduler, steps, compute))
 
 
 def main(arguments: list[str]) -> int:
@@ -75,7 +76,7 @@ def main(arguments: list[str]) -> int:
         for name in options.scheduler:
             steps = options.steps or (1000 if name == "ddpm" else 50)
             title = f"{source}, {get_scheduler(name).title} {steps}"
-            rows[title] = of_model(meter, source, name, steps, options.count, compute)
+            rows[title] = meter(draw_model(source, name, steps, options.count, compute))
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps({k: as_json(v) for k, v in rows.items()}, indent=1) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -45,6 +46,22 @@ def warped(pictures: Tensor, pixels: float, seed: int = 0) -> Tensor:
     return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
+def woven(pictures: Tensor, levels: float) -> Tensor:
+    """Pictures under a canvas: a pattern of three pixels of that amplitude, in levels of 8 bits."""
+    wave = torch.sin(2 * math.pi * torch.arange(pictures.shape[-1]) / 3)
+    return (pictures + levels / 127.5 * (wave[:, None] * wave[None, :]) / 0.75).clamp(-1, 1)
+
+
+def burnt(pictures: Tensor, factor: float) -> Tensor:
+    """Pictures whose contrast is so many times as strong, clipped where it leaves the range."""
+    return (pictures * factor).clamp(-1, 1)
+
+
+def repeated(pictures: Tensor, kept: int) -> Tensor:
+    """As many pictures, of which only so many differ."""
+    return pictures[torch.arange(len(pictures)) % kept]
+
+
 def without(part: str, first: int, count: int) -> Tensor:
     """The drawings of seeds `first .. first + count - 1` with one part left out: (count, 3, 64, 64) in [-1, 1]."""
     return torch.cat([from_uint8(draw_parts(seed, (part,))[0][None]) for seed in range(first, first + count)])
@@ -58,4 +75,15 @@ SPOILERS: dict[str, Callable[[Tensor], Tensor]] = {
     "shapes wobble by 1 pixel": lambda x: warped(x, 1.0),
     "redder by 3%": lambda x: shifted(x, 0.06),
     "redder by 8%": lambda x: shifted(x, 0.16),
+}
+
+# What a reward may pay for, and a person would not.
+PLANTED: dict[str, Callable[[Tensor], Tensor]] = {
+    "woven texture of 6 levels": lambda x: woven(x, 6),
+    "woven texture of 12 levels": lambda x: woven(x, 12),
+    "speckled, 2%": lambda x: speckled(x, 0.02),
+    "contrast of 1.5 times": lambda x: burnt(x, 1.5),
+    "contrast of 2.5 times": lambda x: burnt(x, 2.5),
+    "8 pictures repeated": lambda x: repeated(x, 8),
+    "one picture repeated": lambda x: repeated(x, 1),
 }

@@ -20,10 +20,11 @@ from ddpo.common.words import in_words
 from ddpo.errors import Busy, Failed, UserError
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import diagnose
-from ddpo.runs.metrics import epoch_facts
+from ddpo.runs.metrics import epoch_facts, held_out_facts
 from ddpo.runs.specs import found_anywhere, make_spec
 from ddpo.runs.startable import check_startable
 from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run
+from ddpo.training import held_out_curve
 from ddpo.training.config import settings
 
 
@@ -82,12 +83,16 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     run = _open(options)
-    status, epochs = run.status(), run.epochs()
+    status, epochs, seen = run.status(), run.epochs(), run.evaluations()
     diagnosis = diagnose(epochs, finished=status.state == "finished", config=run.spec.config)
     if options.json:
         last = [epoch_facts(epoch) for epoch in epochs[-1:]]
-        print(json.dumps({"id": run.id, **asdict(status), "last_epoch": last, "diagnosis": asdict(diagnosis)}))
+        held_out = {"held_out": held_out_facts(seen, run.spec.config)}
+        facts = {"id": run.id, **asdict(status), **held_out, "last_epoch": last, "diagnosis": asdict(diagnosis)}
+        print(json.dumps(facts))
         return DONE
+    if seen:
+        print(held_out_curve.in_words(seen, run.spec.config))
     print(f"{run.id}: {status.state}, epoch {status.epoch} of {status.epochs}, {in_words(status.seconds)} of training")
     if status.state == "running" and status.seconds_left is not None:
         print(f"Time left: {in_words(status.seconds_left)}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ddpo.runs.store import Run
     from ddpo.training.events import EpochMetrics, StepDone
+    from ddpo.training.held_out_curve import HeldOutEvaluation
 
 PROJECT = "ddpo-studio"  # that trackers keep the runs under
 
@@ -49,7 +50,11 @@ class Reporter:
         if event.finished_epoch is not None:
             if self.bar is None:
                 print(epoch_line(event.finished_epoch), flush=True)
-            self._track(event.finished_epoch, event.step)
+            self._track(asdict(event.finished_epoch), event.step)
+        if event.evaluation is not None:
+            if self.bar is None:
+                print(evaluation_line(event.evaluation), flush=True)
+            self._track({f"held_out_{name}": value for name, value in asdict(event.evaluation).items()}, event.step)
 
     def _show(self, event: StepDone) -> None:
         if self.bar is None:
@@ -60,10 +65,12 @@ class Reporter:
         self.bar.set_description(f"epoch {event.epoch}, {event.kind}")
         if event.finished_epoch is not None:
             self.bar.write(epoch_line(event.finished_epoch))
+        if event.evaluation is not None:
+            self.bar.write(evaluation_line(event.evaluation))
 
-    def _track(self, metrics: EpochMetrics, step: int) -> None:
+    def _track(self, metrics: dict[str, Any], step: int) -> None:
         if self.tracked is not None:
-            figures = {name: value for name, value in asdict(metrics).items() if isinstance(value, int | float)}
+            figures = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
             values = {name: value for name, value in figures.items() if math.isfinite(value)}
             self.tracked.log(values, step=step)
 
@@ -83,4 +90,14 @@ def epoch_line(metrics: EpochMetrics) -> str:
     return (
         f"epoch {m.epoch}/{m.epochs}  reward {m.reward_mean:.3f} ± {m.reward_std:.3f}  {far}  "
         f"diversity {m.diversity:.0%}  {m.samples_per_second:.1f} samples/s"
+    )
+
+
+def evaluation_line(evaluation: HeldOutEvaluation) -> str:
+    """What the held-out seeds say, in a line."""
+    e = evaluation
+    when = "the base" if e.epoch == 0 else f"epoch {e.epoch}"
+    return (
+        f"held out, {when}  reward {e.reward_mean:.3f} ± {e.reward_std:.3f}  gain {e.gain:+.2f} ± {e.gain_noise:.2f}  "
+        f"diversity {e.diversity:.0%}"
     )

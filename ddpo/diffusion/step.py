@@ -25,6 +25,7 @@ class NoiseSchedule:
     prediction_type: PredictionType = "epsilon"
     clip_range: float | None = None  # predicted pictures are clipped to [-clip_range, clip_range]; None: not at all
     thresholding: tuple[float, float] | None = None  # quantile and largest value of dynamic thresholding, in its place
+    rederives_epsilon: bool = True  # from the clipped picture; else a step takes the noise as the network gave it
 
     @property
     def num_timesteps(self) -> int:
@@ -100,6 +101,24 @@ def predict_x_0(model_output: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSch
     return x_0 if schedule.clip_range is None else x_0.clamp(-schedule.clip_range, schedule.clip_range)
 
 
+def predict_epsilon(model_output: Tensor, x_t: Tensor, t: Tensor, schedule: NoiseSchedule) -> Tensor:
+    """The noise that the network sees in x_t, whatever becomes of its picture: (B, ...) float32.
+
+    Arguments are those of `predict_x_0`.
+    """
+    output, x_t = model_output.float(), x_t.float()
+    alpha_bar = schedule.alpha_bar(t, x_t)
+    match schedule.prediction_type:
+        case "epsilon":
+            return output
+        case "v_prediction":
+            return alpha_bar.sqrt() * output + (1 - alpha_bar).sqrt() * x_t
+        case "sample":
+            return (x_t - alpha_bar.sqrt() * output) / (1 - alpha_bar).sqrt()
+        case unknown:
+            raise ValueError(f"A prediction type {unknown!r} is not known.")
+
+
 def threshold(x_0: Tensor, quantile: float, largest: float) -> Tensor:
     """Dynamic thresholding (Saharia et al. 2022, section 2.3): clipped to a quantile s of its own, and divided by it.
 
@@ -138,7 +157,8 @@ def denoising_step(
     """The policy at one state: mu_theta and sigma_t of a DDIM step from t to t_prev.
 
     With eta = 1 over all timesteps these are the mean and the variance of DDPM's posterior (Ho et al. 2020, equations 6
-    and 7), also where the predicted picture is clipped: epsilon is derived from the clipped picture.
+    and 7), also where the predicted picture is clipped: epsilon is derived from the clipped picture. Other code takes
+    epsilon as the network gave it, as diffusers' DDIM does by default; `schedule.rederives_epsilon` says which.
 
     Args:
         model_output: (B, ...) what the network predicts for x_t at t.
@@ -150,7 +170,10 @@ def denoising_step(
     """
     x_0 = predict_x_0(model_output, x_t, t, schedule)
     alpha_bar, alpha_bar_prev = schedule.alpha_bar(t, x_0), schedule.alpha_bar(t_prev, x_0)
-    epsilon = (x_t.float() - alpha_bar.sqrt() * x_0) / (1 - alpha_bar).sqrt()
+    if schedule.rederives_epsilon:
+        epsilon = (x_t.float() - alpha_bar.sqrt() * x_0) / (1 - alpha_bar).sqrt()
+    else:
+        epsilon = predict_epsilon(model_output, x_t, t, schedule)
     variance = (1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev)  # equation 16 at eta = 1
     std = eta * variance.clamp(min=0).sqrt()
     direction = (1 - alpha_bar_prev - std.square()).clamp(min=0).sqrt() * epsilon
@@ -167,3 +190,16 @@ def trailing_timesteps(steps: int, num_timesteps: int, shift: float = 0.0) -> li
     """
     lower = int(shift * num_timesteps / steps)
     return [max(0, round(num_timesteps * (steps - i) / steps) - 1 - lower) for i in range(steps)]
+
+
+def leading_timesteps(steps: int, num_timesteps: int) -> list[int]:
+    """Evenly spaced timesteps down to 0, "leading" as Lin et al. 2024 call it: 900, 800, ..., 0.
+
+    The trajectory begins with pure noise at a timestep where there should be some signal left.
+
+    Args:
+        steps: of a trajectory.
+        num_timesteps: T of the noise schedule.
+    """
+    distance = num_timesteps // steps
+    return [i * distance for i in reversed(range(steps))]

@@ -39,7 +39,8 @@ class Curves:
         self.kls, self.gradients = series(epochs, "kl"), series(epochs, "grad_norm")
         # What a KL of this run would be with the calibrated steps: that of a step goes with 1 / (eta^2 S), as the
         # variance of its noise does, for the same change of the network.
-        self.kl_scale = config.eta**2 * config.sampling_steps / CALIBRATED_STEPS if config else 1.0
+        eta = 1.0 if config is None or config.algorithm == "rwr" else config.eta  # see `Losses._regression`
+        self.kl_scale = eta**2 * config.sampling_steps / CALIBRATED_STEPS if config else 1.0
         # The members of a group share most of their way, so that at worst they count as one.
         samples = max(series(epochs, "samples")[:1] or [64.0]) / (config.group_size if config else 1)
         self.independent = max(samples, 1.0)

@@ -74,12 +74,20 @@ def diagnose(
         )
     if len(epochs) < FIRST_LOOK:
         return _waiting(len(epochs), finished)
-    curves, hold = Curves(epochs, base_std, config), _HOLDS.get(config.algorithm if config else "", "kl_weight")
+    curves, hold = Curves(epochs, base_std, config), _hold(config)
     sickness = _divergence(curves, anew, hold) or _collapse(curves, anew, hold) or _hacking(curves, finished, hold)
     return sickness or _healthy(curves, finished) or _flat(curves, anew, finished, hold)
 
 
-_HOLDS = {"draft": "output_penalty", "rwr": "temperature"}  # what holds a model near its base, by algorithm
+def _hold(config: TrainConfig | None) -> str:
+    """The setting that holds a model near its base."""
+    if config is None or config.algorithm not in ("draft", "rwr"):
+        return "kl_weight"
+    if config.algorithm == "draft":
+        return "output_penalty"
+    if config.kl_weight > 0:
+        return "kl_weight"
+    return "best_share" if config.rwr_weights == "best" else "temperature"
 
 
 def _has_risen(curves: Curves) -> bool:

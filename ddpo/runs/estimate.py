@@ -16,6 +16,7 @@ from ddpo.common.machine import cores, has_fast_bfloat16, has_gpu
 from ddpo.diffusion.network import CHURCH_64, DDPM_256, Network
 from ddpo.hub import ids
 from ddpo.training.config import TrainConfig
+from ddpo.training.work import evaluated_epochs, evaluations_of_the_eye, passes_of_a_picture
 
 if TYPE_CHECKING:
     from ddpo.runs.store import Run
@@ -53,10 +54,10 @@ def estimate(config: TrainConfig, network: Network, base: str, runs: Iterable[Ru
     pictures = config.epochs * config.samples_per_epoch()
     measured = _measured_by(runs, base, network)
     if measured is not None:
-        return Estimate(START_SECONDS + config.epochs * _epoch_seconds(config, network) * measured, pictures, True)
+        return Estimate(START_SECONDS + _run_seconds(config, network) * measured, pictures, True)
     if has_gpu():
         return Estimate(None, pictures, False)
-    return Estimate(START_SECONDS + config.epochs * _epoch_seconds(config, network), pictures, False)
+    return Estimate(START_SECONDS + _run_seconds(config, network), pictures, False)
 
 
 def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
@@ -77,6 +78,12 @@ def weights_megabytes(source: str) -> float:
     return sum(path.stat().st_size for path in files) / 1e6
 
 
+def _run_seconds(config: TrainConfig, network: Network) -> float:
+    """Seconds of all epochs on this machine's CPU, and of the looks at the held-out seeds."""
+    looks = len(evaluated_epochs(config)) * config.eval_seeds * evaluations_of_the_eye(config)
+    return config.epochs * _epoch_seconds(config, network) + looks * _seconds_each(network)[0]
+
+
 def _epoch_seconds(config: TrainConfig, network: Network) -> float:
     """Seconds of an epoch on this machine's CPU."""
     evaluation, training_pass = _seconds_each(network)
@@ -85,24 +92,6 @@ def _epoch_seconds(config: TrainConfig, network: Network) -> float:
     if config.part_size == 1:
         each *= 2  # `sampling.evaluate_unet` takes two
     return config.samples_per_epoch() * each + GRID_EVALUATIONS * evaluation
-
-
-def passes_of_a_picture(config: TrainConfig) -> tuple[float, float]:
-    """Evaluations of the network that a picture of an epoch takes, and passes with gradients."""
-    passes = float(config.inner_epochs * config.trained_steps)
-    evaluations = float(config.sampling_steps)
-    if config.window != "random":  # what a group shares is evaluated once
-        shared = sum(config.window_starts) / len(config.window_starts)
-        evaluations -= shared * (1 - 1 / config.group_size)
-    if config.algorithm == "draft":
-        through = (1 + config.trained_steps) / 2 if config.truncation == "random" else config.trained_steps
-        passes = config.inner_epochs * (through + config.noisings)
-        evaluations += passes  # of the base
-    elif config.algorithm != "rwr":  # the base's evaluations for the KL divergence are kept over the inner epochs
-        evaluations += config.trained_steps if config.kl_weight > 0 else 1
-    if config.gradient_checkpointing:
-        evaluations += passes
-    return evaluations, passes
 
 
 def _seconds_each(network: Network) -> tuple[float, float]:
@@ -135,5 +124,6 @@ def _measured_by(runs: Iterable[Run], base: str, network: Network) -> float | No
             continue
         if epochs := run.epochs():
             last = epochs[-1]
-            return last.seconds / (last.epoch * _epoch_seconds(run.spec.config, network))
+            share = last.epoch / run.spec.config.epochs
+            return last.seconds / (share * _run_seconds(run.spec.config, network))
     return None

@@ -21,6 +21,7 @@ from ddpo.runs.metrics import MetricsFiles
 from ddpo.runs.status import ResultFacts, RunStatus, age, now_text
 from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics
+from ddpo.training.held_out_curve import HeldOutEvaluation
 
 if TYPE_CHECKING:
     from ddpo.runs.checkpoints import CheckpointStore
@@ -169,6 +170,10 @@ class Run:
     def epochs(self) -> list[EpochMetrics]:
         """The figures of the epochs that are done, in order."""
         return MetricsFiles(self.folder).epochs()
+
+    def evaluations(self) -> list[HeldOutEvaluation]:
+        """What was seen of the held-out seeds, in order; [] where the run does not look at any."""
+        return MetricsFiles(self.folder).evaluations()
 
     def append_metrics(self, *lines: dict[str, Any]) -> None:
         """Add lines to the metrics. Numbers that are not finite are written as null.

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 
 from ddpo.common import lent_gpu
 from ddpo.diffusion.network import Network
-from ddpo.runs.estimate import GRID_EVALUATIONS, gpu_seconds, passes_of_a_picture
+from ddpo.runs.estimate import GRID_EVALUATIONS, gpu_seconds
 from ddpo.training.config import TrainConfig
+from ddpo.training.work import evaluated_epochs, evaluations_of_the_eye, passes_of_a_picture
 
 GRID_PICTURES = 8
+EYE_BATCH = 32  # held-out pictures that are drawn at once, see `sampling.sample_pictures`
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,24 @@ def plan_run(config: TrainConfig, network: Network, each: Slice, megabytes: floa
     batch, inner = _steps(config, network)
     updates = config.batches_per_epoch * config.inner_epochs
     scoring = config.samples_per_epoch() * network.sample_size**2 / lent_gpu.PIXELS_SCORED
-    seconds = config.batches_per_epoch * batch + scoring + updates * inner + grid
+    look = _look(config, network)
+    looks = look * len(evaluated_epochs(config)) / config.epochs
+    seconds = config.batches_per_epoch * batch + scoring + updates * inner + grid + looks
     # A checkpoint holds what is trained, AdamW's two moments of it, and its average.
     copies = (4 if config.ema_decay > 0 else 3) if config.weights == "all" else 0
     saving = copies * megabytes / lent_gpu.MEGABYTES_READ
     # The first slice saves after every new kind of step.
     first = grid + 3 * saving
-    return RunPlan(each, config.epochs, seconds, first, max(batch, scoring, inner), saving, measured=False)
+    return RunPlan(each, config.epochs, seconds, first, max(batch, scoring, inner, look), saving, measured=False)
+
+
+def _look(config: TrainConfig, network: Network) -> float:
+    """Seconds of a look at the held-out seeds."""
+    if config.eval_seeds == 0:
+        return 0.0
+    scoring = config.eval_seeds * network.sample_size**2 / lent_gpu.PIXELS_SCORED
+    batches = math.ceil(config.eval_seeds / EYE_BATCH)
+    return batches * gpu_seconds(network, evaluations_of_the_eye(config), EYE_BATCH) + scoring
 
 
 def plan_rest(plan: RunPlan, epochs_done: int, training_seconds: float) -> RunPlan:

@@ -1,4 +1,6 @@
-"""The figures of a run as they lie in its folder: a JSON line an optimizer step and an epoch, in one file or in parts.
+"""The figures of a run as they lie in its folder: a JSON line an optimizer step, an epoch and a look at held-out seeds.
+
+They are in one file, or in parts.
 
 Numbers that are not finite are null there. A line that is torn, or says something else, is left out.
 """
@@ -8,17 +10,20 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ddpo.common import typed
 from ddpo.common.files import FileCache, finite, json_bytes, replacing
 from ddpo.common.storage import Storage
 from ddpo.runs import metric_parts
+from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics, UpdateMetrics
+from ddpo.training.held_out_curve import HeldOutEvaluation, best_of
 
+T = TypeVar("T")
 logger = logging.getLogger("ddpo.runs")
 
 
@@ -32,9 +37,23 @@ def epoch_line(epoch: EpochMetrics) -> dict[str, Any]:
     return {"kind": "epoch", **asdict(epoch)}
 
 
+def evaluation_line(evaluation: HeldOutEvaluation) -> dict[str, Any]:
+    """What is written of a look at the held-out seeds."""
+    return {"kind": "evaluation", **evaluation.as_dict()}
+
+
 def epoch_facts(epoch: EpochMetrics) -> dict[str, Any]:
     """The same, ready for JSON: None stands for numbers that are not finite."""
     facts: dict[str, Any] = finite(epoch_line(epoch))
+    return facts
+
+
+def held_out_facts(curve: Sequence[HeldOutEvaluation], config: TrainConfig) -> dict[str, Any] | None:
+    """The newest look at the held-out seeds and the best, ready for JSON; None where there is none."""
+    best = best_of(curve, config)
+    if best is None:
+        return None
+    facts: dict[str, Any] = finite({"last": curve[-1].as_dict(), "best": best.as_dict()})
     return facts
 
 
@@ -59,13 +78,11 @@ class MetricsFiles:
 
     def epochs(self) -> list[EpochMetrics]:
         """The epochs among them."""
-        parts = metric_parts.read_parts(self.folder)
-        if parts:
-            return _epochs_of(self._lines(parts))
-        try:
-            return list(_epochs.get(self._file))
-        except OSError:
-            return []
+        return self._records(_epochs, _epochs_of)
+
+    def evaluations(self) -> list[HeldOutEvaluation]:
+        """The looks at the held-out seeds among them."""
+        return self._records(_evaluations, _evaluations_of)
 
     def append(self, lines: list[dict[str, Any]], storage: Storage) -> None:
         """Add lines; the earlier ones are as they were where that fails."""
@@ -86,6 +103,15 @@ class MetricsFiles:
         with replacing(self._file) as file:
             file.write(b"".join(raw for _, raw in kept))
 
+    def _records(self, cache: FileCache[list[T]], read: Callable[[list[metric_parts.Line]], list[T]]) -> list[T]:
+        parts = metric_parts.read_parts(self.folder)
+        if parts:
+            return read(self._lines(parts))
+        try:
+            return list(cache.get(self._file))
+        except OSError:
+            return []
+
     def _lines(self, parts: list[metric_parts.Line]) -> list[metric_parts.Line]:
         lines = list(_whole_lines(self._file))
         return metric_parts.without_doubles([*lines, *parts]) if parts else lines
@@ -104,11 +130,19 @@ def _whole_lines(path: Path) -> Iterator[metric_parts.Line]:
 
 
 def _epochs_of(lines: list[metric_parts.Line]) -> list[EpochMetrics]:
+    return _read(lines, "epoch", read_epoch)
+
+
+def _evaluations_of(lines: list[metric_parts.Line]) -> list[HeldOutEvaluation]:
+    return _read(lines, "evaluation", HeldOutEvaluation.from_dict)
+
+
+def _read(lines: list[metric_parts.Line], kind: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
     found = []
     for line, _ in lines:
-        if line.get("kind") == "epoch":
+        if line.get("kind") == kind:
             try:
-                found.append(read_epoch(line))
+                found.append(read(line))
             except ValueError as error:
                 logger.warning("A line of the metrics is left out: %s", error)
     return found
@@ -116,6 +150,7 @@ def _epochs_of(lines: list[metric_parts.Line]) -> list[EpochMetrics]:
 
 # Few of many lines, and the Train tab reads those of all runs in every look.
 _epochs = FileCache(lambda path: _epochs_of(list(_whole_lines(path))))
+_evaluations = FileCache(lambda path: _evaluations_of(list(_whole_lines(path))))
 
 
 def _append_line(path: Path, line: bytes) -> None:

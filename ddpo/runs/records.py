@@ -34,10 +34,12 @@ class RecordKeeper:
             self._lines.append(metrics.update_line(event.step, event.epoch, event.update))
         if event.finished_epoch is not None:
             self._lines.append(metrics.epoch_line(event.finished_epoch))
+        if event.evaluation is not None:
+            self._lines.append(metrics.evaluation_line(event.evaluation))
 
     def is_due(self, event: StepDone) -> bool:
         """Whether it is time to write: always on a disk; elsewhere at the end of an epoch, or now and then."""
-        if not self._gathers or event.finished_epoch is not None:
+        if not self._gathers or event.finished_epoch is not None or event.evaluation is not None:
             return True
         return time.monotonic() - self._told_at > self._seconds / SHARE
 

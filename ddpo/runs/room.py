@@ -23,11 +23,13 @@ def bytes_needed(config: TrainConfig, weights: float, picture: float, numbers: i
         picture: bytes that a picture keeps for the gradients.
         numbers: of a picture, C * H * W.
     """
-    copies = 2 + (STATE_OF_ADAM if config.weights == "all" else 0) + (config.ema_decay > 0)
+    copies = 2 + (STATE_OF_ADAM if config.weights == "all" else 0) + (config.ema_decay > 0) + (config.eval_seeds > 0)
     kept = picture * (CHECKPOINTED if config.gradient_checkpointing else 1.0)
     # Of a picture, for the whole epoch: finished, around each trained step, and the mean of the base there.
     trained = config.trained_steps
     around = min(2 * trained, config.sampling_steps) if config.window == "random" else trained + 1
+    if config.algorithm == "rwr":
+        around = 0
     if config.algorithm == "draft":
         around = 1
         # The base's activations count where its output has a gradient, which is behind the first of several steps.

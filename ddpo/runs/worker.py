@@ -145,7 +145,7 @@ class _Worker:
         reward = rewards.load(run.spec.reward, self.compute, own_functions=True)
         self.trainer = Trainer(
             self.model.unet, self.model.noise_schedule, self.model.picture_shape, reward, run.spec.config,
-            self.compute, processes,
+            self.compute, processes, self.model.scheduler_config,
         )  # fmt: skip
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.saved_step = -1
@@ -278,7 +278,8 @@ class _Worker:
             return
         self._check_right()
         trainer = self.trainer
-        unet, facts = trainer.result(), ResultFacts(trainer.epoch, trainer.step, trainer.seconds)
+        kept = trainer.eye.kept or trainer  # where the best weights stand, or the last
+        unet, facts = trainer.result(best=kept is not trainer), ResultFacts(kept.epoch, kept.step, kept.seconds)
         try:
             limits.check_disk(self.run.folder, unet)
             with new_result(self.run) as folder:
@@ -293,5 +294,6 @@ class _Worker:
             statistics = self.fixed_seeds.compare(trainer.base, unet, trainer.reward)
             self.run.write_result_facts(replace(facts, statistics=statistics))
         self.run.clear_stop()
-        notice = TIME_WAS_UP if outcome == "out of time" else None
+        told = TIME_WAS_UP if outcome == "out of time" else None, trainer.eye.notice(trainer.epoch)
+        notice = " ".join(filter(None, told)) or None
         self._write_status(state="finished" if outcome == "finished" else "stopped", notice=notice)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+from ddpo.diffusion.schedulers import SCHEDULERS
 from ddpo.training import consistency
 from ddpo.training.setting import Setting, _setting
 
@@ -39,7 +40,19 @@ class TrainConfig:
         "shift the timesteps at random from batch to batch, so that all are trained on, not only "
         "sampling_steps of them; samplers with other timesteps then gain as much",
     )
-    eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy; 0 with draft alone", 0, 1)
+    timesteps: str = _setting(
+        "trailing",
+        "of a trajectory: trailing: from the noisiest one down (999, 899, ...); leading: down to 0 (900, 800, ...), as "
+        "diffusers' DDIM has them by default",
+        choices=("trailing", "leading"),
+    )
+    clipped_epsilon: str = _setting(
+        "derived",
+        "the noise of a step whose predicted picture is clipped: derived from the clipped picture, which is DDPM's "
+        "posterior at eta 1; or as the network gave it, as ddpo-pytorch has it",
+        choices=("derived", "network"),
+    )
+    eta: float = _setting(1.0, "share of DDPM's noise in the steps of the policy; 0 with draft and rwr alone", 0, 1)
     trained_steps: int = _setting(
         5, "steps of each trajectory that are trained on, fewer than sampling_steps (draft: the last ones)", 1, 1000
     )
@@ -69,12 +82,26 @@ class TrainConfig:
         "what a reward is compared with: the mean of all samples (or of the group), or of all the others",
         choices=("mean", "leave-one-out"),
     )
+    advantages_over: str = _setting(
+        "epoch",
+        "samples whose mean and standard deviation make advantages of rewards: those of the epoch, or of each batch",
+        choices=("epoch", "batch"),
+    )
     advantage_clip: float = _setting(5.0, "largest absolute advantage", 0, open_low=True)
     clip_range: float = _setting(
         1e-4, "of the importance ratio (ddpo-is); small because log-probabilities are means over pixels", 0,
         open_low=True,
     )  # fmt: skip
-    temperature: float = _setting(0.5, "of the weights exp(advantage / temperature) (rwr)", 0, open_low=True)
+    rwr_weights: str = _setting(
+        "advantage",
+        "of the samples: advantage: exp(advantage / temperature); reward: exp(reward / temperature), as in the paper; "
+        "best: 1 for the best_share of them and 0 for the others, its sparse form (rwr)",
+        choices=("advantage", "reward", "best"),
+    )
+    temperature: float = _setting(
+        0.5, "of the weights exp(advantage or reward / temperature), 1 / beta in the paper (rwr)", 0, open_low=True
+    )
+    best_share: float = _setting(0.1, "of the samples that count, with rwr_weights best (rwr)", 0, 1, open_low=True)
     inner_epochs: int = _setting(1, "passes over the samples of an epoch", 1, 100)
     kl_weight: float = _setting(0.0, "of the KL divergence to the base model", 0)
     output_penalty: float = _setting(
@@ -87,8 +114,18 @@ class TrainConfig:
         0, 1,
     )  # fmt: skip
     learning_rate: float = _setting(1e-4, "AdamW's, after warm-up", 0, 1, open_low=True)
-    warmup_epochs: int = _setting(1, "epochs over which the learning rate rises", 0, 100_000)
+    warmup_epochs: float = _setting(1.0, "epochs over which the learning rate rises", 0, 100_000)
+    warmup_from: float = _setting(0.0, "share of the learning rate that it rises from", 0, 1)
     final_learning_rate: float = _setting(1.0, "share of the learning rate that is left in the last epoch", 0, 1)
+    decay: str = _setting("line", "how the learning rate falls to that", choices=("line", "cosine"))
+    decay_from: str = _setting(
+        "start",
+        "where that begins: with the first epoch, so that it multiplies the warm-up, or where the warm-up ends",
+        choices=("start", "warmup"),
+    )
+    rate_per: str = _setting(
+        "epoch", "whether the learning rate changes with every epoch or with every update", choices=("epoch", "update")
+    )
     weight_decay: float = _setting(0.0, "AdamW's", 0, 1)
     max_grad_norm: float = _setting(1.0, "norm that longer gradients are scaled down to", 0, open_low=True)
     ema_decay: float = _setting(
@@ -104,6 +141,28 @@ class TrainConfig:
     lora_rank: int = _setting(8, "rank of the low-rank updates, with weights lora", 1, 1024)
     gradient_checkpointing: bool = _setting(False, "compute activations twice instead of keeping them, to save memory")
     seed: int = _setting(0, "of all random numbers", 0, 2**32 - 1)
+    eval_seeds: int = _setting(
+        0, "held-out seeds, never trained on, that are drawn and scored as the run goes, beside the base's; 0: none", 0,
+        4096,
+    )  # fmt: skip
+    eval_every: int = _setting(1, "epochs between two looks at the held-out seeds, at the least", 1, 100_000)
+    eval_scheduler: str = _setting("ddim", "that the held-out seeds are drawn with", choices=tuple(SCHEDULERS))
+    eval_steps: int = _setting(50, "denoising steps of the held-out seeds", 1, 1000)
+    eval_share: float = _setting(
+        0.1, "share of the run's work, at the most, that goes into the held-out seeds; they are drawn more rarely than "
+        "eval_every where that is not enough", 0, 1, open_low=True,
+    )  # fmt: skip
+    keep: str = _setting(
+        "last", "which weights are the result: the last, or the best on the held-out seeds", choices=("last", "best")
+    )
+    stop_gain: float = _setting(
+        0.0, "end the run once the held-out seeds have gained so many standard deviations of the base's rewards; 0: "
+        "never", 0,
+    )  # fmt: skip
+    stop_diversity: float = _setting(
+        0.0, "end the run once the held-out pictures have less than this share of the base's diversity, which is then "
+        "no best either; 0: never", 0, 1,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for setting in settings():

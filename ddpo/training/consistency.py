@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ddpo.diffusion.schedulers import SCHEDULERS, check_steps
 from ddpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def check(config: TrainConfig) -> None:
         )
     _check_algorithm(config)
     _check_samples(config)
+    _check_evaluation(config)
 
 
 def check_timesteps(config: TrainConfig, num_timesteps: int) -> None:
@@ -33,6 +35,10 @@ def check_timesteps(config: TrainConfig, num_timesteps: int) -> None:
     if config.sampling_steps > num_timesteps:
         raise UserError(
             f"sampling_steps ({config.sampling_steps}) must be at most {num_timesteps}, the timesteps of this model."
+        )
+    if config.eval_seeds > 0 and config.eval_steps > num_timesteps:
+        raise UserError(
+            f"eval_steps ({config.eval_steps}) must be at most {num_timesteps}, the timesteps of this model."
         )
 
 
@@ -47,8 +53,10 @@ def _check_steps(config: TrainConfig) -> None:
             f"trained_steps ({config.trained_steps}) must be below sampling_steps ({config.sampling_steps}): "
             "the last step of a trajectory is deterministic and cannot be trained on."
         )
-    if config.eta == 0 and config.algorithm != "draft":
-        raise UserError("eta must be above 0: without noise there is no policy, but for algorithm draft.")
+    if config.eta == 0 and config.algorithm not in ("draft", "rwr"):
+        raise UserError("eta must be above 0: without noise there is no policy, but for algorithms draft and rwr.")
+    if config.timesteps == "leading" and config.shift_timesteps:
+        raise UserError("shift_timesteps moves timesteps down, and leading ones end at 0: set one of the two back.")
     if config.window == "random" and config.group_size > 1:
         raise UserError("group_size above 1 needs window to be sliding or drawn, as a group shares its way there.")
     if config.window != "random" and config.algorithm != "draft" and not config.window_starts:
@@ -78,11 +86,13 @@ def _check_draft(config: TrainConfig) -> None:
 
 
 def _check_algorithm(config: TrainConfig) -> None:
-    if config.algorithm == "rwr" and (config.kl_weight > 0 or config.diversity_floor > 0 or config.window != "random"):
+    if config.algorithm == "rwr" and (config.diversity_floor > 0 or config.window != "random"):
         raise UserError(
-            "algorithm rwr has no policy steps: set kl_weight and diversity_floor to 0, window to random and "
+            "algorithm rwr weighs samples and has no policy steps: set diversity_floor to 0, window to random and "
             "group_size to 1 with it."
         )
+    if config.algorithm != "rwr" and config.rwr_weights != "advantage":
+        raise UserError(f"rwr_weights is a setting of algorithm rwr: set it to advantage with {config.algorithm}.")
     if config.diversity_floor > 0 and config.kl_weight == 0 and config.algorithm != "draft":
         raise UserError(
             f"diversity_floor ({config.diversity_floor:g}) needs a kl_weight above 0, as it is the KL penalty that "
@@ -98,5 +108,19 @@ def _check_samples(config: TrainConfig) -> None:
             f"batch_size ({config.batch_size}) must be a multiple of accumulation ({config.accumulation}) times "
             f"group_size ({config.group_size})."
         )
+    if config.advantages_over == "batch" and config.batch_size == 1 and config.samples_per_epoch() > 1:
+        raise UserError("advantages_over batch needs a batch_size above 1: a single sample has no advantage.")
     if config.baseline == "leave-one-out" and config.group_size == 1 and config.samples_per_epoch() == 1:
         raise UserError("baseline leave-one-out needs at least 2 samples an epoch: there are no others otherwise.")
+
+
+def _check_evaluation(config: TrainConfig) -> None:
+    if config.eval_seeds == 1:
+        raise UserError("eval_seeds must be 0 or at least 2: one picture has neither a diversity nor a standard error.")
+    if config.eval_seeds > 0:
+        check_steps(SCHEDULERS[config.eval_scheduler], config.eval_steps)
+    elif config.keep == "best" or config.stop_gain > 0 or config.stop_diversity > 0:
+        raise UserError(
+            "keep best, stop_gain and stop_diversity go by the held-out seeds: set eval_seeds above 0 with them, to 64 "
+            "for example."
+        )

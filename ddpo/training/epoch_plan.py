@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
-from ddpo.diffusion.step import trailing_timesteps
+from ddpo.diffusion.step import leading_timesteps, trailing_timesteps
 from ddpo.training.config import TrainConfig
 from ddpo.training.random_streams import mix_seed
 from ddpo.training.rollout import RolloutPlan
@@ -28,9 +29,13 @@ class EpochPlan:
             config: of the run.
             num_timesteps: T of the noise schedule.
         """
-        recorded = tuple(self.steps[part])
+        recorded, steps = tuple(self.steps[part]), config.sampling_steps
+        if config.timesteps == "leading":
+            timesteps = leading_timesteps(steps, num_timesteps)
+        else:
+            timesteps = trailing_timesteps(steps, num_timesteps, self.shifts[part])
         return RolloutPlan(
-            timesteps=tuple(trailing_timesteps(config.sampling_steps, num_timesteps, self.shifts[part])),
+            timesteps=tuple(timesteps),
             eta=config.eta,
             recorded=recorded,
             window=None if config.window == "random" else range(recorded[0], recorded[-1] + 1),
@@ -72,12 +77,29 @@ def _draw_steps(number: int, config: TrainConfig, rng: torch.Generator) -> list[
     return list(range(start, start + config.trained_steps))
 
 
-def learning_rate_factor(epoch: int, config: TrainConfig) -> float:
-    """Linear warm-up, times a straight line from 1 down to config.final_learning_rate; in [0, 1].
+def learning_rate_factor(epoch: int, config: TrainConfig, done: float = 0.0) -> float:
+    """Linear warm-up, and a line or half a cosine from 1 down to config.final_learning_rate; in [0, 1].
 
     Args:
         epoch: 0 .. config.epochs - 1.
         config: of the run.
+        done: share of the epoch's updates before this one, which counts with config.rate_per update.
     """
-    warm_up = min(1.0, (epoch + 1) / (config.warmup_epochs + 1))
-    return warm_up * (1 - (1 - config.final_learning_rate) * epoch / max(1, config.epochs - 1))
+    warm, epochs = config.warmup_epochs, config.epochs
+    if config.rate_per == "epoch":  # the first epoch has a rate above 0, and the last one the final rate
+        risen, now, last = (epoch + 1) / (warm + 1), float(epoch), float(epochs - 1)
+    else:
+        now, last = epoch + done, float(epochs)
+        risen = now / warm if warm > 0 else 1.0
+    rise = config.warmup_from + (1 - config.warmup_from) * min(1.0, risen)
+    if config.decay_from == "start":
+        return rise * _decay(now, max(1.0, last), config)
+    return rise if now < warm else _decay(now - warm, max(1.0, last - warm), config)
+
+
+def _decay(now: float, last: float, config: TrainConfig) -> float:
+    """From 1 at 0 to config.final_learning_rate at `last`."""
+    final, now = config.final_learning_rate, min(now, last)
+    if config.decay == "line":
+        return 1 - (1 - final) * now / last
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * now / last))

@@ -6,7 +6,9 @@ import math
 from dataclasses import astuple, dataclass
 from typing import Literal
 
-StepKind = Literal["sample", "score", "update"]
+from ddpo.training.held_out_curve import HeldOutEvaluation
+
+StepKind = Literal["sample", "score", "update", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class StepDone:
 
     step: int  # 1 .. steps
     steps: int
-    epoch: int  # 1 .. epochs, the one that the step belongs to
+    epoch: int  # 1 .. epochs, the one that the step belongs to; 0 of a look at the base
     kind: StepKind
     update: UpdateMetrics | None = None  # of an optimizer step
     finished_epoch: EpochMetrics | None = None  # with the last step of an epoch
+    evaluation: HeldOutEvaluation | None = None  # of a look at the held-out seeds

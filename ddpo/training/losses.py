@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import Policy, bind, draw_noise, generators, policy_of
-from ddpo.diffusion.step import GaussianStep, NoiseSchedule, diffuse
+from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, diffuse
 from ddpo.rewards import Reward
 from ddpo.training.config import TrainConfig
 from ddpo.training.draft import RewardGradient
 from ddpo.training.epoch import Part
+from ddpo.training.events import UpdateMetrics
 from ddpo.training.objective import regression_loss, total_loss
 from ddpo.training.processes import Processes
 from ddpo.training.random_streams import mix_seed
@@ -65,6 +66,19 @@ class LossFigures:
     def mean_change(self) -> float:
         """NaN where it was not measured."""
         return self.change / self.change_count if self.change_count else math.nan
+
+    def metrics(self, losses: int, grad_norm: float, learning_rate: float, reward_weight: float) -> UpdateMetrics:
+        """The figures of an optimizer step that so many losses of this process have led to."""
+        return UpdateMetrics(
+            loss=self.loss,
+            kl=self.mean_kl,
+            clip_fraction=self.clip_fraction / losses,
+            ratio_deviation=self.ratio_deviation,
+            grad_norm=grad_norm,
+            learning_rate=learning_rate,
+            reward_weight=reward_weight,
+            output_change=self.mean_change,
+        )
 
 
 class Losses:
@@ -119,7 +133,7 @@ class Losses:
                     loss, change = self.reward_gradient.loss(part, index, update, reward_weight, scale)
                     yield loss, LossFigures(change=float(change.mean()), change_count=1.0)
                 case "rwr":
-                    yield self._regression(part, update * count + index), LossFigures()
+                    yield self._regression(part, update * count + index)
                 case _:
                     yield self._policy_gradient(part, index, reward_weight)
 
@@ -149,8 +163,10 @@ class Losses:
         )
         return loss.total, figures
 
-    def _regression(self, part: Part, turn: int) -> Tensor:
+    def _regression(self, part: Part, turn: int) -> tuple[Tensor, LossFigures]:
         """The denoising loss of reward-weighted regression, at a timestep drawn for every sample.
+
+        There is no policy, so the KL is that of the step which a sampler of as many steps takes from there at eta 1.
 
         Args:
             part: samples that have been scored.
@@ -163,8 +179,16 @@ class Losses:
         last = self.schedule.num_timesteps
         t = torch.stack([torch.randint(last, (), generator=rng) for rng in rngs]).to(x_0.device)
         x_t, target = diffuse(x_0, draw_noise(rngs, tuple(x_0.shape[1:]), x_0.device), t, self.schedule)
-        error = (self.denoise(x_t, t) - target).square().flatten(1).mean(1)
-        return regression_loss(error, part.regression_weights)
+        output = self.denoise(x_t, t)
+        error = (output - target).square().flatten(1).mean(1)
+        if self.config.kl_weight == 0:
+            return regression_loss(error, part.regression_weights), LossFigures()
+        t_prev = torch.where(t > 0, (t - last // self.config.sampling_steps).clamp(min=0), -1)
+        with torch.no_grad():
+            base = self.base_policy(x_t, t, t_prev, 1.0)
+        kl = denoising_step(output, x_t, t, t_prev, self.schedule).kl_to(base)
+        loss = regression_loss(error, part.regression_weights, kl, self.config.kl_weight)
+        return loss, LossFigures(kl=float(kl.detach().mean()), kl_count=1.0)
 
     def _reference(self, part: Part, index: int) -> GaussianStep:
         """The base's step, computed once where it will be asked for again."""

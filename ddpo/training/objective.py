@@ -6,6 +6,7 @@ another sum: `regression_loss` (RWR) and `reward_gradient_loss` (DRaFT).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -62,10 +63,11 @@ def reward_weight(diversity: float, floor: float) -> float:
 def regression_weights(advantage: Tensor, temperature: float) -> Tensor:
     """Weights of reward-weighted regression (Black et al. 2023, section 4.2; Peters and Schaal 2007).
 
-    w = exp(A / temperature), scaled to a mean of 1.
+    w = exp(r / temperature) / Z, scaled to a mean of 1. The paper has rewards here, with beta = 1 / temperature;
+    advantages in their place make one temperature do for rewards of every unit.
 
     Args:
-        advantage: (N,) float32, of all samples of the epoch on all processes.
+        advantage: (N,) float32, advantages or rewards, of all samples of the epoch on all processes.
         temperature: > 0; the smaller it is, the more the best samples count.
 
     Returns:
@@ -74,14 +76,34 @@ def regression_weights(advantage: Tensor, temperature: float) -> Tensor:
     return torch.softmax(advantage / temperature, 0) * len(advantage)
 
 
-def regression_loss(error: Tensor, weights: Tensor) -> Tensor:
-    """Reward-weighted regression (Black et al. 2023, section 4.2): the mean of w ||target - prediction||^2.
+def sparse_weights(rewards: Tensor, share: float) -> Tensor:
+    """Weights of the sparse form (Black et al. 2023, section 4.2): w = 1[r >= C], scaled to a mean of 1.
+
+    Args:
+        rewards: (N,) float32, of all samples of the epoch on all processes.
+        share: of the samples, in (0, 1], that reach C, the lowest of them rounded up; more where rewards are equal.
+
+    Returns:
+        (N,) float32 >= 0.
+    """
+    count = max(1, math.ceil(share * len(rewards) - 1e-9))
+    reached = (rewards >= rewards.topk(count).values[-1]).float()
+    return reached / reached.mean()
+
+
+def regression_loss(error: Tensor, weights: Tensor, kl: Tensor | None = None, kl_weight: float = 0.0) -> Tensor:
+    """Reward-weighted regression (Black et al. 2023, section 4.2), with a penalty towards the base:
+
+        L = E[w ||target - prediction||^2] + kl_weight * E[KL(theta || base)]
 
     Args:
         error: (B,) float32, squared errors of the network's prediction, averaged over the pixels.
-        weights: (B,) float32, of `regression_weights`.
+        weights: (B,) float32, of `regression_weights` or `sparse_weights`.
+        kl: (B,) float32, divergence of a sampler's step from the base's; None where there is no penalty.
+        kl_weight: >= 0.
     """
-    return (weights * error).mean()
+    loss = (weights * error).mean()
+    return loss if kl is None else loss + kl_weight * kl.mean()
 
 
 def reward_gradient_loss(

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+FIRST_HELD_OUT = 2_000_000  # comparisons begin with small seeds, so that they judge a result by others
+LOOKED_AT = 1 << 24  # samples of a run
+
 
 def mix_seed(seed: int, counter: int) -> int:
     """A seed of its own for every counter (splitmix64).
@@ -21,6 +24,36 @@ def mix_seed(seed: int, counter: int) -> int:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
     return (z ^ (z >> 31)) & 0xFFFFFFFF
+
+
+def held_out_seeds(count: int, seed: int, samples: int) -> list[int]:
+    """Seeds that no sample of a run has as the seed of its stream, so that none is drawn in training.
+
+    Args:
+        count: how many.
+        seed: of the run.
+        samples: that the run draws; of more than `LOOKED_AT`, the first so many are looked at.
+    """
+    seeds, first = np.arange(0), FIRST_HELD_OUT
+    while len(seeds) < count:
+        window = np.arange(first, first + count)
+        seeds = np.concatenate([seeds, window[~np.isin(window, _taken(seed, samples, first, first + count))]])
+        first += count
+    return [int(number) for number in seeds[:count]]
+
+
+def _taken(seed: int, samples: int, low: int, high: int) -> np.ndarray:
+    """The values of `mix_seed` for the samples of a run that are in [low, high)."""
+    found = [np.arange(0)]
+    start = np.uint64((seed * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
+    for begin in range(0, min(samples, LOOKED_AT), 1 << 20):
+        counters = np.arange(begin + 1, min(begin + (1 << 20), samples) + 1, dtype=np.uint64)
+        z = start + counters * np.uint64(0xD1B54A32D192ED03)  # arrays of uint64 wrap around, as `mix_seed` does
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed = (z ^ (z >> np.uint64(31))) & np.uint64(0xFFFFFFFF)
+        found.append(mixed[(mixed >= low) & (mixed < high)].astype(np.int64))
+    return np.concatenate(found)
 
 
 def random_state() -> dict[str, Any]:

@@ -22,6 +22,11 @@ class Recipe:
     config: TrainConfig
 
 
+_RWR = TrainConfig(
+    algorithm="rwr", epochs=10, batches_per_epoch=80, batch_size=128, accumulation=16, sampling_steps=50, eta=0.0,
+    trained_steps=1, inner_epochs=5, learning_rate=1e-5, weight_decay=1e-4, warmup_epochs=0,
+)  # fmt: skip
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
@@ -65,6 +70,32 @@ RECIPES: dict[str, Recipe] = {
             TrainConfig(
                 epochs=100, batches_per_epoch=2, batch_size=128, accumulation=16, sampling_steps=50, trained_steps=49,
                 learning_rate=1e-5, weight_decay=1e-4, warmup_epochs=0,
+            ),
+        ),
+        Recipe(
+            "rwr",
+            "Reward-weighted regression",
+            "The paper's baseline: 10,240 pictures of 50 near-deterministic steps an epoch, five passes over them, "
+            "weights exp(0.2 r) (Black et al. 2023, github.com/jannerm/ddpo); hours on a GPU.",
+            replace(_RWR, rwr_weights="reward", temperature=5.0),
+        ),
+        Recipe(
+            "rwr-sparse",
+            "Sparse reward-weighted regression",
+            "As rwr, but on the best tenth of the pictures alone, each with the same weight; hours on a GPU.",
+            replace(_RWR, rwr_weights="best", best_share=0.1),
+        ),
+        Recipe(
+            "alcazar90-church",
+            "alcazar90's for church-256",
+            "The settings with which alkzar90/ddpo-aesthetic-church-256 was made (github.com/alcazar90/ddpo-celebahq), "
+            "as far as its README tells them; hours on a GPU.",
+            TrainConfig(
+                epochs=25, batches_per_epoch=10, batch_size=10, accumulation=2, sampling_steps=40, timesteps="leading",
+                clipped_epsilon="network", trained_steps=39, advantages_over="batch", advantage_clip=10.0,
+                learning_rate=3.74e-6, warmup_epochs=12.5, warmup_from=9e-8 / 3.74e-6, rate_per="update",
+                decay="cosine", decay_from="warmup", final_learning_rate=9e-9 / 3.74e-6, weight_decay=1e-4,
+                eval_seeds=64, eval_steps=40, eval_share=1.0, keep="best",
             ),
         ),
     )

@@ -5,6 +5,7 @@
         score the pictures x_0, and take advantages            one step         scoring, objective.advantages
         for every batch, inner_epochs times:
             minimise the loss over the trained timesteps       a step a batch   losses.Losses, objective.total_loss
+        now and then, and before the first epoch: look at held-out seeds        held_out.HeldOutEye
 
 Other algorithms minimise another loss (`Losses._each`): RWR the denoising loss, DRaFT minus the reward itself (draft).
 
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,9 +37,13 @@ from ddpo.training.diversity import describe_pictures, spread
 from ddpo.training.epoch import EpochState, FirstEpoch, Part
 from ddpo.training.epoch_plan import learning_rate_factor, plan_epoch
 from ddpo.training.events import EpochMetrics, StepDone, StepKind, UpdateMetrics
+from ddpo.training.held_out import HeldOutEye
+from ddpo.training.held_out_curve import HeldOutEvaluation
+from ddpo.training.judging import judge
 from ddpo.training.losses import Losses, LossFigures
 from ddpo.training.modes import MOST, compare_modes
-from ddpo.training.objective import advantages, regression_weights, reward_weight, standard_deviation
+from ddpo.training.objective import reward_weight, standard_deviation
+from ddpo.training.optimizing import descend
 from ddpo.training.processes import Processes
 from ddpo.training.random_streams import mix_seed, random_state, restore_random_state
 from ddpo.training.rollout import roll_out
@@ -57,6 +63,7 @@ class Trainer:
         config: how to train.
         compute: device and dtype, the same for sampling and training, so that the first ratio is exactly 1.
         processes: those that train together; None is this one alone.
+        scheduler_config: as it came with the base, with which held-out seeds are drawn; None where there are none.
 
     Raises:
         UserError: the config asks for what this network or this machine does not have.
@@ -71,8 +78,10 @@ class Trainer:
         config: TrainConfig,
         compute: Compute,
         processes: Processes | None = None,
+        scheduler_config: Mapping[str, Any] | None = None,
     ) -> None:
         check_timesteps(config, schedule.num_timesteps)
+        schedule = replace(schedule, rederives_epsilon=config.clipped_epsilon == "derived")
         self.base = copy.deepcopy(unet).eval().requires_grad_(False)
         self.unet = prepare(unet, config)
         self.trainable = {name: weight for name, weight in self.unet.named_parameters() if weight.requires_grad}
@@ -81,6 +90,7 @@ class Trainer:
         self.reward, self.config, self.compute = reward, config, compute
         self.processes = processes or Processes()
         self.losses = Losses(self.unet, self.base, schedule, reward, config, compute)
+        self.eye = HeldOutEye(config, scheduler_config, reward, compute, self.processes)
         self.optimizer = torch.optim.AdamW(
             self.trainable.values(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -99,37 +109,55 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches sampled, the scoring, and optimizer steps."""
+        """Batches sampled, the scoring, and optimizer steps; a look at the held-out seeds is one more."""
         return self.config.batches_per_epoch + 1 + self.updates_per_epoch
 
     @property
     def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.config.epochs * self.steps_per_epoch
+        """Steps of the whole run; those done, once it has reason to end early."""
+        if self.eye.reason_to_stop:
+            return self.step
+        return self.config.epochs * self.steps_per_epoch + len(self.eye.epochs)
 
     @property
     def step(self) -> int:
         """Steps done."""
         now = self._now
         sampled = len(now.parts) // self.config.accumulation
-        return self.epoch * self.steps_per_epoch + sampled + (now.scores is not None) + now.updates
+        done = self.epoch * self.steps_per_epoch + len(self.eye.curve)
+        return done + sampled + (now.scores is not None) + now.updates
 
     @property
     def next_kind(self) -> StepKind:
         """What the next step does."""
+        if self._looks_next:
+            return "evaluate"
         if len(self._now.parts) < self.config.batches_per_epoch * self.config.accumulation:
             return "sample"
         return "score" if self._now.scores is None else "update"
+
+    @property
+    def _looks_next(self) -> bool:
+        return not self._now.parts and self.eye.is_due(self.epoch)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no steps are left: all epochs are done, or the held-out seeds say that it is enough."""
+        return not self._looks_next and (self.epoch >= self.config.epochs or self.eye.reason_to_stop is not None)
 
     @property
     def _diversity(self) -> float:
         """Of the samples of this epoch, as a share of that of the first epoch."""
         return self.first.share(self._now.diversity)
 
-    def result(self) -> nn.Module:
-        """A copy of the network as it is to be kept: the average of the weights where there is one, adapters merged."""
+    def result(self, best: bool = False) -> nn.Module:
+        """A copy of the network with the average of the weights where there is one, adapters merged.
+
+        Args:
+            best: with the weights that were the best on the held-out seeds, in place of the present ones.
+        """
         kept = copy.deepcopy(self.unet).requires_grad_(False)
-        kept.load_state_dict(self.average.weights, strict=False)
+        kept.load_state_dict(self.eye.best_weights if best else self.average.weights, strict=False)
         return merge_adapters(kept)
 
     def state_dict(self) -> dict[str, Any]:
@@ -148,6 +176,7 @@ class Trainer:
             "average": self.average.weights,
             "optimizer": self.optimizer.state_dict(),
             "now": self._now.state_dict(),
+            "held_out": self.eye.state_dict(),
             "processes": self.processes.gather_objects(own),
         }
 
@@ -170,6 +199,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         parts = [Part.from_state(part, self.compute.device) for part in own["parts"]]
         self._now = EpochState.from_state(state["now"], parts)
+        self.eye.load_state_dict(state.get("held_out", {}))
         restore_random_state(own["random"])
 
     # The loop ---------------------------------------------------------------------------------------------------------
@@ -180,22 +210,29 @@ class Trainer:
         Raises:
             UserError: the reward returned scores of the wrong number, or some that are not finite, or the weights did.
         """
-        while self.epoch < self.config.epochs:
+        while not self.is_done:
             started = time.perf_counter()
-            now, epoch = self._now, self.epoch + 1
-            kind, update, finished = self.next_kind, None, None
-            if kind == "sample":
+            now, kind = self._now, self.next_kind
+            epoch = self.epoch + (kind != "evaluate")
+            update, finished, evaluation = None, None, None
+            if kind == "evaluate":
+                evaluation = self._look()
+            elif kind == "sample":
                 self._sample_batch()
             elif kind == "score":
                 self._score()
             else:
                 update = self._update()
             seconds = time.perf_counter() - started
-            now.seconds += seconds
+            now.seconds += seconds if kind != "evaluate" else 0.0
             self.seconds += seconds
             if now.updates == self.updates_per_epoch:
                 finished = self._finish_epoch()
-            yield StepDone(self.step, self.steps, epoch, kind, update, finished)
+            yield StepDone(self.step, self.steps, epoch, kind, update, finished, evaluation)
+
+    def _look(self) -> HeldOutEvaluation:
+        weights = self.average.weights or self.trainable
+        return self.eye.look(self.result(), weights, self.step + 1, self.epoch, self.seconds)
 
     def _sample_batch(self) -> None:
         """Draw this process's share of the next batch, part by part."""
@@ -216,47 +253,33 @@ class Trainer:
         # As uint8, since that is what is shown, scored and saved; scores of the app and of the trainer are the same.
         pictures = torch.cat([from_uint8(to_uint8(part.trajectory.pictures)) for part in now.parts])
         scores = score_pictures(self.reward, pictures, self.compute.device, self.processes)
-        per_process = len(now.parts), config.part_size
-        all_scores = self.processes.gather(scores).view(self.processes.count, *per_process)
-        all_scores = all_scores.transpose(0, 1).flatten()  # part by part, the processes side by side in each
+        all_scores = self.processes.gather_in_turn(scores, config.part_size)
         descriptions = self.processes.gather(describe_pictures(pictures))
         now.diversity = spread(descriptions)
         if self.epoch == 0:
             self.first = FirstEpoch(now.diversity, standard_deviation(all_scores) or 1.0, descriptions[:MOST].clone())
         elif self.first.descriptions is not None:
             now.modes = compare_modes(descriptions, self.first.descriptions)
-        advantage = advantages(all_scores, config.advantage_clip, config.group_size, config.baseline == "leave-one-out")
-        weights = regression_weights(advantage, config.temperature) if config.algorithm == "rwr" else None
-        places = len(now.parts), self.processes.count, config.part_size
-        for index, part in enumerate(now.parts):
-            part.advantage = advantage.view(places)[index, self.processes.rank].to(self.compute.device)
-            if weights is not None:
-                part.regression_weights = weights.view(places)[index, self.processes.rank].to(self.compute.device)
+        for part, judgement in zip(now.parts, judge(all_scores, config, self.processes), strict=True):
+            part.advantage = judgement.advantage.to(self.compute.device)
+            if judgement.regression_weights is not None:
+                part.regression_weights = judgement.regression_weights.to(self.compute.device)
         now.scores = all_scores
 
     def _update(self) -> UpdateMetrics:
         """One optimizer step."""
         config, now = self.config, self._now
-        rate = config.learning_rate * learning_rate_factor(self.epoch, config)
+        rate = config.learning_rate * learning_rate_factor(self.epoch, config, now.updates / self.updates_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         weight, parts = reward_weight(self._diversity, config.diversity_floor), self._parts_of_update()
         figures = LossFigures()
         for part in parts:
             figures = figures + self.losses.backward(part, len(parts), now.updates, weight, self.first.reward_scale)
-        norm = self._step_optimizer()
+        norm = descend(self.optimizer, self.trainable.values(), config.max_grad_norm, self.processes)
         self.average.update(self.epoch * self.updates_per_epoch + now.updates)
         figures = figures.averaged(self.processes)
-        metrics = UpdateMetrics(
-            loss=figures.loss,
-            kl=figures.mean_kl,
-            clip_fraction=figures.clip_fraction / (len(parts) * config.losses_of_a_part),
-            ratio_deviation=figures.ratio_deviation,
-            grad_norm=norm,
-            learning_rate=rate,
-            reward_weight=weight,
-            output_change=figures.mean_change,
-        )
+        metrics = figures.metrics(len(parts) * config.losses_of_a_part, norm, rate, weight)
         now.add(metrics)
         return metrics
 
@@ -267,20 +290,6 @@ class Trainer:
         inner, index = divmod(now.updates, config.batches_per_epoch)
         batch = plan_epoch(self.epoch, config).orders[inner][index]
         return now.parts[batch * config.accumulation : (batch + 1) * config.accumulation]
-
-    def _step_optimizer(self) -> float:
-        """Follow the gradients, averaged over the processes and clipped; their norm before that."""
-        weights = [weight for weight in self.trainable.values() if weight.grad is not None]
-        self.processes.average(weight.grad for weight in weights if weight.grad is not None)
-        norm = float(nn.utils.clip_grad_norm_(weights, self.config.max_grad_norm))
-        if not norm < float("inf"):
-            self.optimizer.zero_grad(set_to_none=True)
-            raise UserError(
-                "The gradient is no longer finite, the run has diverged; start again with a lower learning_rate."
-            )
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return norm
 
     def _finish_epoch(self) -> EpochMetrics:
         now, diversity = self._now, self._diversity

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from ddpo.diffusion.step import GaussianStep, NoiseSchedule, denoising_step, predict_x_0, trailing_timesteps
+from ddpo.diffusion.step import (
+    GaussianStep,
+    NoiseSchedule,
+    denoising_step,
+    leading_timesteps,
+    predict_x_0,
+    trailing_timesteps,
+)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -97,3 +106,20 @@ def test_the_predicted_picture_undoes_the_forward_process() -> None:
         target = {"epsilon": noise, "v_prediction": scheduler.get_velocity(x_0, noise, t), "sample": x_0}
         predicted = predict_x_0(target[prediction_type], x_t, t, schedule)
         torch.testing.assert_close(predicted, x_0, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_the_noise_may_be_taken_as_the_network_gave_it(prediction_type: str, eta: float) -> None:
+    """As diffusers' DDIM does by default: the two differ where the predicted picture was clipped."""
+    schedule, _ = schedule_of(prediction_type)
+    ddim = DDIMScheduler(prediction_type=prediction_type)
+    ddim.set_timesteps(40)
+    assert ddim.timesteps.tolist() == leading_timesteps(40, 1000) == [*range(975, -1, -25)]
+    x_t, output, noise = random(2, 3, 8, 8), 3 * random(2, 3, 8, 8, seed=1), random(2, 3, 8, 8, seed=2)
+    now, then = torch.tensor([500, 500]), torch.tensor([475, 475])
+    step = denoising_step(output, x_t, now, then, replace(schedule, rederives_epsilon=False), eta)
+    theirs = ddim.step(output, 500, x_t, eta=eta, variance_noise=noise).prev_sample
+    torch.testing.assert_close(step.sample(noise), theirs, rtol=1e-4, atol=1e-5)
+    derived = denoising_step(output, x_t, now, then, schedule, eta)
+    assert (derived.mean - step.mean).abs().max() > 0.01

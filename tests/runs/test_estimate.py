@@ -20,6 +20,7 @@ from ddpo.runs.estimate import estimate
 from ddpo.runs.store import list_runs
 from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import make_config
+from ddpo.training.work import passes_of_a_picture
 from tests.helpers.here import ROOT
 from tests.helpers.run_folders import CHURCH, make_run
 
@@ -143,6 +144,12 @@ def test_the_price_is_told_on_a_space_where_it_is_known(
 
 def test_draft_counts_the_steps_that_its_gradient_goes_through() -> None:
     draft = TrainConfig(algorithm="draft", sampling_steps=20, trained_steps=1)
-    assert estimates.passes_of_a_picture(draft) == (21, 1)  # the base is evaluated beside each
-    assert estimates.passes_of_a_picture(replace(draft, noisings=2, inner_epochs=2)) == (26, 6)
-    assert estimates.passes_of_a_picture(replace(draft, trained_steps=5, truncation="random")) == (23, 3)
+    assert passes_of_a_picture(draft) == (21, 1)  # the base is evaluated beside each
+    assert passes_of_a_picture(replace(draft, noisings=2, inner_epochs=2)) == (26, 6)
+    assert passes_of_a_picture(replace(draft, trained_steps=5, truncation="random")) == (23, 3)
+
+
+def test_looks_at_held_out_seeds_are_counted() -> None:
+    without = seconds()
+    looks = seconds(eval_seeds=64, eval_share=1.0) - without
+    assert looks > 0 and seconds(eval_seeds=64, eval_share=1.0, eval_every=2) - without < 0.6 * looks

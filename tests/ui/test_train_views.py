@@ -15,6 +15,7 @@ from ddpo.common import allocator, memory
 from ddpo.errors import UserError
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import list_runs, training_lock
+from ddpo.training.held_out_curve import HeldOutEvaluation
 from ddpo.training.recipes import make_config
 from ddpo.ui.space import asker, permission, sign_in
 from ddpo.ui.space.asker import Asker
@@ -52,6 +53,23 @@ def test_every_figure_has_a_chart(tmp_path: Path) -> None:
     for title in ("Reward", "KL", "Clip fraction", "Gradient norm", "Diversity", "Pictures a second"):
         assert title in html
     assert "epoch 2: 4.20 (3.20 to 5.20)" in html  # under the pointer
+
+
+def test_held_out_seeds_come_before_everything_else(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "running", 4)
+    assert "held-out" not in views.status_card(actions.look_at(run))
+    assert actions.facts(run)["held_out"] is None
+    for epoch, gain in ((0, 0.0), (2, 1.25), (4, 0.75)):
+        look = HeldOutEvaluation(9 * epoch + 1, epoch, 64, 5.0 + gain, 1.0, gain, 0.1, 0.9, 0.9, 10.0 * epoch)
+        run.append_metrics({"kind": "evaluation", **look.as_dict()})
+    seen = actions.look_at(run)
+    html, card = views.charts(seen), views.status_card(seen)
+    assert html.index("Gain on held-out seeds") < html.index("Reward, mean") and "best: epoch 2" in html
+    assert html.count("<polyline") == 7 and "epoch 2: +1.25 (+1.05 to +1.45)" in html
+    assert card.index("after epoch 4: reward 5.000 -&gt; 5.750, +0.75") < card.index("epoch 4 of 4")
+    facts = actions.facts(run, history=True)
+    assert (facts["held_out"]["best"]["epoch"], facts["held_out"]["last"]["epoch"]) == (2, 4)
+    assert [each["epoch"] for each in facts["held_out_history"]] == [0, 2, 4]
 
 
 def test_a_figure_that_was_not_finite_is_left_out_of_the_charts_and_told_in_words(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from ddpo import rewards
+from ddpo.common.files import finite
 from ddpo.common.machine import on_space, on_zero_gpu
 from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
@@ -19,7 +20,7 @@ from ddpo.hub import ids
 from ddpo.runs import followed, room, specs
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import Diagnosis, diagnose
-from ddpo.runs.metrics import epoch_facts
+from ddpo.runs.metrics import epoch_facts, held_out_facts
 from ddpo.runs.rights import right_to_begin
 from ddpo.runs.startable import check_startable
 from ddpo.runs.store import (
@@ -33,6 +34,7 @@ from ddpo.runs.store import (
     start_process,
 )
 from ddpo.training.events import EpochMetrics
+from ddpo.training.held_out_curve import HeldOutEvaluation
 from ddpo.ui.shared.sentences import without_paths
 from ddpo.ui.space import permission, slices
 from ddpo.ui.space.asker import Asker
@@ -163,6 +165,7 @@ class Snapshot:
     stopping: bool  # it has been asked to stop and has not yet
     has_result: bool
     diagnosis: Diagnosis
+    evaluations: list[HeldOutEvaluation]  # of the held-out seeds
 
     @property
     def last_epoch(self) -> int:
@@ -178,7 +181,8 @@ def look_at(run: Run) -> Snapshot:
         status = replace(status, error=without_paths(error) or None, notice=without_paths(notice) or None)
     stopping = status.state in ACTIVE and run.stop_requested()
     diagnosis = diagnose(epochs, finished=status.state == "finished", config=run.spec.config)
-    return Snapshot(run, status, epochs, tuple(run.samples()), stopping, run.has_result(), diagnosis)
+    samples, seen = tuple(run.samples()), run.evaluations()
+    return Snapshot(run, status, epochs, samples, stopping, run.has_result(), diagnosis, seen)
 
 
 def facts(run: Run, history: bool = False) -> dict[str, Any]:
@@ -206,6 +210,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         "seconds_left": status.seconds_left,
         "error": status.error,
         "notice": " ".join(filter(None, (status.notice, other_base(run), followed.whereabouts(run)))) or None,
+        "held_out": held_out_facts(seen.evaluations, spec.config),
         "metrics": epoch_facts(seen.epochs[-1]) if seen.epochs else None,
         "diagnosis": {
             "verdict": seen.diagnosis.verdict,
@@ -214,7 +219,10 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         },
         "result": f"run:{run.id}" if seen.has_result else None,  # a model pair for /compare
     }
-    return {**answer, "history": [epoch_facts(epoch) for epoch in seen.epochs]} if history else answer
+    if not history:
+        return answer
+    curve = finite([each.as_dict() for each in seen.evaluations])
+    return {**answer, "history": [epoch_facts(epoch) for epoch in seen.epochs], "held_out_history": curve}
 
 
 def write_archive(run: Run, folder: Path) -> Path:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from ddpo import rewards
 from ddpo.common.machine import on_zero_gpu
@@ -17,13 +16,14 @@ from ddpo.runs.base_weights import other_base
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, RunStatus, runs_root
-from ddpo.training.config import GRADIENT_ALGORITHMS, TrainConfig
+from ddpo.training import held_out_curve
+from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import RECIPES
 from ddpo.ui.space import quota, slices
-from ddpo.ui.train import motion
+from ddpo.ui.train import figures, motion
 from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot, base_title, reward_title
-from ddpo.ui.train.plots import Curve, chart
+from ddpo.ui.train.plots import chart
 
 MAX_LISTED = 40  # runs in the list
 
@@ -70,6 +70,7 @@ def status_card(seen: Snapshot) -> str:
         f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'
         f'<div class="bar" role="progressbar" aria-label="{word}" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
         f'aria-valuemax="100"><div style="width:{share:.1%}"></div></div>'
+        f"{_note('held-out', held_out_curve.in_words(seen.evaluations, spec.config))}"
         f"<p>{escape(_how_far(status))}</p>{''.join(notes)}"
         f'<p class="how">{escape(_origin(seen.run))}</p></div>'
     )
@@ -128,57 +129,13 @@ def diagnosis_card(seen: Snapshot) -> str:
 
 
 def charts(seen: Snapshot) -> str:
-    """The figures of all epochs."""
-    if not seen.epochs:
+    """The held-out seeds, and then the figures of all epochs."""
+    if not seen.epochs and not seen.evaluations:
         waiting = "The first epoch is being drawn; its figures appear here." if seen.status.state in ACTIVE else ""
         return f'<div class="card note"><p>{waiting}</p></div>' if waiting else ""
-    reward, *others = _curves(seen.epochs, seen.run)
-    return f'<div class="charts">{chart(reward, wide=True)}{"".join(chart(curve) for curve in others)}</div>'
-
-
-def _curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
-    spec = rewards.find(run.spec.reward)
-    decimals, unit = (spec.decimals, spec.unit) if spec else (2, "")
-    about = " · shaded: the middle 80%"
-
-    def curve(title: str, name: str, show: Callable[[float], str], **more: Any) -> Curve:
-        seen = [epoch for epoch in epochs if math.isfinite(getattr(epoch, name))]
-        return Curve(title, [epoch.epoch for epoch in seen], [getattr(epoch, name) for epoch in seen], show, **more)
-
-    def score(value: float) -> str:
-        return f"{value:.{decimals}f}" + (f" {unit}" if unit else "")
-
-    band = [_band(epoch) for epoch in epochs if math.isfinite(epoch.reward_mean)]
-    held = any(epoch.reward_weight != 1 for epoch in epochs)
-    if run.spec.config.algorithm in GRADIENT_ALGORITHMS:  # it has no policy
-        far = [curve("Change of the network's output", "output_change", _short, floor=0.0)]
-    else:
-        policy = ("KL to the base", "kl", _short), ("Clip fraction", "clip_fraction", _percent)
-        far = [curve(*figure, floor=0.0) for figure in policy]
-    return [
-        curve("Reward, mean", "reward_mean", score, band=band, note=about),
-        *far,
-        curve("Gradient norm", "grad_norm", _short, floor=0.0),
-        curve("Diversity kept", "diversity", _percent, floor=0.0, reference=1.0),
-        curve("Different pictures kept", "modes", _percent, floor=0.0, reference=1.0),
-        curve("The base's pictures reached", "recall", _percent, floor=0.0),
-        *([curve("Weight of the reward", "reward_weight", _percent, floor=0.0, reference=1.0)] if held else []),
-        curve("Pictures a second", "samples_per_second", _short, floor=0.0),
-    ]
-
-
-def _band(epoch: EpochMetrics) -> tuple[float, float]:
-    low, _, high = epoch.reward_quantiles
-    mean = epoch.reward_mean
-    return (low if math.isfinite(low) else mean, high if math.isfinite(high) else mean)
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
+    reward, *others = figures.curves(seen.epochs, seen.run)
+    first = "".join(chart(curve, wide=True) for curve in (figures.held_out(seen), reward))
+    return f'<div class="charts">{first}{"".join(chart(curve) for curve in others)}</div>'
 
 
 def pictures(seen: Snapshot, epoch: int) -> str:
