@@ -98,7 +98,7 @@ class Whitening:
         standard = (drawings - self.mean) / self.spread
         _, _, v = torch.linalg.svd(standard, full_matrices=False)
         self.directions = v[:directions].T  # (F, D)
-        self.scale = (standard @ self.directions).std(0)
+        self.scale = (standard @ self.directions).std(0).clamp_min(1e-3)  # where all are alike, rounding is no distance
 
     def __call__(self, features: Tensor) -> Tensor:
         """(N, F) features to (N, D)."""
