@@ -12,7 +12,7 @@ PACKAGE = ROOT / "ddpo"
 # Each may import itself and what stands above it here. `ddpo/__init__.py` is the public face, and imports lazily.
 LAYERS = (
     "errors", "_torchvision_guard", "common", "hub", "diffusion", "rewards", "training", "runs", "comparison",
-    "public", "publish", "cli", "church64", "ui",
+    "evaluation", "public", "publish", "cli", "church64", "ui",
 )  # fmt: skip
 UI_LAYERS = ("shared", "space", "compare", "train", "score", "api", "address", "page")
 # What huggingface_hub and spaces keep to themselves, and tests cannot reach by another way.

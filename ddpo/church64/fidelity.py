@@ -18,11 +18,11 @@ import numpy as np
 from torch import Tensor
 
 from ddpo.church64 import edges
-from ddpo.church64.features import Whitening, describe
-from ddpo.church64.kernel_distance import kernel_distance
 from ddpo.church64.parts import PartsClassifier, parts_found
 from ddpo.church64.scenes import draw_scenes
 from ddpo.diffusion.pictures import from_uint8
+from ddpo.evaluation.features import Whitening, describe
+from ddpo.evaluation.kernel_distance import kernel_distance
 
 FIRST_SCENE, SCENES = 5_000_000, 2_000  # the held-out drawings; no model has seen any above 2^22
 FIRST_OF_SPACE, OF_SPACE = 5_500_000, 1_000  # other drawings, which set the space

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ddpo import rewards
 from ddpo.cli import job_options
-from ddpo.cli.exit_codes import WRONG_USAGE
+from ddpo.common.parser import Parser
 from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.training.config import settings
@@ -21,20 +20,12 @@ from ddpo.training.setting import Setting
 TRACKERS = ("tensorboard", "trackio", "wandb")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence rather than in a screen of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{message[:1].upper()}{message[1:]}; `{self.prog} --help` lists what there is.", file=sys.stderr)
-        raise SystemExit(WRONG_USAGE)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The parser of train_space.py; `command` in what it parses is the name of the command."""
-    parser = _Parser(prog="train_space.py", description="Finetune a diffusion model with DDPO.")
+    parser = Parser(prog="train_space.py", description="Finetune a diffusion model with DDPO.")
     parser.add_argument("--root", type=Path, default=None, help="folder of the runs (default: $DDPO_RUNS, or ./runs)")
     parser.set_defaults(in_job=False, run_id=None)
-    commands = parser.add_subparsers(title="commands", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(title="commands", required=True, parser_class=Parser)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)

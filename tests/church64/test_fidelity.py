@@ -13,9 +13,7 @@ from ddpo.church64 import fidelity_command
 from ddpo.church64.build import BUNDLE, main
 from ddpo.church64.canvas import PARTS
 from ddpo.church64.edges import edge_sharpness, roughness
-from ddpo.church64.features import describe, wavelets
 from ddpo.church64.fidelity import FidelityMeter
-from ddpo.church64.kernel_distance import kernel, kernel_distance
 from ddpo.church64.parts import PartsClassifier, PartsConfig, PartsTraining, labelled_drawings, parts_found
 from ddpo.church64.scenes import draw_parts, draw_scene, draw_scenes
 from ddpo.church64.spoiled import blurred, shifted, speckled, warped, without
@@ -23,6 +21,8 @@ from ddpo.diffusion.models import load_model
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import sample_pictures
+from ddpo.evaluation.features import describe, wavelets
+from ddpo.evaluation.kernel_distance import kernel, kernel_distance
 
 COUNT, FIRST = 60, 6_000_000
 

@@ -1,4 +1,4 @@
-"""A fixed space in which pictures of 64 x 64 are compared: a scattering transform. Nothing is downloaded or trained.
+"""A fixed space in which small pictures are compared: a scattering transform. Nothing is downloaded or trained.
 
 A scattering transform (Mallat 2012; Bruna and Mallat 2013) filters a picture with oriented wavelets at several scales,
 takes the modulus, averages it over a coarse grid, and does the same again to the moduli. It is stable where a shape
@@ -49,7 +49,7 @@ def describe(pictures: Tensor, batch_size: int = 64) -> Tensor:
     """The features of pictures.
 
     Args:
-        pictures: (N, 3, 64, 64) floating, in [-1, 1].
+        pictures: (N, 3, H, W) floating, in [-1, 1], of 16 to 64 pixels a side.
         batch_size: pictures at a time.
 
     Returns:
@@ -98,7 +98,7 @@ class Whitening:
         standard = (drawings - self.mean) / self.spread
         _, _, v = torch.linalg.svd(standard, full_matrices=False)
         self.directions = v[:directions].T  # (F, D)
-        self.scale = (standard @ self.directions).std(0)
+        self.scale = (standard @ self.directions).std(0).clamp_min(1e-3)  # where all are alike, rounding is no distance
 
     def __call__(self, features: Tensor) -> Tensor:
         """(N, F) features to (N, D)."""
