@@ -6,8 +6,8 @@ A third of the drawings are dull on purpose, and the base draws as many. An hone
 pictures should come closer to the clear ones than its base is. What pleases a scorer alone does not: woven texture,
 speckles, burnt contrast and collapse move away, which `--planted` shows.
 
-The distance is the kernel distance of `kernel_distance.py` in the space of `features.py`, times 1000, to drawings that
-nothing was trained on. The space is that of all drawings, so that dull ones have a place in it.
+The distance is that of `ddpo/evaluation/kernel_distance.py` in the space of `ddpo/evaluation/features.py`, times 1000,
+to drawings that nothing was trained on. The space is that of all drawings, so that dull ones have a place in it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pathlib import Path
 import numpy as np
 
 from ddpo.church64.canvas import Canvas
-from ddpo.church64.features import Whitening, describe
 from ddpo.church64.fidelity import FIRST_OF_SPACE, FIRST_SCENE, OF_SPACE, SCALE, SCENES
 from ddpo.church64.fidelity_command import draw_model
-from ddpo.church64.kernel_distance import KernelDistance, kernel_distance
 from ddpo.church64.moods import Mood
 from ddpo.church64.scenes import draw_scene, draw_scenes
 from ddpo.church64.spoiled import PLANTED
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.schedulers import SCHEDULERS
+from ddpo.evaluation.features import Whitening, describe
+from ddpo.evaluation.kernel_distance import KernelDistance, kernel_distance
 
 FIRST_PLANTED = 6_500_000  # drawings that faults are planted in; no model or reference has them
 

@@ -26,22 +26,23 @@ def shots() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """For a file each, as no test after it could run an event loop of its own while this one is there."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Chromium's engine without windows where it is installed: our page opens in half of the time."""
     with _launched(playwright, headless_shell() or chromium()) as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def private_browser(playwright: Playwright) -> Iterator[Browser]:
     """All of Chromium, whose private windows block cookies and storage of third parties."""
     with _launched(playwright, chromium()) as started:

@@ -11,10 +11,10 @@ import pytest
 from ddpo.church64 import judge as judging
 from ddpo.church64.build import main
 from ddpo.church64.judge import FIRST_PLANTED, ClearWeatherJudge, draw_weather, is_clear, planted_cases, table
-from ddpo.church64.kernel_distance import KernelDistance
 from ddpo.church64.moods import MOODS
 from ddpo.church64.scenes import draw_scene
 from ddpo.church64.spoiled import PLANTED
+from ddpo.evaluation.kernel_distance import KernelDistance
 from tests.helpers.here import ROOT
 
 COUNT = 48
