@@ -160,7 +160,8 @@ MODELS = record(
     local_folders=flag("Whether `base` and `tuned` may be folders of the machine that runs the app."),
 )
 RUN = record(
-    "Where a run stands. With history=true, `history` holds the metrics of every epoch.",
+    "Where a run stands. With history=true, `history` holds the metrics of every epoch, and `held_out_history` every "
+    "look at held-out seeds.",
     id=text("What `run` takes."),
     created=text("When it was created (ISO 8601, UTC)."),
     state=text("starting, running, stopping, stopped, finished, failed or interrupted."),
@@ -176,6 +177,12 @@ RUN = record(
     seconds_left=maybe(number("Estimate for the rest.")),
     error=maybe(text("Why it failed, a sentence.")),
     notice=maybe(text("What else is to be known, a sentence.")),
+    held_out=maybe(
+        anything(
+            "What held-out seeds say: the `last` look and the `best`, each with epoch, reward_mean, gain in standard "
+            "deviations of the base's rewards, win_rate, diversity, ...; null where the run does not look at any."
+        )
+    ),
     metrics=maybe(
         anything(
             "Of the last epoch: reward_mean, reward_std, reward_quantiles, kl, clip_fraction, grad_norm, diversity, "
