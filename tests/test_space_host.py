@@ -137,7 +137,8 @@ def test_the_results_are_of_versions_that_are_allowed(files: Files, host: dict[s
         assert row["python"].startswith(case.python) and Version(row["torch"]).public == case.torch
         assert row["passed"] > 0 and row["failed"] == 0 and row["finished"]
         assert case.torch in allowed(files, "torch", case.python)
-    assert any(one["constraint"] is None for one in report["resolutions"])
+    constraints = {None, *(f"torch=={version}" for version in host["zero_gpu"]["torch"])}
+    assert {one["constraint"] for one in report["resolutions"]} == constraints
     for one in report["resolutions"]:
         assert one["torch"] in host["zero_gpu"]["torch"]
         assert Version(one["torchvision"]).minor == Version(torchvision_of(one["torch"])).minor
