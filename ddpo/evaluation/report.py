@@ -82,8 +82,9 @@ def _verdicts(results: Results) -> str:
     items = []
     for compared in results.comparisons:
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in compared.verdict.reasons)
+        listed = f"<ul>{reasons}</ul>" if len(compared.verdict.reasons) > 1 else ""  # the sentence has the only one
         title = escape(compared.cell.cell.title)
-        items.append(f"<h3>{title}</h3><p><b>{escape(compared.verdict.sentence)}</b></p><ul>{reasons}</ul>")
+        items.append(f"<h3>{title}</h3><p><b>{escape(compared.verdict.sentence)}</b></p>{listed}")
     return f"<section><h2>Verdicts</h2>{''.join(items)}</section>"
 
 
