@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ddpo.cli import job_options
-from ddpo.cli.exit_codes import BUSY, DONE, FAILED, WRONG_USAGE
 from ddpo.cli.options import build_parser
 from ddpo.cli.training import root_of, train
+from ddpo.common.exit_codes import BUSY, DONE, FAILED, WRONG_USAGE
 from ddpo.common.files import storage_error
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, Failed, UserError

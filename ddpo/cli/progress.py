@@ -96,8 +96,7 @@ def epoch_line(metrics: EpochMetrics) -> str:
 def evaluation_line(evaluation: HeldOutEvaluation) -> str:
     """What the held-out seeds say, in a line."""
     e = evaluation
-    when = "the base" if e.epoch == 0 else f"epoch {e.epoch}"
     return (
-        f"held out, {when}  reward {e.reward_mean:.3f} ± {e.reward_std:.3f}  gain {e.gain:+.2f} ± {e.gain_noise:.2f}  "
-        f"diversity {e.diversity:.0%}"
+        f"held out, {e.when}  reward {e.reward_mean:.3f} ± {e.reward_std:.3f}  "
+        f"gain {e.gain:+.2f} ± {e.gain_noise:.2f}  diversity {e.diversity:.0%}"
     )

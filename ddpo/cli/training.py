@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddpo.cli.exit_codes import DONE, OUT_OF_TIME
 from ddpo.cli.progress import Reporter
+from ddpo.common.exit_codes import DONE, OUT_OF_TIME
 from ddpo.common.words import epochs_in_words
 from ddpo.errors import Busy, UserError, under_way
 from ddpo.hub import client

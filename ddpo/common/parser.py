@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import NoReturn
 
-WRONG_USAGE = 2  # the exit code, as argparse has it
+from ddpo.common.exit_codes import WRONG_USAGE
 
 
 class Parser(argparse.ArgumentParser):

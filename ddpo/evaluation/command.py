@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ddpo.common.parser import WRONG_USAGE, Parser
+from ddpo.common.exit_codes import DONE, FAILED, WRONG_USAGE
+from ddpo.common.parser import Parser
 from ddpo.comparison.events import Progress
 from ddpo.errors import Failed, UserError, under_way
 from ddpo.evaluation.plan import DEFAULT_GRID, DEFAULT_SEEDS, FIRST_SEED, Evaluation, make_evaluation
 from ddpo.evaluation.results import Results
 from ddpo.evaluation.store import CellStore
 
-DONE, FAILED = 0, 1
 CACHE, OUT = Path("evaluations/cache"), Path("evaluations/report")
 
 

@@ -63,7 +63,7 @@ class _Running:
         self.weights: dict[Model, str] = {}
         self.shapes: dict[Model, tuple[int, int, int]] = {}
         self.scorers: dict[str, tuple[rewards.Reward, str]] = {}  # by name, with the key of their scores
-        self.progress = _Share(sum(cell.point.evaluations for cell in evaluation.cells) * len(evaluation.seeds))
+        self.progress = _Pace(sum(cell.point.evaluations for cell in evaluation.cells) * len(evaluation.seeds))
 
     def run(self) -> Iterator[Progress | CellDone]:
         yield from self._prepare()
@@ -158,7 +158,7 @@ class _Running:
         return measures.from_dict(kept["measures"]) if kept["measures"] else None
 
 
-class _Share:
+class _Pace:
     """How far an evaluation is, in evaluations of the network times pictures."""
 
     def __init__(self, total: int) -> None:

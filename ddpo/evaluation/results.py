@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from ddpo.common.statistics import paired_statistics
 from ddpo.evaluation.measures import Measures
 from ddpo.evaluation.plan import Cell, Evaluation, Model, Point
 from ddpo.evaluation.statistics import Gain, corrected, mean_interval, paired_gain
@@ -121,6 +120,5 @@ def interval_of(result: CellResult, scorer: str) -> tuple[float, float] | None:
 
 def gain_by_seed(comparison: AgainstBase, scorer: str, seeds: Sequence[int]) -> list[tuple[int, float]]:
     """Seeds with their gains, the highest gain first."""
-    paired_statistics(comparison.base.scores[scorer], comparison.cell.scores[scorer])  # refuses what is not finite
     gains = np.subtract(comparison.cell.scores[scorer], comparison.base.scores[scorer])
     return sorted(zip(seeds, map(float, gains), strict=True), key=lambda entry: (-entry[1], entry[0]))

@@ -30,6 +30,11 @@ class HeldOutEvaluation:
     diversity: float  # as a share of the base's on the same seeds
     seconds: float  # of training so far
 
+    @property
+    def when(self) -> str:
+        """What was looked at, in words."""
+        return "the base" if self.epoch == 0 else f"epoch {self.epoch}"
+
     def as_dict(self) -> dict[str, Any]:
         """What a file holds of it."""
         return {"format": FORMAT, **asdict(self)}
@@ -93,13 +98,9 @@ def in_words(curve: Sequence[HeldOutEvaluation], config: TrainConfig) -> str:
     how = f"On {last.seeds} held-out seeds ({config.eval_scheduler}, {config.eval_steps} steps)"
     if last.epoch == 0:
         return f"{how} the base's reward is {last.reward_mean:.3f}."
-    better = "" if best is None or best.epoch == last.epoch else f" The best was {_name(best)}: {best.gain:+.2f}."
+    better = "" if best is None or best.epoch == last.epoch else f" The best was {best.when}: {best.gain:+.2f}."
     return (
         f"{how}, after epoch {last.epoch}: reward {curve[0].reward_mean:.3f} -> {last.reward_mean:.3f}, "
         f"{last.gain:+.2f} ± {last.gain_noise:.2f} standard deviations, {last.win_rate:.0%} of the seeds better, "
         f"{last.diversity:.0%} of the diversity.{better}"
     )
-
-
-def _name(evaluation: HeldOutEvaluation) -> str:
-    return "the base" if evaluation.epoch == 0 else f"epoch {evaluation.epoch}"

@@ -10,6 +10,7 @@ import torch
 
 FIRST_HELD_OUT = 2_000_000  # comparisons begin with small seeds, so that they judge a result by others
 LOOKED_AT = 1 << 24  # samples of a run
+WHOLE = (1 << 64) - 1  # mask of 64 bits
 
 
 def mix_seed(seed: int, counter: int) -> int:
@@ -20,10 +21,17 @@ def mix_seed(seed: int, counter: int) -> int:
     1 in 3,000 for 20,000 and 64. Keeping small numbers out would change the streams of runs that exist, which must go
     on bit for bit.
     """
-    z = (seed * 0x9E3779B97F4A7C15 + (counter + 1) * 0xD1B54A32D192ED03) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return (z ^ (z >> 31)) & 0xFFFFFFFF
+    return int(_mix(seed, np.array([counter & WHOLE], np.uint64))[0])
+
+
+def _mix(seed: int, counters: np.ndarray) -> np.ndarray:
+    """`mix_seed` of many counters at once: (N,) uint64."""
+    start = np.uint64((seed * 0x9E3779B97F4A7C15) & WHOLE)
+    z = start + (counters + np.uint64(1)) * np.uint64(0xD1B54A32D192ED03)  # arrays of uint64 wrap around
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = (z ^ (z >> np.uint64(31))) & np.uint64(0xFFFFFFFF)
+    return mixed
 
 
 def held_out_seeds(count: int, seed: int, samples: int) -> list[int]:
@@ -45,13 +53,8 @@ def held_out_seeds(count: int, seed: int, samples: int) -> list[int]:
 def _taken(seed: int, samples: int, low: int, high: int) -> np.ndarray:
     """The values of `mix_seed` for the samples of a run that are in [low, high)."""
     found = [np.arange(0)]
-    start = np.uint64((seed * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
     for begin in range(0, min(samples, LOOKED_AT), 1 << 20):
-        counters = np.arange(begin + 1, min(begin + (1 << 20), samples) + 1, dtype=np.uint64)
-        z = start + counters * np.uint64(0xD1B54A32D192ED03)  # arrays of uint64 wrap around, as `mix_seed` does
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed = (z ^ (z >> np.uint64(31))) & np.uint64(0xFFFFFFFF)
+        mixed = _mix(seed, np.arange(begin, min(begin + (1 << 20), samples), dtype=np.uint64))
         found.append(mixed[(mixed >= low) & (mixed < high)].astype(np.int64))
     return np.concatenate(found)
 

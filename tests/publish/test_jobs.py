@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from huggingface_hub import JobHardware
 
-from ddpo.cli.exit_codes import FAILED, OUT_OF_TIME, WRONG_USAGE
 from ddpo.cli.main import main
 from ddpo.cli.options import build_parser
+from ddpo.common.exit_codes import FAILED, OUT_OF_TIME, WRONG_USAGE
 from ddpo.errors import UserError
 from ddpo.publish import jobs
 from ddpo.runs import worker

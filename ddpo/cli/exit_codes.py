@@ -1,3 +1,0 @@
-"""How a command ends, as a shell sees it; train_space.py tells what each means."""
-
-DONE, FAILED, WRONG_USAGE, BUSY, OUT_OF_TIME = range(5)
