@@ -47,9 +47,13 @@ LAUNCH_SECONDS = 0.02  # of one evaluation, however small its batch
 FLOPS = 0.2 * 250e12
 # Counted by torch.utils.flop_counter, see tests/ui/test_quotas.py: 9.9 ms an evaluation and picture.
 FLOP_OF_DDPM_256 = 4.97e11
-# Backward takes twice the multiplications of forward, and as many where the large weights have no gradients (biases,
-# lora): 3 times and twice in all. One more leaves room for what is kept for it.
-TRAINING_PASS = {"all": 4.0, "biases": 3.0, "lora": 3.0}  # evaluations that one with its gradients takes as long as
+# Backward takes twice the multiplications of forward, and as many where the large weights need no gradients (biases):
+# 3 times and twice in all. One more leaves room for what is kept for it.
+TRAINING_PASS = {"all": 4.0, "biases": 3.0, "lora": 4.0}  # evaluations that one with its gradients takes as long as
+# Low-rank updates are added to the weights for every evaluation: 3 GB of a memory of 900 GB a second, by 8 pictures.
+EVALUATION = {"all": 1.0, "biases": 1.0, "lora": 1.05}  # how much longer one with these weights takes
 MEGABYTES_OF_DDPM_256 = 455.0  # 113.7 million weights of 4 bytes
-# Assumed: measures of whole pictures on one core of the processor, where some scorers stay.
-PIXELS_SCORED = 1e6  # a second
+# On one core of the processor, where some scorers stay: the slowest of those without weights does 6 million of pictures
+# of 64 x 64, see `scored` in benchmarks/results/zerogpu.json. CLIP ViT-L/14 takes 1.6e11 operations a picture of any
+# size, which at FLOPS is a quarter of what this allows it for one of 256 x 256.
+PIXELS_SCORED = 5e6  # a second

@@ -205,8 +205,7 @@ def _source(spec: RunSpec) -> str:
 def _packages(spec: RunSpec) -> list[str]:
     """What the run needs besides requirements.txt, as pip names it."""
     known = rewards.find(spec.reward)
-    needed = [{"open_clip": "open_clip_torch"}.get(name, name) for name in (known.packages if known else ())]
-    return [*needed, *(["peft"] if spec.config.weights == "lora" else [])]
+    return [{"open_clip": "open_clip_torch"}.get(name, name) for name in (known.packages if known else ())]
 
 
 def _fetch(code: str) -> str:

@@ -111,6 +111,7 @@ def _steps(config: TrainConfig, network: Network) -> tuple[float, float]:
     """Seconds of drawing a batch, the base's evaluations included, and of an update from one."""
     evaluations, passes = passes_of_a_picture(config)
     part = config.part_size
-    draw = gpu_seconds(network, 1, part) * evaluations
-    update = lent_gpu.TRAINING_PASS[config.weights] * gpu_seconds(network, 1, part) * passes / config.inner_epochs
+    evaluation = lent_gpu.EVALUATION[config.weights] * gpu_seconds(network, 1, part)
+    draw = evaluation * evaluations
+    update = lent_gpu.TRAINING_PASS[config.weights] * evaluation * passes / config.inner_epochs
     return config.accumulation * draw, config.accumulation * update

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from ddpo.diffusion import bounds
@@ -20,10 +19,8 @@ def check_startable(spec: RunSpec) -> None:
 
     Raises:
         UserError: the base is not here and cannot be had, lacks its weights or its schedule, knows fewer timesteps than
-            are asked for; a package is missing; or the memory is not enough.
+            are asked for; or the memory is not enough.
     """
-    if spec.config.weights == "lora" and find_spec("peft") is None:
-        raise UserError("weights lora needs a package: `pip install peft`.")
     if ids.is_folder(spec.base):
         _check_folder(ids.as_path(spec.base), spec)
     else:

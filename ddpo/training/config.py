@@ -135,7 +135,7 @@ class TrainConfig:
     weights: str = _setting(
         "all",
         "which weights are trained: all, or only biases and the scales and shifts of normalisation layers (BitFit), "
-        "or low-rank updates beside them (LoRA, needs peft)",
+        "or low-rank updates beside them (LoRA)",
         choices=("all", "biases", "lora"),
     )
     lora_rank: int = _setting(8, "rank of the low-rank updates, with weights lora", 1, 1024)

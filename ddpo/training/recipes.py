@@ -22,6 +22,12 @@ class Recipe:
     config: TrainConfig
 
 
+_QUICK = TrainConfig(
+    epochs=40, batches_per_epoch=4, batch_size=64, accumulation=2, sampling_steps=16, shift_timesteps=True, eta=0.5,
+    trained_steps=1, window="sliding", window_first=5, window_last=12, group_size=4, clip_range=1e-3, inner_epochs=2,
+    kl_weight=0.05, diversity_floor=0.95, learning_rate=1.5e-4, final_learning_rate=0.1, ema_decay=0.9,
+)  # fmt: skip
+
 _RWR = TrainConfig(
     algorithm="rwr", epochs=10, batches_per_epoch=80, batch_size=128, accumulation=16, sampling_steps=50, eta=0.0,
     trained_steps=1, inner_epochs=5, learning_rate=1e-5, weight_decay=1e-4, warmup_epochs=0,
@@ -34,12 +40,7 @@ RECIPES: dict[str, Recipe] = {
             "quick",
             "Quick",
             "Ten minutes on two CPU cores with a small model; most of the gain comes in the first two.",
-            TrainConfig(
-                epochs=40, batches_per_epoch=4, batch_size=64, accumulation=2, sampling_steps=16, shift_timesteps=True,
-                eta=0.5, trained_steps=1, window="sliding", window_first=5, window_last=12, group_size=4,
-                clip_range=1e-3, inner_epochs=2, kl_weight=0.05, diversity_floor=0.95, learning_rate=1.5e-4,
-                final_learning_rate=0.1, ema_decay=0.9,
-            ),
+            _QUICK,
         ),
         Recipe(
             "short",
@@ -55,12 +56,7 @@ RECIPES: dict[str, Recipe] = {
             "ZeroGPU",
             "Four minutes of ZeroGPU's GPU with a model of 256 x 256 pixels, by its assumed speed: within what a free "
             "account has a day. Not yet tried on that GPU.",
-            TrainConfig(
-                epochs=11, batches_per_epoch=2, batch_size=32, accumulation=4, sampling_steps=10, shift_timesteps=True,
-                eta=0.5, trained_steps=1, window="sliding", window_first=3, window_last=6, group_size=8,
-                clip_range=1e-3, inner_epochs=2, kl_weight=0.05, diversity_floor=0.95, weights="biases",
-                learning_rate=2e-3, final_learning_rate=0.3, ema_decay=0.8,
-            ),
+            replace(_QUICK, epochs=5, batch_size=32, accumulation=4, weights="lora", learning_rate=2e-3),
         ),
         Recipe(
             "paper",

@@ -184,13 +184,18 @@ class Trainer:
         """Go on from a `state_dict` of a trainer with the same config and base.
 
         Raises:
-            UserError: it was taken with another number of processes.
+            UserError: it was taken with another number of processes, or knows other weights.
         """
         others = state["processes"]
         if len(others) != self.processes.count:
             raise UserError(
                 f"The run was stopped with {len(others)} processes and can only go on with as many, "
                 f"not with {self.processes.count}."
+            )
+        if state["unet"].keys() != self.trainable.keys():
+            raise UserError(
+                "The run was stopped by a version that keeps what it trains in another way; start it anew, or resume "
+                "it with that version."
             )
         own = others[self.processes.rank]
         self.epoch, self.seconds, self.first = state["epoch"], state["seconds"], FirstEpoch.from_state(state)

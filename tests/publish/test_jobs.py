@@ -116,7 +116,7 @@ def test_there_is_a_process_for_each_gpu() -> None:
 
 
 def test_what_the_run_needs_beyond_the_requirements_is_installed() -> None:
-    assert script(plan(reward="over50", weights="lora")).count("requirements.txt transformers peft\n") == 1
+    assert script(plan(reward="over50")).count("requirements.txt transformers\n") == 1
     assert "requirements.txt\n" in script(plan())
 
 
