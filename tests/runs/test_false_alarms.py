@@ -45,7 +45,7 @@ def spreads(descriptions: Tensor, seen: Tensor) -> Tensor:
     "config",
     [
         TrainConfig(batches_per_epoch=4, batch_size=16),  # as `short`
-        TrainConfig(batches_per_epoch=2, batch_size=32, window="sliding", group_size=8),  # as `zerogpu`
+        TrainConfig(batches_per_epoch=4, batch_size=32, window="sliding", group_size=4),  # as `zerogpu`
         TrainConfig(batches_per_epoch=1, batch_size=16),
     ],
     ids=lambda config: f"{config.samples_per_epoch()}-in-groups-of-{config.group_size}",

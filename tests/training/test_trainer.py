@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from torch import nn
 
 from ddpo.diffusion.precision import Compute, choose_compute
 from ddpo.diffusion.step import NoiseSchedule, denoising_step, trailing_timesteps
@@ -19,6 +20,7 @@ from ddpo.training.config import TrainConfig
 from ddpo.training.epoch_plan import learning_rate_factor, plan_epoch
 from ddpo.training.events import EpochMetrics
 from ddpo.training.objective import reward_weight
+from ddpo.training.trainable import Adapted, add_adapters
 from ddpo.training.trainer import Trainer
 from ddpo.training.weight_average import decay_after
 from tests.helpers.gaussian import SCHEDULE, SHAPE, STEPS, GaussianDenoiser, brightness, epochs
@@ -193,6 +195,27 @@ def test_lora_changes_its_updates_only_and_merges_into_a_plain_network(compute: 
     with torch.no_grad():
         torch.testing.assert_close(merged(x, t).sample, trainer.unet(x, t).sample, atol=1e-4, rtol=1e-4)
         assert (merged(x, t).sample - plain.eval()(x, t).sample).abs().max() > 1e-3
+
+
+def test_low_rank_updates_leave_the_network_as_it_was_at_first() -> None:
+    plain, adapted = make_unet(), make_unet()
+    add_adapters(adapted, 3, 0)
+    x, t = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(0)), torch.tensor([500, 20])
+    with torch.no_grad():
+        assert torch.equal(adapted(x, t).sample, plain.eval()(x, t).sample)
+    layers = [layer for layer in adapted.modules() if isinstance(layer, Adapted)]
+    assert len(layers) == sum(isinstance(layer, (nn.Conv2d, nn.Linear)) for layer in plain.modules())
+    for layer in layers:
+        nn.init.normal_(layer.up)
+        change = (layer.weight - layer.layer.weight).flatten(1)
+        assert torch.linalg.matrix_rank(change.detach(), rtol=1e-3) == min(3, *change.shape)
+
+
+def test_a_checkpoint_of_other_weights_is_refused(compute: Compute) -> None:
+    state = fresh_trainer(replace(SHORT, weights="lora"), compute).state_dict()
+    state["unet"] = {name.replace(".up", ".lora_B.default.weight"): weight for name, weight in state["unet"].items()}
+    with pytest.raises(UserError, match="keeps what it trains in another way; start it anew"):
+        fresh_trainer(replace(SHORT, weights="lora"), compute).load_state_dict(state)
 
 
 def test_gradients_are_scaled_down_to_their_largest_norm(compute: Compute) -> None:
