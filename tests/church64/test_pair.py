@@ -23,7 +23,7 @@ from ddpo.common.statistics import paired_statistics
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.pictures import from_uint8, tile, to_uint8
-from ddpo.diffusion.precision import Compute
+from ddpo.diffusion.precision import Compute, choose_compute
 from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
 from ddpo.training.diversity import diversity_kept
@@ -45,8 +45,12 @@ def test_diffusers_loads_both_models() -> None:
 
 
 @pytest.fixture(scope="module", params=["ddim", "pndm"])
-def drawn(request: pytest.FixtureRequest, compute: Compute) -> dict[str, np.ndarray]:
-    """Pictures (N, 64, 64, 3) uint8 of one scheduler: 32 of the base, and of the first 16 seeds those of the tuned."""
+def drawn(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
+    """Pictures (N, 64, 64, 3) uint8 of one scheduler: 32 of the base, and of the first 16 seeds those of the tuned.
+
+    In the precision that the app chooses, as they are a visitor's.
+    """
+    compute = choose_compute()
     return {
         name: to_uint8(
             sample_pictures(

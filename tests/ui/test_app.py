@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from gradio_client import Client, handle_file
@@ -17,8 +21,10 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from ddpo.diffusion.catalogue import PAIRS
+from ddpo.ui.shared import uploads
 from tests.helpers.here import ROOT
 from tests.helpers.serving import RunningApp, get, running_app
+from tests.helpers.waiting import wait_for
 
 QUICK: dict[str, Any] = {"steps": 3, "samples": 2, "api_name": "/compare"}
 LONG: dict[str, Any] = {"scheduler": "ddpm", "steps": 1000, "samples": 1, "api_name": "/compare"}
@@ -132,6 +138,27 @@ def test_a_program_that_dies_does_not_leave_its_comparison_running(app: RunningA
         process.kill()
         process.wait()
     app.wait_for_log(r"cancelled at evaluation \d+ of", mark, seconds=30)
+
+
+def test_an_upload_that_breaks_off_leaves_no_file_and_no_traceback(app: RunningApp) -> None:
+    mark, content = len(app.log), secrets.token_bytes(200_000)
+    host, port = urlsplit(app.url).hostname, urlsplit(app.url).port
+    head = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000000\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        '--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    )
+
+    def written() -> list[Path]:
+        """Files that hold what was sent."""
+        files = Path(tempfile.gettempdir()).glob(f"{uploads.FOLDER}*/tmp*")
+        return [file for file in files if file.read_bytes()[:1000] == content[:1000]]
+
+    with socket.create_connection((host, port)) as connection:
+        connection.sendall(head.encode() + content)
+        wait_for(written)
+    wait_for(lambda: not written())
+    assert "Traceback" not in app.log[mark:]
 
 
 @pytest.mark.parametrize(

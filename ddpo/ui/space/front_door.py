@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import gradio as gr
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -21,11 +22,12 @@ from ddpo.ui.space import asker, permission
 from ddpo.ui.space.listeners import CALL_HEADER, Listeners, new_call
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 API = "/gradio_api/"
 TOOLS = "/gradio_api/mcp"
+UPLOADS = "/gradio_api/upload"
 
 
 class FrontDoor:
@@ -48,6 +50,8 @@ class FrontDoor:
         sentence = self.refusal(request)
         if sentence is not None:
             return await JSONResponse({"detail": sentence, "error": sentence}, 403)(scope, receive, send)
+        if request.method == "POST" and request.url.path.rstrip("/").endswith(UPLOADS):
+            receive = _whole_body(receive)
         with ExitStack() as stack:
             for key in _heard(request, scope):
                 stack.enter_context(self.listeners.listening(key))
@@ -100,6 +104,21 @@ def is_public(server_name: str | None = None) -> bool:
     name = server_name or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     listens = asker.authority(name if name.count(":") < 2 or name.startswith("[") else f"[{name}]")
     return listens is None or not listens.is_local or (listens.address is not None and listens.address.is_unspecified)
+
+
+def _whole_body(receive: Receive) -> Receive:
+    """A body that breaks off ends in the one error after which Gradio removes what it has written of a file."""
+    is_over = False
+
+    async def received() -> Message:
+        nonlocal is_over
+        message = await receive()
+        if message["type"] == "http.disconnect" and not is_over:
+            raise MultiPartException("The upload broke off.")
+        is_over = is_over or not message.get("more_body", False)
+        return message
+
+    return received
 
 
 def _heard(request: Request, scope: Scope) -> list[str]:
