@@ -99,6 +99,36 @@ class Evaluation:
         """All cells, so that each comparison is complete as early as it can be."""
         return [Cell(model, point) for point in self.points for model in self.models]
 
+    @property
+    def evaluations(self) -> int:
+        """About how often networks are asked, for all pictures together."""
+        return len(self.seeds) * len(self.models) * sum(point.evaluations for point in self.points)
+
+    def pixel_steps(self, side: int) -> float:
+        """What it costs, in the unit of `Comparison.pixel_steps`: two models count once, as they do there.
+
+        Args:
+            side: of a picture, in pixels.
+        """
+        return self.evaluations / 2 * side**2 / 1e6
+
+    def check_cost(self, side: int, most: float | None) -> None:
+        """Refuse an evaluation that costs too much.
+
+        Args:
+            side: of a picture, in pixels.
+            most: in the unit of `pixel_steps`; None: no limit.
+
+        Raises:
+            UserError: it costs more.
+        """
+        cost = self.pixel_steps(side)
+        if most is not None and cost > most:
+            raise UserError(
+                f"{len(self.seeds)} seeds of {side} x {side} pixels in these steps are {cost:.4g} million pixel steps "
+                f"for each pair of models, and at most {most:.4g} are allowed here; take fewer seeds, steps or models."
+            )
+
 
 def make_evaluation(
     *,
