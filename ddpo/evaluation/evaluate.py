@@ -25,7 +25,7 @@ from ddpo.evaluation.store import CellStore, Drawn, StoredCell
 if TYPE_CHECKING:
     from ddpo.diffusion.models import DiffusionModel
     from ddpo.diffusion.precision import Compute
-    from ddpo.evaluation.measures import Measures
+    from ddpo.evaluation.measured import Measures
 
 BATCH, BATCH_ON_GPU = 16, 64  # pictures that are drawn, and lost in a kill, at once
 SCORED = 32  # pictures that a scorer is given at once
@@ -156,7 +156,7 @@ class _Running:
 
     def _measures(self, cell: Cell, stored: StoredCell, drawn: Drawn) -> Measures | None:
         """Against the base's pictures, which are in the store by now; kept beside the cell's."""
-        from ddpo.evaluation import measures
+        from ddpo.evaluation import measured, measures
         from ddpo.evaluation.keys import digest
 
         base = self._stored(Cell(self.evaluation.base, cell.point))
@@ -168,7 +168,7 @@ class _Running:
             found = measures.measure(theirs.pictures, drawn.pictures) if theirs is not None else None
             kept = {"measures": asdict(found) if found else None}
             stored.add_note(key, kept)
-        return measures.from_dict(kept["measures"]) if kept["measures"] else None
+        return measured.from_dict(kept["measures"]) if kept["measures"] else None
 
 
 class _Pace:
