@@ -116,7 +116,7 @@ def _at(
     """The events of one scheduler and number of steps, told as those of the whole evaluation."""
     cells: list[CellResult] = finished.cells
     before = sum(cell.cell.point.evaluations for cell in cells) * len(evaluation.seeds)
-    with closing(_beats(evaluation, store.root, point, most)) as events:  # type: ignore[type-var]
+    with closing(events_at(evaluation, store.root, point, most)) as events:  # type: ignore[type-var]
         for event in events:
             if isinstance(event, CellDone):
                 cells = [*cells, event.cell]
@@ -162,7 +162,7 @@ def lent_seconds(evaluation: Evaluation, point: Point) -> float:
 
 
 @zero_gpu.lent(lambda evaluation, root, point, most: lent_seconds(evaluation, point))
-def _beats(evaluation: Evaluation, root: Path, point: Point, most: float | None) -> Iterator[Progress | CellDone]:
+def events_at(evaluation: Evaluation, root: Path, point: Point, most: float | None) -> Iterator[Progress | CellDone]:
     """The events of one scheduler and number of steps, one a HEARTBEAT."""
     stage, passed_on = "", 0.0
     with closing(in_one_thread(evaluate(evaluation, CellStore(root), [point], most))) as events:

@@ -22,7 +22,7 @@ from ddpo.ui.evaluate import kept, pictures, storage, views
 from ddpo.ui.evaluate.run import Seldom, follow, lent_seconds, seconds_here
 from ddpo.ui.shared import framed, html
 from ddpo.ui.shared.events import EVALUATES, PRIVATE, QUICK
-from ddpo.ui.shared.sentences import sentences
+from ddpo.ui.shared.sentences import sentence_for, sentences
 from ddpo.ui.space import permission, quota
 from ddpo.ui.space.asker import who
 
@@ -113,7 +113,7 @@ def _cost(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: 
             each = [lent_seconds(evaluation, point) for point in evaluation.points]
             line = quota.calls_line(each, profile) + line
     except UserError as error:
-        return views.problem_line(str(error))
+        return views.problem_line(sentence_for(error))
     return line
 
 
