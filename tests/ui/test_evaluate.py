@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,7 +58,7 @@ def test_cells_come_one_by_one_and_then_the_verdicts_and_the_report(client: Clie
     partial = [len(state[1].get("cells", [])) for state in job.outputs()[:-1]]
     assert any(0 < count < 4 for count in partial) and all(not state[0] for state in job.outputs()[:-1])
     page = Path(report).read_text(encoding="utf-8")
-    assert page.startswith("<!doctype html>") and all(verdict["sentence"] in page for verdict in verdicts)
+    assert page.startswith("<!doctype html>") and all(escape(verdict["sentence"]) in page for verdict in verdicts)
     assert not any(str(Path(folder).parent) in page + str(result) for folder in models.values())
 
 
