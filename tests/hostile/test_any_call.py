@@ -82,7 +82,7 @@ def test_evaluate(values: dict[str, Any]) -> None:
 def test_the_evaluate_tab(values: list[Any], in_lists: bool) -> None:
     if in_lists:
         values[3], values[4], values[10] = ([value] for value in (values[3], values[4], values[10]))
-    answered(lambda: evaluate_tab._cost(HERE, None, *values))
+    answered(lambda: evaluate_tab._told(HERE, None, *values))
     answered(lambda: list(islice(evaluate_tab._on_evaluate(HERE, None, *values), 2)))
     event: Any = SimpleNamespace(_data={"index": values[0]})
     answered(lambda: evaluate_tab._on_choose(values[1], event))

@@ -76,7 +76,7 @@ DOORS: dict[str, tuple[Callable[[Knocker], str], str]] = {
         "No difference is shown",
     ),
     "ask what an evaluation of folders takes": (
-        lambda who: who.press("_cost", evaluate_pair="own", evaluate_base=FOLDER, evaluate_tuned=FOLDER),
+        lambda who: who.press("_told", evaluate_pair="own", evaluate_base=FOLDER, evaluate_tuned=FOLDER),
         "cells of 64 seeds",
     ),
     "open an address": (

@@ -175,10 +175,12 @@ def test_the_cost_is_bounded_before_anything_is_drawn(monkeypatch: pytest.Monkey
         next(run.follow(evaluation, 3))
 
 
-def test_the_line_beside_the_button_tells_what_it_takes_and_can_show() -> None:
+def test_lines_beside_the_controls_tell_what_it_takes_and_can_show() -> None:
     line = views.cost_line(asked(), 83.0)
     assert "8 cells of 16 seeds: 1,792 evaluations" in line and "about 83 s" in line
-    assert "16 seeds find a mean gain of" in line and "4 comparisons" in line
+    assert "on this machine" not in views.cost_line(asked(), None)
+    hint = views.power_line(asked())
+    assert "16 seeds find a mean gain of" in hint and "4 comparisons" in hint
 
 
 # Turns and what is kept -----------------------------------------------------------------------------------------------

@@ -45,11 +45,15 @@ class Form:
     also: OpenDropdown
     seed: OpenNumber
     eta: OpenSlider
+    power: gr.HTML  # what so many seeds can show
 
     @property
     def values(self) -> list[Any]:
         """All controls."""
-        return list(vars(self).values())
+        return [getattr(self, name) for name in FIELDS]
+
+
+FIELDS = tuple(name for name in Form.__dataclass_fields__ if name != "power")
 
 
 def build() -> Form:
@@ -69,6 +73,7 @@ def build() -> Form:
         )
         steps = gr.Textbox(STEPS, label="Steps of each, with commas between", elem_id="evaluate-steps")
         seeds = OpenSlider(2, MOST_SEEDS, DEFAULT_SEEDS, step=1, label="Seeds", elem_id="evaluate-seeds")
+        power = gr.HTML(elem_id="evaluate-power")
         scorer, like, unlike = scorer_fields.build("evaluate", first_choice.scorer(first.pair))
     with gr.Accordion("More settings", open=False, elem_id="evaluate-more"), gr.Group():
         also = OpenDropdown(
@@ -79,7 +84,7 @@ def build() -> Form:
         eta = OpenSlider(0, 1, 0, step=0.05, label="Noise share eta of DDIM", elem_id="evaluate-eta")
     pair.change(_on_pair, pair, [base, tuned], **QUICK)
     pair.input(lambda name: first_choice.scorer(str(name)), pair, scorer, **QUICK)
-    return Form(pair, base, tuned, others, chosen, steps, seeds, scorer, like, unlike, also, seed, eta)
+    return Form(pair, base, tuned, others, chosen, steps, seeds, scorer, like, unlike, also, seed, eta, power)
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -98,7 +103,7 @@ def read(asker: Asker, values: Sequence[Any]) -> Evaluation:
     Raises:
         UserError: a value is not acceptable, or a model is a folder that this asker may not name.
     """
-    given = dict(zip(Form.__dataclass_fields__, values, strict=True))
+    given = dict(zip(FIELDS, values, strict=True))
     target = scorer_fields.full_name(given["scorer"], given["like"], given["unlike"])
     scorers = [*([] if target is None or target == "" else [target]), *_list("scorers", given["also"])]
     return asking.make(

@@ -68,8 +68,9 @@ def build(tab: gr.Tab) -> None:
             shown = _build_results(evaluate, cancel)
     _connect(form, shown)
     tab.select(_lists, None, [form.pair, form.others], **QUICK)
-    tab.select(_cost, form.values, cost, **QUICK)  # not before, as it imports what only this tab needs
-    gr.on([control.change for control in form.values], _cost, form.values, cost, trigger_mode="always_last", **QUICK)
+    lines = [cost, form.power]
+    tab.select(_told, form.values, lines, **QUICK)  # not before, as it imports what only this tab needs
+    gr.on([control.change for control in form.values], _told, form.values, lines, trigger_mode="always_last", **QUICK)
 
 
 def _build_results(evaluate: gr.Button, cancel: gr.Button) -> Shown:
@@ -103,8 +104,8 @@ def _lists() -> tuple[Any, Any]:
     return gr.update(choices=evaluate_form.pairs()), gr.update(choices=evaluate_form.other_models())
 
 
-def _cost(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: Any) -> str:
-    """What the evaluation takes, or why it cannot be done, before the button is pressed."""
+def _told(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: Any) -> tuple[str, str]:
+    """What the evaluation takes, or why it cannot be done; and what its seeds can show."""
     try:
         asker = who(request, profile)
         evaluation = evaluate_form.read(asker, values)
@@ -113,8 +114,8 @@ def _cost(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: 
             each = [lent_seconds(evaluation, point) for point in evaluation.points]
             line = quota.calls_line(each, profile) + line
     except UserError as error:
-        return views.problem_line(sentence_for(error))
-    return line
+        return views.problem_line(sentence_for(error)), ""
+    return line, views.power_line(evaluation)
 
 
 def _on_begin() -> tuple[Any, Any, str, str]:

@@ -28,7 +28,7 @@ EMPTY = """
 
 
 def cost_line(evaluation: Evaluation, seconds: float | None) -> str:
-    """What an evaluation takes here, and what it can show.
+    """What an evaluation takes here.
 
     Args:
         evaluation: what is evaluated.
@@ -36,11 +36,16 @@ def cost_line(evaluation: Evaluation, seconds: float | None) -> str:
     """
     cells, seeds = len(evaluation.cells), len(evaluation.seeds)
     time = f", <b>{duration(seconds)}</b> on this machine" if seconds is not None else ""
-    comparisons = cells - len(evaluation.points)
     return (
         f'<p class="hint estimate">{cells} cells of {seeds} seeds: {evaluation.evaluations:,} evaluations of '
-        f"networks{time}, less what is kept from before. {escape(power_hint(seeds, comparisons))}</p>"
+        f"networks{time}.</p>"
     )
+
+
+def power_line(evaluation: Evaluation) -> str:
+    """What so many seeds can show."""
+    comparisons = len(evaluation.cells) - len(evaluation.points)
+    return f'<p class="hint">{escape(power_hint(len(evaluation.seeds), comparisons))}</p>'
 
 
 def problem_line(text: str) -> str:
