@@ -119,7 +119,7 @@ def test_the_python_examples_run_as_they_stand(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_http_examples_run_against_a_served_app(app: RunningApp, tmp_path: Path) -> None:
     codes = examples("docs/api.md", needs_app=True)
-    assert len(codes) == 2
+    assert len(codes) == 3
     Image.new("RGB", (64, 64), "navy").save(tmp_path / "church.png")
     program = "\n".join(codes).replace("http://127.0.0.1:7860", app.url)
     printed = run_program(program, tmp_path)

@@ -45,12 +45,21 @@ def download(settings: ComparisonSettings) -> Iterator[Progress]:
     Raises:
         UserError: a model or the scorer's weights cannot be had.
     """
+    comparison = resolve(settings)
+    yield from download_models(comparison.base, comparison.tuned)
+    yield from download_scorer(comparison.scorer)
+
+
+def download_models(*sources: str) -> Iterator[Progress]:
+    """Have all files of models on this machine, without loading any.
+
+    Raises:
+        UserError: one cannot be had.
+    """
     from ddpo.diffusion.models import fetch
 
-    comparison = resolve(settings)
-    for source in (comparison.base, comparison.tuned):
+    for source in sources:
         yield from _watched(ids.short_name(source), partial(fetch, source))
-    yield from download_scorer(comparison.scorer)
 
 
 def download_scorer(scorer: RewardSpec) -> Iterator[Progress]:

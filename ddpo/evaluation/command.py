@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--models", nargs="+", default=[], metavar="NAME=SOURCE",
-        help="more models, each a folder or a Hub id; without --pair, the first is the base",
+        help="more models, each a folder, a Hub id, run:<id> or a pair's name; without --pair, the first is the base",
     )  # fmt: skip
     parser.add_argument(
         "--grid", nargs="+", default=[DEFAULT_GRID], metavar="SCHEDULER:STEPS",

@@ -18,14 +18,14 @@ from ddpo.common import company
 from ddpo.comparison.events import Progress
 from ddpo.comparison.loading import download_scorer, import_engine, load
 from ddpo.errors import UserError
-from ddpo.evaluation.plan import Cell, Evaluation, Model
+from ddpo.evaluation.plan import Cell, Evaluation, Model, Point
 from ddpo.evaluation.results import CellResult, Pictures, Results
 from ddpo.evaluation.store import CellStore, Drawn, StoredCell
 
 if TYPE_CHECKING:
     from ddpo.diffusion.models import DiffusionModel
     from ddpo.diffusion.precision import Compute
-    from ddpo.evaluation.measures import Measures
+    from ddpo.evaluation.measured import Measures
 
 BATCH, BATCH_ON_GPU = 16, 64  # pictures that are drawn, and lost in a kill, at once
 SCORED = 32  # pictures that a scorer is given at once
@@ -39,36 +39,47 @@ class CellDone:
     results: Results
 
 
-def evaluate(evaluation: Evaluation, store: CellStore) -> Iterator[Progress | CellDone]:
+def evaluate(
+    evaluation: Evaluation, store: CellStore, points: Sequence[Point] | None = None, most: float | None = None
+) -> Iterator[Progress | CellDone]:
     """Run an evaluation: many `Progress`, and a `CellDone` for each cell, of which the last has the whole results.
 
+    Args:
+        evaluation: what is evaluated.
+        store: where pictures and scores are kept.
+        points: those of its points that are drawn now, so that the rest may follow in another call; None: all.
+        most: that all of it may cost, in the unit of `Evaluation.pixel_steps`; None: no limit.
+
     Raises:
-        UserError: a model or a scorer cannot be had, models draw pictures of different sizes, or the disk refuses.
+        UserError: a model or a scorer cannot be had, models draw pictures of different sizes, they cost too much, or
+            the disk refuses.
     """
     yield Progress("Loading the models", 0, 0)
     import_engine()
+    chosen = evaluation.points if points is None else points
     with company.computing():
-        yield from _Running(evaluation, store).run()
+        yield from _Running(evaluation, store, chosen, most).run()
 
 
 class _Running:
     """One evaluation while it runs. Of pictures, those of a cell and of its base are in memory."""
 
-    def __init__(self, evaluation: Evaluation, store: CellStore) -> None:
+    def __init__(self, evaluation: Evaluation, store: CellStore, points: Sequence[Point], most: float | None) -> None:
         from ddpo.diffusion.precision import choose_compute
 
-        self.evaluation, self.store = evaluation, store
+        self.evaluation, self.store, self.most = evaluation, store, most
+        self.cells = [cell for cell in evaluation.cells if cell.point in points]
         self.compute: Compute = choose_compute(evaluation.precision)
         self.batch = BATCH_ON_GPU if self.compute.device.type == "cuda" else BATCH
         self.weights: dict[Model, str] = {}
         self.shapes: dict[Model, tuple[int, int, int]] = {}
         self.scorers: dict[str, tuple[rewards.Reward, str]] = {}  # by name, with the key of their scores
-        self.progress = _Pace(sum(cell.point.evaluations for cell in evaluation.cells) * len(evaluation.seeds))
+        self.progress = _Pace(sum(cell.point.evaluations for cell in self.cells) * len(evaluation.seeds))
 
     def run(self) -> Iterator[Progress | CellDone]:
         yield from self._prepare()
         finished: list[CellResult] = []
-        for cell in self.evaluation.cells:
+        for cell in self.cells:
             stored, drawn, cached = yield from self._draw(cell)
             yield self.progress.at(f"Scoring {cell.title}")
             scores = {spec.name: self._scores(spec.name, stored, drawn) for spec in self.evaluation.scorers}
@@ -84,9 +95,11 @@ class _Running:
         for model in self.evaluation.models:
             loaded = yield from load(model.source, self.compute)
             self.weights[model], self.shapes[model] = fingerprint(loaded), loaded.picture_shape
-        if len({*self.shapes.values()}) > 1:
+        shape, *others = {*self.shapes.values()}
+        if others:
             sizes = ", ".join(f"{model.name} {shape[1]} x {shape[2]}" for model, shape in self.shapes.items())
             raise UserError(f"The models draw pictures of different sizes ({sizes}), so they cannot be compared.")
+        self.evaluation.check_cost(max(shape[1:]), self.most)  # what a model on the Hub draws is known only now
         for spec in self.evaluation.scorers:
             if spec.obstacle() is None:
                 yield from download_scorer(spec)
@@ -143,7 +156,7 @@ class _Running:
 
     def _measures(self, cell: Cell, stored: StoredCell, drawn: Drawn) -> Measures | None:
         """Against the base's pictures, which are in the store by now; kept beside the cell's."""
-        from ddpo.evaluation import measures
+        from ddpo.evaluation import measured, measures
         from ddpo.evaluation.keys import digest
 
         base = self._stored(Cell(self.evaluation.base, cell.point))
@@ -155,7 +168,7 @@ class _Running:
             found = measures.measure(theirs.pictures, drawn.pictures) if theirs is not None else None
             kept = {"measures": asdict(found) if found else None}
             stored.add_note(key, kept)
-        return measures.from_dict(kept["measures"]) if kept["measures"] else None
+        return measured.from_dict(kept["measures"]) if kept["measures"] else None
 
 
 class _Pace:

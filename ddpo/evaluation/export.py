@@ -48,8 +48,7 @@ def write_folder(results: Results, store: CellStore, folder: Path) -> list[Path]
     Raises:
         UserError: the disk refuses.
     """
-    pictures = pictures_in(store, results)
-    facts = {"format": FORMAT, "command": command(results.evaluation), **facts_of(results.evaluation)}
+    pictures, facts = pictures_in(store, results), _facts(results.evaluation)
     texts = {
         "settings.json": json_bytes(facts, indent=2),
         "results.json": json_bytes(as_json(results), indent=2),
@@ -73,6 +72,18 @@ def write_folder(results: Results, store: CellStore, folder: Path) -> list[Path]
     return written
 
 
+def write_report(results: Results, store: CellStore, folder: Path) -> Path:
+    """Write the report alone, and return its file; arguments and errors as in `write_folder`."""
+    path = folder / "report.html"
+    content = render(results, pictures_in(store, results), _facts(results.evaluation)).encode()
+    try:
+        with replacing(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise storage_error(error, folder, "The report of an evaluation") from error
+    return path
+
+
 def command(evaluation: Evaluation) -> str:
     """The command line that makes it again. Folders are named without the way there, which concerns nobody."""
     asked = evaluation.asked
@@ -87,6 +98,10 @@ def command(evaluation: Evaluation) -> str:
     words += ["--scorers", *asked["scorers"]] if asked["scorers"] else []
     words += ["--precision", asked["precision"]] if asked["precision"] else []
     return shlex.join(["python", "-m", "ddpo.evaluation", *words])
+
+
+def _facts(evaluation: Evaluation) -> dict[str, Any]:
+    return {"format": FORMAT, "command": command(evaluation), **facts_of(evaluation)}
 
 
 def as_json(results: Results) -> dict[str, Any]:

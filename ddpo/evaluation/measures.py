@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,40 +27,13 @@ from torch import Tensor
 
 from ddpo.diffusion.pictures import from_uint8
 from ddpo.errors import UserError
-from ddpo.evaluation.paired_distance import PairedDistance, paired_distance
+from ddpo.evaluation.measured import FEWEST, Measures, Share
+from ddpo.evaluation.paired_distance import paired_distance
 from ddpo.evaluation.sliders import explained_by_sliders
 from ddpo.training.diversity import describe_pictures, spread
 from ddpo.training.modes import FOLDS, MOST, recall, vendi_score
 
-FEWEST = 2 * FOLDS  # pictures, below which nothing is measured
-SHARES = ("modes", "diversity", "recall", "precision", "nearest")  # fields of `Measures`
 VERSION = 1  # raised with every change of a figure; kept measures of another version are not taken
-
-
-@dataclass(frozen=True)
-class Share:
-    """A figure as a share of the base's, and its standard error. NaN: it cannot be said."""
-
-    value: float = math.nan
-    noise: float = math.nan
-
-    def is_below(self, bound: float) -> bool:
-        """Whether it lies below by two standard errors, so that chance does not explain it."""
-        return self.value + 2 * self.noise < bound
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Figures of a model's pictures against the base's of the same seeds; see the head of this file."""
-
-    count: int  # pictures of each
-    modes: Share
-    diversity: Share
-    recall: Share
-    precision: Share
-    nearest: Share
-    distance: PairedDistance
-    sliders: float  # in [0, 1]; NaN where nothing has changed
 
 
 def measure(base: np.ndarray, tuned: np.ndarray) -> Measures | None:
@@ -140,18 +111,3 @@ def _level(theirs: Tensor) -> float:
 def _crossed(reaching: Compared, first: Tensor, second: Tensor) -> float:
     """The mean over both ways to take every other row of the first and the rows between of the second."""
     return (reaching(first[::2], second[1::2]) + reaching(first[1::2], second[::2])) / 2
-
-
-def from_dict(kept: dict[str, Any]) -> Measures:
-    """The measures that `dataclasses.asdict` made a dictionary of and JSON kept, where what is no number is null."""
-    shares = {name: Share(*map(_number, kept[name].values())) for name in SHARES}
-    return Measures(
-        count=kept["count"],
-        **shares,
-        distance=PairedDistance(**kept["distance"]),
-        sliders=_number(kept["sliders"]),
-    )
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -11,27 +11,17 @@ as it is made from all pictures together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ddpo.evaluation.features import Whitening, describe
 from ddpo.evaluation.kernel_distance import kernel
+from ddpo.evaluation.measured import PairedDistance
 
 SIDE = 64  # pixels a side of what `describe` sees, at the most
 DIRECTIONS = 32  # of the space at the most; a quarter of the pictures where they are fewer
 PLACES = 999  # random changes of places
-
-
-@dataclass(frozen=True)
-class PairedDistance:
-    """A squared distance, around 0 and at times below where both are of one kind."""
-
-    value: float
-    standard_error: float
-    p_value: float  # of the test that both models draw alike, in (0, 1]
 
 
 def paired_distance(before: Tensor, after: Tensor) -> PairedDistance:

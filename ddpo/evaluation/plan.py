@@ -11,12 +11,12 @@ from ddpo import rewards
 from ddpo.common.words import shown
 from ddpo.comparison import first_choice
 from ddpo.comparison.settings import LONGEST_TEXT, MAX_SEED
-from ddpo.diffusion.catalogue import DEFAULT_PAIR
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.diffusion.schedulers import SchedulerSpec, check_eta, check_steps, get_scheduler
 from ddpo.errors import UserError
 from ddpo.hub import ids
 from ddpo.rewards import RewardSpec
-from ddpo.runs.pairs import OWN, get_pair
+from ddpo.runs.pairs import OWN, RUN, get_pair
 
 if TYPE_CHECKING:
     from ddpo.diffusion.precision import PrecisionName
@@ -99,6 +99,36 @@ class Evaluation:
         """All cells, so that each comparison is complete as early as it can be."""
         return [Cell(model, point) for point in self.points for model in self.models]
 
+    @property
+    def evaluations(self) -> int:
+        """About how often networks are asked, for all pictures together."""
+        return len(self.seeds) * len(self.models) * sum(point.evaluations for point in self.points)
+
+    def pixel_steps(self, side: int) -> float:
+        """What it costs, in the unit of `Comparison.pixel_steps`: two models count once, as they do there.
+
+        Args:
+            side: of a picture, in pixels.
+        """
+        return self.evaluations / 2 * side**2 / 1e6
+
+    def check_cost(self, side: int, most: float | None) -> None:
+        """Refuse an evaluation that costs too much.
+
+        Args:
+            side: of a picture, in pixels.
+            most: in the unit of `pixel_steps`; None: no limit.
+
+        Raises:
+            UserError: it costs more.
+        """
+        cost = self.pixel_steps(side)
+        if most is not None and cost > most:
+            raise UserError(
+                f"{len(self.seeds)} seeds of {side} x {side} pixels in these steps are {cost:.4g} million pixel steps "
+                f"for each pair of models, and at most {most:.4g} are allowed here; take fewer seeds, steps or models."
+            )
+
 
 def make_evaluation(
     *,
@@ -116,7 +146,8 @@ def make_evaluation(
 
     Args:
         pair: name of a pair, whose two models come first; "" where `models` has two or more, else church-64.
-        models: more models, name to folder or Hub id; without a pair, the first is the base.
+        models: more models, name to folder, Hub id, "run:<id>" or name of a pair, of which the finetuned one is taken;
+            without a pair, the first is the base.
         grid: entries "scheduler:steps,steps"; "scheduler" alone takes its default.
         eta: DDIM's share of noise, in [0, 1].
         seeds: how many, 2 .. MAX_SEEDS.
@@ -132,6 +163,7 @@ def make_evaluation(
     _check_whole("The first seed", seed, 0, MAX_SEED)
     pair = pair or ("" if models and len(models) > 1 else DEFAULT_PAIR)
     chosen = _models(pair, models or {})
+    named = {model.name: ids.short_name((models or {}).get(model.name, model.source)) for model in chosen}
     points = tuple(sorted({p.title: p for entry in grid for p in _points(entry, eta)}.values(), key=_cost))
     if not points:
         raise UserError("Name at least one scheduler with its steps, such as ddim:8,50.")
@@ -144,7 +176,7 @@ def make_evaluation(
         scorers=_scorers(scorers, pair or OWN, own_functions),
         precision=precision,
         asked={
-            "pair": pair, "models": {model.name: ids.short_name(model.source) for model in chosen}, "grid": list(grid),
+            "pair": pair, "models": named, "grid": list(grid),
             "eta": eta, "seeds": seeds, "seed": seed, "scorers": list(scorers), "precision": precision,
         },
     )  # fmt: skip
@@ -157,7 +189,7 @@ def _models(pair: str, others: Mapping[str, str]) -> tuple[Model, ...]:
         if not (found.base and found.tuned):
             raise UserError("Give two models or more of your own, each as NAME=FOLDER or NAME=OWNER/NAME.")
         chosen = [Model("base", found.base), Model("tuned", found.tuned)]
-    chosen += [Model(_name(name), source) for name, source in others.items()]
+    chosen += [Model(_name(name), _source(source)) for name, source in others.items()]
     names = [model.name for model in chosen]
     if len({*names}) < len(names):
         raise UserError(f"Two models are called alike ({', '.join(names)}); give each a name of its own.")
@@ -169,8 +201,17 @@ def _models(pair: str, others: Mapping[str, str]) -> tuple[Model, ...]:
     return tuple(chosen)
 
 
+def is_name_of_pair(source: str) -> bool:
+    """Whether a model is given by the name of a pair or of a run, and not as a folder or an id."""
+    return source in PAIRS or source.startswith(RUN)
+
+
+def _source(source: str) -> str:
+    return get_pair(source).tuned if isinstance(source, str) and is_name_of_pair(source) else source
+
+
 def _name(name: str) -> str:
-    if not re.fullmatch(r"[\w][\w .+-]{0,39}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[\w][\w .+-]{0,39}", name):
         raise UserError(
             f"A model can be called by letters, digits, blanks and . + - _ of at most 40, and {shown(name)} is not."
         )

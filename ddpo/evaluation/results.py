@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ddpo.evaluation.measures import Measures
+from ddpo.evaluation.measured import Measures
 from ddpo.evaluation.plan import Cell, Evaluation, Model, Point
 from ddpo.evaluation.statistics import Gain, corrected, mean_interval, paired_gain
 from ddpo.evaluation.verdict import Verdict, judge

@@ -13,7 +13,7 @@ from typing import Literal
 
 from ddpo import rewards
 from ddpo.common.words import signed
-from ddpo.evaluation.measures import FEWEST, Measures, Share
+from ddpo.evaluation.measured import FEWEST, Measures, Share
 from ddpo.evaluation.statistics import Gain
 
 Kind = Literal["better", "better at a price", "no difference shown", "worse", "hacked", "collapsed"]

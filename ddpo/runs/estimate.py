@@ -69,6 +69,16 @@ def gpu_seconds(network: Network, evaluations: int, batch: int) -> float:
     return evaluations * max(lent_gpu.LAUNCH_SECONDS, batch * flop / lent_gpu.FLOPS)
 
 
+def drawing_seconds(network: Network, evaluations: int) -> float | None:
+    """Seconds that so many evaluations, of a picture each, take on this machine; None where it has a GPU of its own.
+
+    Args:
+        network: of the model.
+        evaluations: of the network, times pictures.
+    """
+    return None if has_gpu() else evaluations * _seconds_each(network)[0]
+
+
 def weights_megabytes(source: str) -> float:
     """How large the weights of a folder are; those of an id on the Hub count as DDPM_256's."""
     if not ids.is_folder(source):

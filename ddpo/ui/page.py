@@ -12,8 +12,9 @@ import gradio as gr
 from ddpo.comparison import warm_up
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.ui import address, score
-from ddpo.ui.api import bad_calls, comparing, training
+from ddpo.ui.api import bad_calls, comparing, evaluating, training
 from ddpo.ui.compare import tab as compare_page
+from ddpo.ui.evaluate import tab as evaluate_page
 from ddpo.ui.shared import framed, uploads
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.theme import theme
@@ -51,17 +52,20 @@ def build_demo() -> gr.Blocks:
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
                 comparison = compare_page.build()
+            with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
+                evaluate_page.build(evaluate_tab)
             train_tab = gr.Tab("Train", id="train") if permission.mode() != "off" else None
             with gr.Tab("Score a picture", id="score") as score_tab:
                 score.build()
         comparing.build()
+        evaluating.build()
         if train_tab is not None:
             with train_tab:
-                train_page.build(tabs, train_tab, [compare_tab, score_tab], comparison)
+                train_page.build(tabs, train_tab, [compare_tab, evaluate_tab, score_tab], comparison)
             training.build()
         demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
         demo.load(_on_look, None, None, **QUICK)
-        names = ["compare", *(["train"] if train_tab is not None else []), "score"]
+        names = ["compare", "evaluate", *(["train"] if train_tab is not None else []), "score"]
         address.connect(demo, tabs, names, comparison, note)
     demo.queue(default_concurrency_limit=4)
     first = resolve(ComparisonSettings())

@@ -17,7 +17,8 @@ from ddpo.common.files import json_bytes
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.errors import UserError
 from ddpo.evaluation.kernel_distance import kernel
-from ddpo.evaluation.measures import SHARES, Measures, from_dict, measure
+from ddpo.evaluation.measured import SHARES, Measures, from_dict
+from ddpo.evaluation.measures import measure
 from ddpo.evaluation.paired_distance import from_features
 from ddpo.evaluation.sliders import explained_by_sliders
 

@@ -17,7 +17,8 @@ from ddpo.church64.scenes import draw_scenes
 from ddpo.diffusion.catalogue import ASSETS
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import Compute
-from ddpo.evaluation.measures import FEWEST, measure
+from ddpo.evaluation.measured import FEWEST
+from ddpo.evaluation.measures import measure
 from ddpo.evaluation.statistics import Gain, paired_gain
 from ddpo.evaluation.verdict import Verdict, judge
 from ddpo.rewards import Reward

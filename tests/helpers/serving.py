@@ -62,7 +62,8 @@ def running_app(
     port = free_port()
     environment = {
         **os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False", "DDPO_PRECISION": "float32",
-        "HF_HUB_OFFLINE": "1", "DDPO_RUNS": str(log_file.parent / "runs"), "DDPO_WARM_UP": "0", **variables,
+        "HF_HUB_OFFLINE": "1", "DDPO_RUNS": str(log_file.parent / "runs"), "DDPO_WARM_UP": "0",
+        "DDPO_EVALUATIONS": str(log_file.parent / "evaluations"), **variables,
     }  # fmt: skip
     started = time.monotonic()
     with log_file.open("w") as log:

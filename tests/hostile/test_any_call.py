@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,10 @@ from ddpo.runs.store import runs_root
 from ddpo.training.config import TrainConfig, settings
 from ddpo.training.recipes import make_config
 from ddpo.ui import address, score
-from ddpo.ui.api import comparing, training
+from ddpo.ui.api import comparing, evaluating, training
 from ddpo.ui.compare import tab as compare_tab
 from ddpo.ui.compare import views
+from ddpo.ui.evaluate import tab as evaluate_tab
 from ddpo.ui.shared.sentences import UNEXPECTED, sentence_for
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.train import actions, form, push
@@ -36,6 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDPO_RUNS", str(root))
+        patch.setenv("DDPO_EVALUATIONS", str(root / "evaluations"))
         patch.delenv("SPACE_ID", raising=False)
         patch.setattr(actions, "start_process", lambda run, budget: 0)  # a process for each example would take hours
         make_run(root, "stopped", 2)
@@ -65,6 +68,24 @@ COMPARE = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "ba
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(COMPARE, anything)))
 def test_compare(values: dict[str, Any]) -> None:
     answered(lambda: first_of(comparing.compare(**values, request=HERE)))
+
+
+EVALUATE = ("pair", "models", "grid", "seeds", "seed", "eta", "scorers")
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(EVALUATE, anything)))
+def test_evaluate(values: dict[str, Any]) -> None:
+    answered(lambda: first_of(evaluating.evaluate(**values, request=HERE)))
+
+
+@given(st.lists(anything, min_size=13, max_size=13), st.booleans())
+def test_the_evaluate_tab(values: list[Any], in_lists: bool) -> None:
+    if in_lists:
+        values[3], values[4], values[10] = ([value] for value in (values[3], values[4], values[10]))
+    answered(lambda: evaluate_tab._told(HERE, None, *values))
+    answered(lambda: list(islice(evaluate_tab._on_evaluate(HERE, None, *values), 2)))
+    event: Any = SimpleNamespace(_data={"index": values[0]})
+    answered(lambda: evaluate_tab._on_choose(values[1], event))
 
 
 @given(st.one_of(st.none(), texts), anything)

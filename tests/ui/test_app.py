@@ -59,7 +59,10 @@ def test_only_the_documented_endpoints_are_offered(client: Client) -> None:
     api = client.view_api(return_format="dict", print_info=False)
     assert isinstance(api, dict)
     training = {"/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs"}
-    assert set(api["named_endpoints"]) == {"/compare", "/score", "/models", *training} and not api["unnamed_endpoints"]
+    assert (
+        set(api["named_endpoints"]) == {"/compare", "/evaluate", "/score", "/models", *training}
+        and not api["unnamed_endpoints"]
+    )
     for endpoint in api["named_endpoints"].values():
         assert len(endpoint["description"]) > 80
     parameters = {p["parameter_name"]: p for p in api["named_endpoints"]["/compare"]["parameters"]}

@@ -45,6 +45,7 @@ ASKERS: dict[str, tuple[str, dict[str, str]]] = {
 OPERATORS = list(ASKERS)[:3]
 FOLDER = str(CHURCH)
 QUICK: dict[str, Any] = {"steps": 1, "samples": 1}
+EVALUATED: dict[str, Any] = {"grid": ["ddim:1"], "seeds": 2}
 
 # What is asked: a request that does no harm if it is let in, and what its answer then says.
 DOORS: dict[str, tuple[Callable[[Knocker], str], str]] = {
@@ -60,6 +61,23 @@ DOORS: dict[str, tuple[Callable[[Knocker], str], str]] = {
     "press Compare": (
         lambda who: who.press("_on_compare", pair="own", own_base=FOLDER, own_tuned=FOLDER, **QUICK),
         "Download|download|before|win",
+    ),
+    "evaluate folders": (lambda who: who.call("evaluate", models={"a": FOLDER, "b": FOLDER}, **EVALUATED), "verdict"),
+    "press Evaluate": (
+        lambda who: who.press(
+            "_on_evaluate",
+            evaluate_pair="own",
+            evaluate_base=FOLDER,
+            evaluate_tuned=FOLDER,
+            evaluate_seeds=2,
+            evaluate_steps="1",
+            evaluate_schedulers=["ddim"],
+        ),
+        "No difference is shown",
+    ),
+    "ask what an evaluation of folders takes": (
+        lambda who: who.press("_told", evaluate_pair="own", evaluate_base=FOLDER, evaluate_tuned=FOLDER),
+        "cells of 64 seeds",
     ),
     "open an address": (
         lambda who: who.press("read", f"?pair=own&base={FOLDER}&tuned={FOLDER}"),
@@ -164,6 +182,8 @@ def test_a_visitor_may_compare_score_and_look_within_the_cost(open_to_all: Runni
     who = knocker(open_to_all, "a share link")
     assert "sentence" in who.call("compare", pair="church-64", **QUICK)
     assert "million pixel steps, and at most 0.5 are allowed here" in who.call("compare", pair="church-64", samples=8)
+    assert "verdict" in who.call("evaluate", pair="church-64", **EVALUATED)
+    assert "and at most 0.5 are allowed here" in who.call("evaluate", pair="church-64", grid=["ddim:50"], seeds=4)
     assert "finished" in who.call("run_status")
     assert "sentence" in knocker(open_to_all, "at the machine").call("compare", pair="church-64", samples=4, steps=40)
 

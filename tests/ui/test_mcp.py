@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.serving import RunningApp
 
 pytest.importorskip("mcp")
-TOOLS = {"compare", "score", "models", "start_run", "run_status", "stop_run", "resume_run", "list_runs"}
+TOOLS = {"compare", "evaluate", "score", "models", "start_run", "run_status", "stop_run", "resume_run", "list_runs"}
 
 
 def ask(app: RunningApp, tool: str | None = None, **arguments: Any) -> Any:

@@ -8,12 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from ddpo.ui.compare import run
+from ddpo.ui.shared import one_thread
 
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "has_gpu", lambda: False)
+    monkeypatch.setattr(one_thread, "has_gpu", lambda: False)
 
 
 def test_the_events_are_computed_by_one_thread_and_asked_for_by_several() -> None:
@@ -25,7 +25,7 @@ def test_the_events_are_computed_by_one_thread_and_asked_for_by_several() -> Non
             yield number
 
     found: list[int] = []
-    with closing(run._in_one_thread(events())) as passed_on:
+    with closing(one_thread.in_one_thread(events())) as passed_on:
         for _ in range(4):
             asker = threading.Thread(target=lambda: found.append(next(passed_on)))
             asker.start()
@@ -44,9 +44,9 @@ def test_closing_and_failing_reach_through() -> None:
         finally:
             closed_by.append(threading.current_thread().name)
 
-    with closing(run._in_one_thread(events())) as passed_on:
+    with closing(one_thread.in_one_thread(events())) as passed_on:
         assert next(passed_on) == 1
     assert len(closed_by) == 1 and closed_by[0].startswith("comparison")
     with pytest.raises(OSError, match="the disk is gone"):
-        list(run._in_one_thread(events()))
+        list(one_thread.in_one_thread(events()))
     assert len(closed_by) == 2

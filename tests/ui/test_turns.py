@@ -103,9 +103,9 @@ def test_a_tool_whose_caller_has_gone_is_stopped(busy_app: RunningApp) -> None:
 
 
 def test_work_that_waits_in_the_queue_cannot_be_called_past_it(busy_app: RunningApp) -> None:
-    for name in ("score", "compare", "_on_score", "_on_compare", "_on_push"):
+    for name in ("score", "compare", "evaluate", "_on_score", "_on_compare", "_on_evaluate", "_on_push"):
         for way in ("run", "api"):
-            answer = httpx.post(f"{busy_app.url}/gradio_api/{way}/{name}", json={"data": [None] * 11})
+            answer = httpx.post(f"{busy_app.url}/gradio_api/{way}/{name}", json={"data": [None] * 13})
             assert answer.status_code == 404 and "join the queue" in answer.text
 
 

@@ -87,15 +87,16 @@ def test_the_time_asked_for_grows_with_steps_pictures_and_their_size() -> None:
 
 def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:
     check = (
-        "import sys, spaces, app; from ddpo.ui.compare import run; from ddpo.ui.space import scoring, slices;"
-        "print([hasattr(f, '__wrapped__') for f in (run._beats, scoring._score, slices.train_slice)],"
+        "import sys, spaces, app; from ddpo.ui.compare import run; from ddpo.ui.evaluate.run import events_at;"
+        "from ddpo.ui.space import scoring, slices; lent = run._beats, events_at, scoring._score, slices.train_slice;"
+        "print([hasattr(f, '__wrapped__') for f in lent],"
         "'torch' in sys.modules)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "SPACES_ZERO_GPU"}
     answer = subprocess.run(
         [sys.executable, "-c", check], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert answer.stdout.strip().splitlines()[-1] == "[False, False, False] False"
+    assert answer.stdout.strip().splitlines()[-1] == "[False, False, False, False] False"
 
 
 def test_the_first_pair_is_set_aside_for_the_gpu_before_the_page_is_served(space: RunningApp, lender: Lender) -> None:
@@ -115,6 +116,15 @@ def test_a_comparison_borrows_the_gpu_once_for_as_long_as_it_needs(visitor: Clie
     # 8 s to begin with, and 2 x 20 evaluations of 20 ms: 6 s for `spaces`, which asks for half as much again.
     assert lender.durations == [9] == [seconds_said(line)]
     assert "A day allows it 13 times without an account, 33 with a free account and 266 with PRO or Team." in line
+
+
+def test_an_evaluation_borrows_it_for_each_number_of_steps_anew(visitor: Client, lender: Lender) -> None:
+    lender.durations.clear()
+    _, result = visitor.predict(grid=["ddim:1,2"], seeds=2, api_name="/evaluate")
+    assert result["complete"] and len(result["cells"]) == 4 and len(lender.durations) == 2
+    changes = {"evaluate-schedulers": ["ddim"], "evaluate-steps": "1, 2", "evaluate-seeds": 2}
+    line = said(visitor, "evaluate-cost", **changes)
+    assert "in 2 calls" in line and seconds_said(line) == sum(lender.durations)
 
 
 def test_a_cancelled_comparison_gives_the_gpu_back(space: RunningApp, visitor: Client, lender: Lender) -> None:

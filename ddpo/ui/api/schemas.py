@@ -88,6 +88,56 @@ COMPARISON = record(
     seconds_per_image=number("Seconds that a picture took."),
     compute=text("Device and precision."),
 )
+_CELL: dict[str, Schema] = {
+    "model": text("What the model is called."),
+    "scheduler": text("Noise scheduler."),
+    "steps": whole("Denoising steps."),
+    "eta": number("DDIM's share of noise."),
+}
+EVALUATION = record(
+    "The result. While it runs, `generating` events hold {stage, step, total, seconds_left} here and no report; after "
+    "a cell, those hold all of the following as well, as far as it is known.",
+    settings=anything("What was asked for, with every default filled in; folders by their names alone."),
+    format=whole("Of this answer."),
+    complete=flag("Whether all cells are finished."),
+    target=text("The scorer that is to rise."),
+    cells=several(
+        record(
+            "One model, drawn in one way.",
+            **_CELL,
+            seconds_per_picture=number("Seconds that a picture took, on the machine that drew it."),
+            evaluations_per_picture=whole("How often the network was asked for a picture."),
+            scores=anything("By name of the scorer, a score for each seed."),
+            measures=maybe(
+                anything(
+                    "Against the base's pictures: modes, diversity, recall, precision, nearest (each with value and "
+                    "noise, as a share of the base's), distance and sliders; null for the base and below 16 seeds."
+                )
+            ),
+        ),
+        "The cells that are finished.",
+    ),
+    comparisons=several(
+        record(
+            "A model against the base, drawn in the same way.",
+            **_CELL,
+            gains=anything(
+                "By name of the scorer: paired (means, mean_difference, win_rate, gain_in_sd, ...), interval (95%), "
+                "method (of the interval), p_value, p_corrected (Holm, for all comparisons), wins_interval, ..."
+            ),
+            verdict=record(
+                "What is to be thought of it.",
+                kind=text("better, better at a price, no difference shown, worse, hacked or collapsed."),
+                sentence=text("For people, with the numbers."),
+                reasons=several({"type": "string"}, "What it rests on, the weightiest first."),
+            ),
+        ),
+        "The comparisons whose two cells are finished.",
+    ),
+    cheapest_as_good=anything(
+        "By model: best, where it scores highest, and cheapest, which is worse by less than 0.2 standard deviations."
+    ),
+)
 SCORE = record(
     "The score and what it means.",
     score=number("The score."),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 
 from ddpo.common import allocator, lent_gpu
-from ddpo.common.machine import has_gpu, on_zero_gpu
+from ddpo.common.machine import on_zero_gpu
 from ddpo.common.words import is_finite
 from ddpo.comparison.compare import compare
 from ddpo.comparison.events import ComparisonResult, Progress
@@ -20,12 +19,12 @@ from ddpo.diffusion.network import read_network
 from ddpo.hub import ids
 from ddpo.runs.estimate import gpu_seconds
 from ddpo.ui.shared import places
+from ddpo.ui.shared.one_thread import in_one_thread
 from ddpo.ui.space import permission, zero_gpu
 from ddpo.ui.space.asker import Asker
 
 logger = logging.getLogger("ddpo.ui")
 
-T = TypeVar("T")
 HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 
 
@@ -123,7 +122,7 @@ def comparison_seconds(settings: ComparisonSettings) -> float:
 def _beats(settings: ComparisonSettings, most: float | None) -> Iterator[Progress | ComparisonResult]:
     """The events of a comparison, one a HEARTBEAT."""
     stage, passed_on = "", 0.0
-    with closing(_in_one_thread(compare(settings, most))) as events:
+    with closing(in_one_thread(compare(settings, most))) as events:
         for event in events:
             now = time.monotonic()
             if isinstance(event, ComparisonResult):
@@ -131,24 +130,3 @@ def _beats(settings: ComparisonSettings, most: float | None) -> Iterator[Progres
             elif event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
                 stage, passed_on = event.stage, now
                 yield event
-
-
-def _in_one_thread(events: Iterator[T]) -> Generator[T]:
-    """The same events, all computed by one thread; Gradio asks for each from whichever thread is free.
-
-    libgomp makes a team of threads for every thread that computes. Where these are more than there are cores, they
-    sleep at every wait, and a comparison gets little more than one core.
-    """
-    if has_gpu():
-        yield from events
-        return
-
-    def following() -> T | None:
-        return next(events, None)
-
-    with ThreadPoolExecutor(1, "comparison") as thread:
-        try:
-            while (event := thread.submit(following).result()) is not None:
-                yield event
-        finally:
-            thread.submit(events.close).result()  # type: ignore[attr-defined]

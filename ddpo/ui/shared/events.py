@@ -8,6 +8,8 @@ from ddpo.ui.shared import places
 
 # The page and the endpoint wait in the same queue, for the places in which the work is done.
 COMPARES: dict[str, Any] = {"concurrency_limit": places.COMPARING.count, "concurrency_id": "compare"}
+# Beside comparisons, which have a turn in the one place between two parts of an evaluation.
+EVALUATES: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "evaluate"}
 SCORES: dict[str, Any] = {"concurrency_limit": places.SCORING.count, "concurrency_id": "score"}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
 QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}

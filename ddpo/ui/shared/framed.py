@@ -16,7 +16,7 @@ HEAD = """
 </script>
 <style>
   html:not(.framed) .only-framed { display: none; }
-  html.framed #results, html.framed #run { min-height: 0 !important; }
+  html.framed #results, html.framed #run, html.framed #evaluation { min-height: 0 !important; }
 </style>
 """
 

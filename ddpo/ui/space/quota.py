@@ -42,7 +42,17 @@ def call_line(seconds: float, profile: gr.OAuthProfile | None) -> str:
         seconds: that its work takes.
         profile: of the visitor; None where nobody has signed in.
     """
-    asked = zero_gpu.asked(seconds)
+    return calls_line([seconds], profile)
+
+
+def calls_line(each: Sequence[float], profile: gr.OAuthProfile | None) -> str:
+    """What several calls cost, one after another.
+
+    Args:
+        each: seconds that the work of each takes.
+        profile: of the visitor; None where nobody has signed in.
+    """
+    asked, calls = sum(map(zero_gpu.asked, each)), f" in {len(each)} calls" if len(each) > 1 else ""
     held = [(account, account.seconds // asked) for account in accounts(profile)]
     none = [account for account, times in held if times == 0]
     some = [(account, times) for account, times in held if times > 0]
@@ -53,7 +63,7 @@ def call_line(seconds: float, profile: gr.OAuthProfile | None) -> str:
     allowed = f"A day allows it {_listed(texts)}." if texts else ""
     if none:
         allowed = f"That is more than a day allows {none[-1].name}. {allowed}".strip()
-    return _line(f"Up to <b>{asked} s of GPU</b>. {escape(allowed)}")
+    return _line(f"Up to <b>{asked} s of GPU</b>{calls}. {escape(allowed)}")
 
 
 def run_line(plan: RunPlan, profile: gr.OAuthProfile | None, begun: bool = False) -> str:

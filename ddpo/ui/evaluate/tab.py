@@ -1,0 +1,197 @@
+"""The Evaluate tab: the grid and its cost on one side, cells as they finish and the verdict on the other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ddpo.common.machine import on_zero_gpu
+from ddpo.errors import UserError
+from ddpo.evaluation.evaluate import CellDone
+from ddpo.evaluation.export import write_report
+from ddpo.evaluation.results import Results
+from ddpo.ui.compare.tab import CHOOSE
+from ddpo.ui.evaluate import form as evaluate_form
+from ddpo.ui.evaluate import kept, pictures, storage, views
+from ddpo.ui.evaluate.run import Seldom, follow, lent_seconds, seconds_here
+from ddpo.ui.shared import framed, html
+from ddpo.ui.shared.events import EVALUATES, PRIVATE, QUICK
+from ddpo.ui.shared.sentences import sentence_for, sentences
+from ddpo.ui.space import permission, quota
+from ddpo.ui.space.asker import who
+
+TROUBLE = "This could not be evaluated"
+EVALUATING = "Evaluating…"  # what the button says meanwhile
+STATE_LIFE = 3600  # seconds that finished results are remembered for their visitor
+SHOW_RESULTS = (
+    f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#evaluate-status')}, 150); }}"
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The components that an evaluation fills."""
+
+    evaluate: gr.Button
+    cancel: gr.Button
+    notice: gr.HTML
+    status: gr.HTML
+    verdicts: gr.HTML
+    report: gr.DownloadButton
+    figures: gr.HTML
+    by_gain: gr.HTML
+    one_seed: gr.HTML
+    state: gr.State
+
+
+def build(tab: gr.Tab) -> None:
+    """Lay the tab out, within it, and connect it."""
+    with gr.Row(elem_id="evaluate-tab", equal_height=False):
+        with gr.Column(scale=1, min_width=300, elem_id="evaluate-controls"):
+            form = evaluate_form.build()
+            with gr.Column(elem_id="evaluate-actions"):
+                cost = gr.HTML(elem_id="evaluate-cost")
+                with gr.Row(elem_id="evaluate-buttons"):
+                    evaluate = gr.Button(
+                        "Evaluate", variant="primary", size="lg", min_width=80, elem_id="evaluate-button"
+                    )
+                    cancel = gr.Button(
+                        "Cancel", variant="stop", size="lg", min_width=80, visible=False, elem_id="evaluate-cancel"
+                    )
+        with gr.Column(scale=3, min_width=320, elem_id="evaluation"):
+            shown = _build_results(evaluate, cancel)
+    _connect(form, shown)
+    tab.select(_lists, None, [form.pair, form.others], **QUICK)
+    lines = [cost, form.power]
+    tab.select(_told, form.values, lines, **QUICK)  # not before, as it imports what only this tab needs
+    gr.on([control.change for control in form.values], _told, form.values, lines, trigger_mode="always_last", **QUICK)
+
+
+def _build_results(evaluate: gr.Button, cancel: gr.Button) -> Shown:
+    return Shown(
+        evaluate,
+        cancel,
+        notice=gr.HTML("", elem_id="evaluate-notice"),  # apart, as a slow page gets progress after the press of Cancel
+        status=gr.HTML(views.EMPTY, elem_id="evaluate-status"),
+        verdicts=gr.HTML("", elem_id="verdicts"),
+        report=gr.DownloadButton("Download the report (HTML)", size="md", visible=False, elem_id="evaluate-report"),
+        figures=gr.HTML("", elem_id="evaluate-figures"),
+        by_gain=gr.HTML("", elem_id="by-gain", js_on_load=CHOOSE),
+        one_seed=gr.HTML("", elem_id="one-seed"),
+        state=gr.State(None, time_to_live=STATE_LIFE),
+    )
+
+
+def _connect(form: evaluate_form.Form, shown: Shown) -> None:
+    outputs = list(vars(shown).values())
+    buttons = [shown.evaluate, shown.cancel, shown.notice, shown.status]
+    begun = shown.evaluate.click(_on_begin, None, buttons, **QUICK)
+    shown.evaluate.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
+    run = begun.then(_on_evaluate, form.values, outputs, show_progress="hidden", **PRIVATE, **EVALUATES)
+    run.failure(_on_refused, shown.evaluate, outputs, **QUICK)
+    shown.cancel.click(_on_cancel, None, outputs, cancels=[run], **QUICK)
+    shown.by_gain.click(_on_choose, shown.state, shown.one_seed, **QUICK)
+
+
+def _lists() -> tuple[Any, Any]:
+    """The lists of pairs and models, which grow with every run that is finished."""
+    return gr.update(choices=evaluate_form.pairs()), gr.update(choices=evaluate_form.other_models())
+
+
+def _told(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: Any) -> tuple[str, str]:
+    """What the evaluation takes, or why it cannot be done; and what its seeds can show."""
+    try:
+        asker = who(request, profile)
+        evaluation = evaluate_form.read(asker, values)
+        line = views.cost_line(evaluation, None if on_zero_gpu() else seconds_here(evaluation))
+        if on_zero_gpu():
+            each = [lent_seconds(evaluation, point) for point in evaluation.points]
+            line = quota.calls_line(each, profile) + line
+    except UserError as error:
+        return views.problem_line(sentence_for(error)), ""
+    return line, views.power_line(evaluation)
+
+
+def _on_begin() -> tuple[Any, Any, str, str]:
+    return gr.update(value=EVALUATING, interactive=False), gr.update(visible=True), "", html.message("Waiting", "…")
+
+
+def _on_refused(label: Any) -> list[Any]:
+    """Where the queue took no evaluation, so that nothing else gives the buttons back."""
+    if label != EVALUATING:
+        return [gr.skip()] * len(Shown.__dataclass_fields__)
+    return _idle(
+        html.message("Not started", "Too many evaluations wait already; try again when some of them are done.")
+    )
+
+
+def _on_evaluate(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> Iterator[Any]:
+    """Runs an evaluation; closing this generator, which Gradio does on cancel and when the page is gone, stops it."""
+    try:
+        with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
+            asker = who(request, profile)
+            evaluation = evaluate_form.read(asker, values)
+            results, seldom = Results(evaluation, []), Seldom()
+            yield _changed(figures="", verdicts="", by_gain="", one_seed="", report=gr.update(visible=False))
+            for event in follow(evaluation, permission.most_pixel_steps(asker)):
+                if not isinstance(event, CellDone):
+                    card = views.progress_card(event, len(results.cells), evaluation)
+                    yield _changed(status=card)
+                    continue
+                results = event.results
+                if seldom.is_due() and not results.is_complete:
+                    with seldom.doing():
+                        partial = _changed(verdicts=views.verdicts(results), figures=views.figures(results))
+                    yield partial
+            yield _finished(results, Path(folder))
+    except gr.Error as error:
+        yield _idle(html.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
+        raise error
+
+
+def _changed(**parts: Any) -> list[Any]:
+    """Some of what is shown, by the names of Shown, and the rest as it is."""
+    return [parts.get(name, gr.skip()) for name in Shown.__dataclass_fields__]
+
+
+def _on_cancel() -> list[Any]:
+    told = "The computation was stopped between two steps. Finished cells are kept: Evaluate goes on from there."
+    return _idle(html.message("Cancelled", told))
+
+
+def _idle(notice: str) -> list[Any]:
+    """No evaluation runs; what was shown of it stays."""
+    ready, hidden = gr.update(value="Evaluate", interactive=True), gr.update(visible=False)
+    return _changed(evaluate=ready, cancel=hidden, notice=notice, status="")
+
+
+def _finished(results: Results, folder: Path) -> list[Any]:
+    store, place = storage.store(), pictures.middle_seed(results)
+    return _changed(
+        evaluate=gr.update(value="Evaluate", interactive=True),
+        cancel=gr.update(visible=False),
+        notice="",
+        status="",
+        verdicts=views.verdicts(results),
+        report=gr.update(value=str(write_report(results, store, folder)), visible=True),
+        figures=views.figures(results),
+        by_gain=pictures.by_gain(results, store, place),
+        one_seed=pictures.one_seed(results, store, place),
+        state=kept.keep(results),
+    )
+
+
+def _on_choose(key: Any, event: gr.EventData) -> Any:
+    """The seed that was pressed, drawn in every way."""
+    results = kept.find(key)
+    place = event._data.get("index") if isinstance(event._data, dict) else None
+    if results is None or type(place) is not int or not 0 <= place < len(results.evaluation.seeds):
+        return gr.skip()
+    with sentences(TROUBLE):
+        return pictures.one_seed(results, storage.store(), place)
