@@ -3,6 +3,7 @@
     python -m ddpo.church64 all
     python -m ddpo.church64 fidelity assets/church-64/base --scheduler ddim pndm
     python -m ddpo.church64 judge assets/church-64/base assets/church-64/tuned
+    python -m ddpo.church64 comparison
 
 Every stage is resumable after a kill and draws all its random numbers from fixed seeds. The long one, `pretrain`, may
 go on while `release` makes a base from where it stands:
@@ -39,6 +40,10 @@ from ddpo.church64.release import choose, newest_release, open_branch
 from ddpo.church64.scenes import draw_scenes
 from ddpo.church64.trials import run_trials
 from ddpo.church64.watch import Watch
+from ddpo.comparison import saved
+from ddpo.comparison.compare import compare
+from ddpo.comparison.events import ComparisonResult
+from ddpo.comparison.settings import ComparisonSettings
 from ddpo.diffusion.catalogue import ASSETS
 from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.pictures import tile
@@ -172,6 +177,15 @@ def write_card(work: Path, compute: Compute) -> None:
     (BUNDLE / "README.md").write_text(text, encoding="utf-8")
 
 
+def save_comparison(work: Path, compute: Compute) -> None:
+    """Write the comparison that the page opens with: what its defaults give, in float32 as it is alike everywhere."""
+    settings = ComparisonSettings(pair="church-64", scorer=REWARD, precision="float32")
+    for event in compare(settings):
+        if isinstance(event, ComparisonResult):
+            saved.save(event, saved.BUNDLED)
+            print(event.sentence)
+
+
 STAGES: dict[str, Callable[[Path, Compute], None]] = {
     "pretrain": pretrain,
     "release": release,
@@ -180,6 +194,7 @@ STAGES: dict[str, Callable[[Path, Compute], None]] = {
     "collapse": collapse,
     "measure": measure_pair,
     "card": write_card,
+    "comparison": save_comparison,
 }
 
 

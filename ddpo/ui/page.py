@@ -23,6 +23,7 @@ from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
 STYLE = Path(__file__).with_name("style.css")
+SCRIPT = Path(__file__).with_name("page.js")
 MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
 # Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that
 # has lost what the page remembers (which run was chosen, the pictures behind the slider), and nothing else.
@@ -86,7 +87,7 @@ def serve(demo: gr.Blocks) -> None:
     demo.launch(
         theme=theme(),
         css_paths=STYLE,
-        head=framed.HEAD,
+        head=f"{framed.HEAD}<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
         show_error=True,
         max_file_size=MAX_UPLOAD,
         state_session_capacity=MOST_VISITS,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from tests.helpers.browsing import DRAWN
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def choose_pair(page: Page, title: str) -> None:
 def compare(page: Page, steps: int = 4) -> None:
     set_number(page, "#steps", str(steps))
     page.click("#compare-button")
-    page.wait_for_selector(".summary", timeout=SLOW)
+    page.wait_for_selector(DRAWN, timeout=SLOW)
 
 
 def overflow(page: Page) -> int:
@@ -73,9 +74,9 @@ def overflow(page: Page) -> int:
 def test_a_first_visitor_sees_what_this_is_and_what_will_come(open_page: Open) -> None:
     page = open_page()
     assert "reinforcement learning" in page.inner_text(".masthead")
-    assert "Press Compare" in page.inner_text("#status")
+    assert "Press Compare" in page.inner_text("#status") and page.is_visible("#details")
     assert page.locator("#compare-button").bounding_box()["y"] + 40 < WIDE[1]  # type: ignore[index]
-    assert not page.is_visible("#cancel-button") and not page.is_visible("#details")
+    assert not page.is_visible("#cancel-button")
     assert page.inner_text("#about-pair").startswith("Begins with church-64 (bundled): there is no GPU here")
 
 
@@ -88,7 +89,7 @@ def test_one_press_compares_with_the_defaults(open_page: Open, shots: Path) -> N
     )
     assert page.is_visible("#cancel-button") and page.is_disabled("#compare-button")
     page.screenshot(path=shots / "compare-running-wide.png")
-    page.wait_for_selector(".summary", timeout=SLOW)
+    page.wait_for_selector(DRAWN, timeout=SLOW)
     assert "photographic" in page.inner_text(".sentence") and "seeds" in page.inner_text(".sentence")
     for role in ("base", "finetuned"):
         captions = page.locator(f".panel.{role} figcaption").all_inner_texts()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.browsing import QUIET, SLOW, TINY, chromium
+from tests.helpers.browsing import DRAWN, QUIET, SLOW, TINY, chromium
 from tests.helpers.framing import framed
 from tests.helpers.serving import RunningApp
 
@@ -68,7 +68,7 @@ def number(frame: Frame, control: str) -> float:
 def compare(frame: Frame) -> str:
     """Compares as the fields stand, and returns the seeds that the result shows."""
     frame.click("#compare-button")
-    frame.wait_for_selector(".summary", timeout=SLOW)
+    frame.wait_for_selector(DRAWN, timeout=SLOW)
     captions = frame.locator(".panel.base figcaption").all_inner_texts()
     return " ".join(caption.split()[1] for caption in captions)
 
@@ -180,8 +180,8 @@ def test_the_frame_gets_the_height_of_what_is_in_it(
     assert 0 < empty - inner < 160  # the footer, and no emptiness that grows with the frame
     frame.click("#compare-button")
     if size == PHONE:
-        page.wait_for_function("scrollY > 300")  # to the progress, which is below the controls
-    frame.wait_for_selector(".summary", timeout=SLOW)
+        page.wait_for_function("scrollY < 500")  # back to the progress, which is above the fields
+    frame.wait_for_selector(DRAWN, timeout=SLOW)
     frame.locator("#before-after-slider").scroll_into_view_if_needed()
     frame.wait_for_function("[...document.querySelectorAll('#before-after-slider img')].every((i) => i.naturalWidth)")
     done = height(page)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.browsing import (
+    DRAWN,
     PHONE,
     SLOW,
     TINY,
@@ -163,7 +164,7 @@ def test_start_watch_reload_stop_resume_and_compare(
     assert page.input_value("#pair input").startswith("Run of ")
     set_number(page, "#steps", 3)
     page.click("#compare-button")
-    page.wait_for_selector(".summary .how", timeout=SLOW)
+    page.wait_for_selector(f"{DRAWN} .how", timeout=SLOW)
     assert "Run of " in page.inner_text(".summary .how")
 
 

@@ -30,6 +30,8 @@ WIDE, PHONE = (1440, 900), (390, 844)
 
 SLOW = 240_000  # milliseconds; a process that trains starts with importing torch, and the machine may be busy
 
+DRAWN = ".summary:not(:has(.saved))"  # a result that was not there when the page opened
+
 TINY = {
     "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "group_size": 1, "sampling_steps": 4, "window_first": 0,
 }  # fmt: skip

@@ -150,7 +150,7 @@ def test_events_of_the_page(some: list[Any], values: list[Any]) -> None:
         lambda: compare_tab._about_scheduler(one),
         lambda: compare_tab._on_scheduler(one),
         lambda: compare_tab._cost(None, *values),
-        lambda: first_of(compare_tab._on_compare(HERE, None, *values)),
+        lambda: first_of(compare_tab._on_compare(HERE, None, None, *values)),
         lambda: form._on_recipe(one),
         lambda: form._about_reward(one),
         lambda: form.told(HERE, None, *values[:7], *[three] * len(form._ORDER)),

@@ -72,12 +72,12 @@ def test_both_tabs_say_it_where_the_weights_are_not_at_hand(monkeypatch: pytest.
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     sentence = "weights of Likeness to “a sunny day” rather than “a grey day” are not on this machine"
     on_page = values(unlike="a grey day")
-    assert sentence in refusal(tab._on_compare, None, None, *on_page.values())
+    assert sentence in refusal(tab._on_compare, None, None, None, *on_page.values())
     assert sentence in refusal(score._on_score, picture(tmp_path), "prompt", "a sunny day", "a grey day")
 
 
 def test_an_empty_sentence_is_asked_for(tmp_path: Path) -> None:
-    assert "needs a sentence" in refusal(tab._on_compare, None, None, *values(like=" ").values())
+    assert "needs a sentence" in refusal(tab._on_compare, None, None, None, *values(like=" ").values())
     assert "needs a sentence" in refusal(score._on_score, picture(tmp_path), "prompt", "", "a grey day")
     assert "must be given as text" in refusal(score._on_score, picture(tmp_path), ["prompt"], "", "")
 
@@ -105,7 +105,7 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     scores = {card.partition("<b>")[2].partition("</b>")[0] for card in cards.values()}
     assert len(scores) == 3 and all(-1 <= float(text.replace("\u2212", "-")) <= 1 for text in scores)
     assert "Likeness to “a sunny day” rather than “a grey day”" in cards["a sunny day", "a grey day"]
-    *_, last = tab._on_compare(cast("Any", None), None, *values(unlike="a grey day").values())
+    *_, last = tab._on_compare(cast("Any", None), None, None, *values(unlike="a grey day").values())
     assert "prompt:a sunny day|a grey day" in last[3]
     result = kept.find(last[-1])
     assert result is not None and result.comparison.scorer.name == "prompt:a sunny day|a grey day"

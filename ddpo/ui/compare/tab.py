@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ddpo.common.machine import on_space
-from ddpo.comparison import files, first_choice
-from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison import first_choice
+from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
-from ddpo.ui.compare import kept, views
+from ddpo.ui.compare import results, views
+from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
 from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK
@@ -28,42 +26,10 @@ from ddpo.ui.space import permission, quota
 from ddpo.ui.space.asker import Asker, who
 
 TROUBLE = "This could not be compared"
-COMPARING = "Comparing…"  # what the button says meanwhile
-STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
 
 FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
 
-# The marks move at once; the slider follows when the server has answered.
-CHOOSE = """
-const choose = (event) => {
-  const picture = event.target.closest('[data-index]');
-  if (!picture || (event.type === 'keydown' && event.key !== 'Enter' && event.key !== ' ')) return;
-  event.preventDefault();
-  element.querySelectorAll('[data-index]').forEach(
-    (other) => other.classList.toggle('chosen', other.dataset.index === picture.dataset.index));
-  trigger('click', {index: Number(picture.dataset.index)});
-};
-element.addEventListener('click', choose);
-element.addEventListener('keydown', choose);
-"""
 SHOW_RESULTS = f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#status')}, 150); }}"
-
-
-@dataclass(frozen=True)
-class Results:
-    """The components that a run fills."""
-
-    compare: gr.Button
-    cancel: gr.Button
-    notice: gr.HTML
-    status: gr.HTML
-    pictures: gr.HTML
-    details: gr.Column
-    line: gr.HTML
-    slider: gr.ImageSlider
-    archive: gr.DownloadButton
-    table: gr.DownloadButton
-    state: gr.State
 
 
 def build() -> dict[str, gr.Component]:
@@ -79,8 +45,8 @@ def build() -> dict[str, gr.Component]:
                         "Cancel", variant="stop", size="lg", min_width=80, visible=False, elem_id="cancel-button"
                     )
         with gr.Column(scale=3, min_width=320, elem_id="results"):
-            results = _build_results(compare, cancel)
-    _connect(controls, results)
+            outcome = results.build(compare, cancel)
+    _connect(controls, outcome)
     quota.follow(cost, controls, _cost)
     return dict(zip(FIELDS, controls, strict=True))
 
@@ -128,32 +94,14 @@ def _build_own_models() -> tuple[gr.Textbox, gr.Textbox]:
     return base, tuned
 
 
-def _build_results(compare: gr.Button, cancel: gr.Button) -> Results:
-    notice = gr.HTML("", elem_id="notice")  # apart, as a slow page gets progress after the press of Cancel
-    status = gr.HTML(views.EMPTY, elem_id="status")
-    pictures = gr.HTML("", elem_id="pictures", js_on_load=CHOOSE)
-    with gr.Column(visible=False, elem_id="details") as details, gr.Row(elem_id="before-after"):
-        with gr.Column(scale=1, min_width=260):
-            line = gr.HTML()
-            archive = gr.DownloadButton("Download all (zip)", size="md", elem_id="download-zip")
-            table = gr.DownloadButton("Download scores (CSV)", size="md", elem_id="download-csv")
-        slider = gr.ImageSlider(
-            show_label=False, format="png", type="pil", interactive=False, scale=1, min_width=260,
-            max_height=480, buttons=["fullscreen"], elem_id="before-after-slider",
-        )  # fmt: skip
-    state = gr.State(None, time_to_live=STATE_LIFE)
-    return Results(compare, cancel, notice, status, pictures, details, line, slider, archive, table, state)
-
-
-def _connect(controls: list[gr.Component], results: Results) -> None:
-    outputs = list(vars(results).values())
-    buttons = [results.compare, results.cancel, results.notice, results.status]
-    begun = results.compare.click(_on_begin, None, buttons, **QUICK)
-    results.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
-    run = begun.then(_on_compare, controls, outputs, show_progress="hidden", **PRIVATE, **COMPARES)
-    run.failure(_on_refused, results.compare, outputs, **QUICK)
-    results.cancel.click(_on_cancel, None, outputs, cancels=[run], **QUICK)
-    results.pictures.click(_on_choose, results.state, [results.line, results.slider], **QUICK)
+def _connect(controls: list[gr.Component], outcome: Results) -> None:
+    outputs = list(vars(outcome).values())
+    begun = outcome.compare.click(results.begun, None, outputs, **QUICK)
+    outcome.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
+    run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
+    run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
+    outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
+    outcome.pictures.click(_on_choose, outcome.state, [outcome.line, outcome.slider], **QUICK)
 
 
 def _on_pair(name: Any) -> tuple[str, Any, Any]:
@@ -171,32 +119,28 @@ def _on_scheduler(name: str) -> tuple[Any, Any]:
     return steps, gr.update(visible=spec.takes_eta)
 
 
-def _on_begin() -> tuple[Any, Any, str, str]:
-    return gr.update(value=COMPARING, interactive=False), gr.update(visible=True), "", views.waiting()
-
-
-def _on_refused(label: Any) -> list[Any]:
+def _on_refused(label: Any, key: str | None) -> list[Any]:
     """Where the queue took no comparison, so that nothing else gives the buttons back."""
     if label != COMPARING:
         return [gr.skip()] * len(Results.__dataclass_fields__)
-    return _idle(
-        html.message("Not started", "Too many comparisons wait already; try again when some of them are done.")
-    )
+    sentence = "Too many comparisons wait already; try again when some of them are done."
+    return results.shown(key, html.message("Not started", sentence))
 
 
-def _on_compare(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> Iterator[Any]:
+def _on_compare(
+    request: gr.Request, profile: gr.OAuthProfile | None, key: str | None, *values: Any
+) -> Iterator[list[Any]]:
     """Runs a comparison; closing this generator, which Gradio does on cancel and when the page is gone, stops it."""
     try:
-        with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
+        with sentences(TROUBLE):
             asker = who(request, profile)
             settings = _read(asker, dict(zip(FIELDS, values, strict=True)))
             for event in follow(settings, permission.most_pixel_steps(asker)):
-                if isinstance(event, ComparisonResult):
-                    yield _finished(event, Path(folder))
-                else:
-                    yield _running(event, settings)
+                done = isinstance(event, ComparisonResult)
+                yield results.finished(event) if done else results.running(event, settings)
     except gr.Error as error:
-        yield _idle(html.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
+        # An error alone would leave the buttons as they are, and what was shown before stays.
+        yield results.shown(key, html.message(TROUBLE, unescape(error.message)))
         raise error
 
 
@@ -217,49 +161,9 @@ def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
         return ""
 
 
-def _on_cancel() -> list[Any]:
-    return _idle(html.message("Cancelled", "The computation was stopped between two steps."))
-
-
-def _idle(notice: str) -> list[Any]:
-    """No run and no results, in the order of Results."""
-    ready = gr.update(value="Compare", interactive=True)
-    hidden = gr.update(visible=False)
-    return [ready, hidden, notice, "", "", hidden, "", None, gr.skip(), gr.skip(), None]
-
-
-def _running(progress: Progress, settings: ComparisonSettings) -> list[Any]:
-    drawn = gr.skip()
-    if progress.previews is not None:
-        drawn = views.preview_panels(progress.previews, settings.seeds)
-    hidden, skip = gr.update(visible=False), gr.skip()
-    return [skip, skip, skip, views.progress_card(progress), drawn, hidden, skip, skip, skip, skip, skip]
-
-
-def _finished(result: ComparisonResult, folder: Path) -> list[Any]:
-    index = views.best_index(result)
-    return [
-        gr.update(value="Compare", interactive=True),
-        gr.update(visible=False),
-        "",
-        views.summary_card(result),
-        views.result_panels(result, index),
-        gr.update(visible=True),
-        views.chosen_line(result, index),
-        _before_after(result, index),
-        str(files.write_zip(result, folder)),
-        str(files.write_csv(result, folder)),
-        kept.keep(result),
-    ]
+def _on_cancel(key: str | None) -> list[Any]:
+    return results.shown(key, html.message("Cancelled", "The computation was stopped between two steps."))
 
 
 def _on_choose(key: str | None, event: gr.EventData) -> tuple[Any, Any]:
-    result = kept.find(key)
-    index = event._data.get("index") if isinstance(event._data, dict) else None
-    if result is None or type(index) is not int or not 0 <= index < len(result.seeds):
-        return gr.skip(), gr.skip()
-    return views.chosen_line(result, index), _before_after(result, index)
-
-
-def _before_after(result: ComparisonResult, index: int) -> tuple[Any, Any]:
-    return html.enlarged(result.base_images[index]), html.enlarged(result.tuned_images[index])
+    return results.chosen(key, event._data.get("index") if isinstance(event._data, dict) else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ddpo import rewards
 from ddpo.common.words import duration, signed
-from ddpo.comparison import first_choice
+from ddpo.comparison import first_choice, saved
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
@@ -33,6 +33,14 @@ EMPTY = """
   </div>
 </div>
 """.format(ghosts="<i></i>" * 4)
+
+
+TOOLS = """
+<div class="tools">
+  <span>Press a picture for a larger view of both; the arrow keys go through the seeds.</span>
+  <label><input type="checkbox"> Whole pixels</label>
+</div>
+"""
 
 
 def about_pair(name: object) -> str:
@@ -95,29 +103,53 @@ def progress_card(progress: Progress) -> str:
     )
 
 
-def summary_card(result: ComparisonResult) -> str:
-    """The sentence and the key figures, always with the name of the scorer."""
+def summary_card(result: ComparisonResult, note: str = "") -> str:
+    """The sentence, and what was compared how.
+
+    Args:
+        result: of a comparison.
+        note: HTML above the sentence.
+    """
+    return (
+        f'<div class="card summary {_verdict(result)}">{note}<p class="sentence">{escape(result.sentence)}</p>'
+        f'<p class="how">{escape(_how(result))}</p></div>'
+    )
+
+
+def saved_note(result: ComparisonResult) -> str:
+    """That a result was not drawn now, how it was made, and what Compare will do."""
+    first = first_choice.choose().pair
+    then = "draws the same here, or what you choose."
+    if first != result.comparison.pair.name:
+        then = f"draws {escape(get_pair(first).title)}, which the form is set to."
+    made = f"<b>Saved comparison</b>, made by <code>{saved.COMMAND}</code>."
+    return f'<p class="saved">{made} Press <b>Compare</b>: it {then}</p>'
+
+
+def figures(result: ComparisonResult, timed: bool = True) -> str:
+    """The key figures, always with the name of the scorer.
+
+    Args:
+        result: of a comparison.
+        timed: it was drawn here and now, so that its time means something.
+    """
     s, spec = result.statistics, result.comparison.scorer
     interval = "one pair has no interval"
     if s.interval_low is not None and s.interval_high is not None:
         interval = f"95% {signed(s.interval_low, spec.decimals)} to {signed(s.interval_high, spec.decimals)}"
     ties = f", {s.ties} tied" if s.ties else ""
-    figures = (
+    cells = (
         ("Base, mean", amount(s.mean_base, spec), spec.name),
         ("Finetuned, mean", amount(s.mean_tuned, spec), spec.name),
         ("Paired difference", difference(s.mean_difference, spec), interval),
         ("Win rate", f"{s.win_rate:.0%}", f"{s.wins} of {s.n}{ties}, {spec.name}"),
-        ("Time per image", f"{result.seconds_per_image:.2f} s", result.compute),
+        *([("Time per image", f"{result.seconds_per_image:.2f} s", result.compute)] if timed else []),
     )
     tiles = "".join(
         f'<div class="tile"><span>{escape(label)}</span><b>{escape(value)}</b><small>{escape(note)}</small></div>'
-        for label, value, note in figures
+        for label, value, note in cells
     )
-    return (
-        f'<div class="card summary {_verdict(result)}"><p class="sentence">{escape(result.sentence)}</p>'
-        f'<div class="tiles">{tiles}</div>'
-        f'<p class="how">{escape(_how(result))}</p></div>'
-    )
+    return f'<div class="tiles">{tiles}</div>'
 
 
 def _verdict(result: ComparisonResult) -> str:
@@ -145,7 +177,7 @@ def preview_panels(previews: tuple[list[Image], list[Image]], seeds: Sequence[in
             for image, seed in zip(images, seeds, strict=True)
         ]
         panels.append(_panel(title, "drawing", figures))
-    return _both(panels, len(seeds), "drawing")
+    return _both(panels, len(seeds), "drawing", previews[0][0].width)
 
 
 def result_panels(result: ComparisonResult, chosen: int) -> str:
@@ -161,7 +193,8 @@ def result_panels(result: ComparisonResult, chosen: int) -> str:
         for i, (image, (seed, before, score)) in enumerate(zip(result.tuned_images, rows, strict=True))
     ]
     note = f"{spec.name} score"
-    return _both([_panel("Base", note, base), _panel("Finetuned", note, tuned)], len(rows), "done")
+    panels = [_panel("Base", note, base), _panel("Finetuned", note, tuned)]
+    return _both(panels, len(rows), "done", result.base_images[0].width)
 
 
 def _figure(title: str, image: Image, index: int, seed: int, score: str, badge: str, chosen: bool) -> str:
@@ -184,10 +217,11 @@ def _panel(title: str, note: str, figures: Sequence[str]) -> str:
     return f'<section class="panel {kind}">{heading}<div class="grid">{"".join(figures)}</div></section>'
 
 
-def _both(panels: Sequence[str], count: int, state: str) -> str:
+def _both(panels: Sequence[str], count: int, state: str, width: int) -> str:
+    """Both panels; `width` is that of a picture in pixels, which whole factors enlarge."""
     columns = 1 if count == 1 else 2 if count <= 4 else 3 if count in (5, 6, 9) else 4
     many = " many" if columns > 2 else ""  # captions may take two lines then, in both panels alike
-    style = f"--columns:{columns};--narrow:{min(columns, 2)}"
+    style = f"--columns:{columns};--side:{width}px"
     return f'<div class="panels {state}{many}" style="{style}">{"".join(panels)}</div>'
 
 
@@ -202,7 +236,7 @@ def chosen_line(result: ComparisonResult, index: int) -> str:
         f"<p>Base {escape(amount(before, spec))} → finetuned {escape(amount(after, spec))}"
         f"{_badge(after - before, spec)} <small>{escape(spec.name)}</small></p>"
         "<p class='hint'>Left of the handle is the base, right of it the finetuned model. "
-        "Press any picture above to see its seed here.</p></div>"
+        "Press any picture to see its seed here.</p></div>"
     )
 
 

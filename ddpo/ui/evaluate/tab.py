@@ -16,7 +16,6 @@ from ddpo.errors import UserError
 from ddpo.evaluation.evaluate import CellDone
 from ddpo.evaluation.export import write_report
 from ddpo.evaluation.results import Results
-from ddpo.ui.compare.tab import CHOOSE
 from ddpo.ui.evaluate import form as evaluate_form
 from ddpo.ui.evaluate import kept, pictures, storage, views
 from ddpo.ui.evaluate.run import Seldom, follow, lent_seconds, seconds_here
@@ -82,7 +81,7 @@ def _build_results(evaluate: gr.Button, cancel: gr.Button) -> Shown:
         verdicts=gr.HTML("", elem_id="verdicts"),
         report=gr.DownloadButton("Download the report (HTML)", size="md", visible=False, elem_id="evaluate-report"),
         figures=gr.HTML("", elem_id="evaluate-figures"),
-        by_gain=gr.HTML("", elem_id="by-gain", js_on_load=CHOOSE),
+        by_gain=gr.HTML("", elem_id="by-gain", js_on_load="studio.choices(element, trigger)"),
         one_seed=gr.HTML("", elem_id="one-seed"),
         state=gr.State(None, time_to_live=STATE_LIFE),
     )

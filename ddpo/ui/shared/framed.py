@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 
-# The style is not in style.css, as Gradio has the rules there apply below its own container only. On a phone the
-# results keep a part of the window's height free; a frame that is as high as its content would grow with them.
+# The style is not in style.css, as Gradio has the rules there apply below its own container only. On a phone a
+# run keeps a part of the window's height free; a frame that is as high as its content would grow with it.
 HEAD = """
 <script>
   document.documentElement.classList.toggle('framed', window.self !== window.top);
 </script>
 <style>
   html:not(.framed) .only-framed { display: none; }
-  html.framed #results, html.framed #run, html.framed #evaluation { min-height: 0 !important; }
+  html.framed #run, html.framed #evaluation { min-height: 0 !important; }
 </style>
 """
 

@@ -1,0 +1,141 @@
+"""What a comparison fills, and the states that this goes through: opened, waiting, drawing, done."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+
+from ddpo.comparison import files, saved
+from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison.settings import ComparisonSettings
+from ddpo.ui.compare import kept, views
+from ddpo.ui.shared import html, uploads
+
+COMPARING = "Comparing…"  # what the button says meanwhile
+STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
+SAVED = "saved"  # the key of the comparison that comes with the app
+
+
+@dataclass(frozen=True)
+class Results:
+    """The components that a comparison fills."""
+
+    compare: gr.Button
+    cancel: gr.Button
+    notice: gr.HTML
+    status: gr.HTML
+    pictures: gr.HTML
+    figures: gr.HTML
+    details: gr.Column
+    line: gr.HTML
+    slider: gr.ImageSlider
+    archive: gr.DownloadButton
+    table: gr.DownloadButton
+    state: gr.State  # key of the comparison that is shown, for `find`
+
+
+def build(compare: gr.Button, cancel: gr.Button) -> Results:
+    """Lay out what the page opens with: the saved comparison, or where there is none, what will come."""
+    result = saved.bundled()
+    opened = _values(result, SAVED) if result else {"status": views.EMPTY}
+    notice = gr.HTML("", elem_id="notice")  # apart, as a slow page gets progress after the press of Cancel
+    status = gr.HTML(opened["status"], elem_id="status")
+    gr.HTML(views.TOOLS, elem_id="picture-tools", js_on_load="studio.enlarging(element)")
+    pictures = gr.HTML(opened.get("pictures", ""), elem_id="pictures", js_on_load="studio.pictures(element, trigger)")
+    figures = gr.HTML(opened.get("figures", ""), elem_id="figures")
+    with gr.Column(visible=result is not None, elem_id="details") as details, gr.Row(elem_id="before-after"):
+        with gr.Column(scale=1, min_width=260):
+            line = gr.HTML(opened.get("line", ""))
+            archive = gr.DownloadButton("Download all (zip)", opened.get("archive"), size="md", elem_id="download-zip")
+            table = gr.DownloadButton("Download scores (CSV)", opened.get("table"), size="md", elem_id="download-csv")
+        slider = gr.ImageSlider(
+            opened.get("slider"), show_label=False, format="png", type="pil", interactive=False, scale=1, min_width=260,
+            max_height=480, buttons=["fullscreen"], elem_id="before-after-slider",
+        )  # fmt: skip
+    state = gr.State(SAVED if result else None, time_to_live=STATE_LIFE)
+    return Results(compare, cancel, notice, status, pictures, figures, details, line, slider, archive, table, state)
+
+
+def find(key: str | None) -> ComparisonResult | None:
+    """The comparison of a key; None where it had to make room."""
+    return saved.bundled() if key == SAVED else kept.find(key)
+
+
+def begun() -> list[Any]:
+    """Waiting for a turn, without what was drawn before: nothing old may stand under the progress of something new."""
+    comparing, cancel = gr.update(value=COMPARING, interactive=False), gr.update(visible=True)
+    return _in_order(compare=comparing, cancel=cancel, notice="", status=views.waiting(), **_CLEARED)
+
+
+def running(progress: Progress, settings: ComparisonSettings) -> list[Any]:
+    """Drawing: how far it is, and now and then the pictures as they are."""
+    drawn = {}
+    if progress.previews is not None:
+        drawn["pictures"] = views.preview_panels(progress.previews, settings.seeds)
+    return _in_order(status=views.progress_card(progress), **drawn)
+
+
+def finished(result: ComparisonResult) -> list[Any]:
+    """Done: the result is shown, and kept."""
+    return shown(kept.keep(result))
+
+
+def shown(key: str | None, notice: str = "") -> list[Any]:
+    """The comparison of a key, and the buttons as they are when nothing is drawn.
+
+    Args:
+        key: for `find`; without a comparison, what will come is said in its place.
+        notice: HTML that is put above.
+    """
+    free = {"compare": gr.update(value="Compare", interactive=True), "cancel": gr.update(visible=False)}
+    result = find(key)
+    if result is None:
+        return _in_order(**free, notice=notice, **_CLEARED, status="" if notice else views.EMPTY, state=None)
+    return _in_order(**free, notice=notice, details=gr.update(visible=True), state=key, **_values(result, key))
+
+
+def chosen(key: str | None, index: Any) -> tuple[Any, Any]:
+    """The line and the slider of one seed, by its place among them; both stay as they are where there is none."""
+    result = find(key)
+    if result is None or type(index) is not int or not 0 <= index < len(result.seeds):
+        return gr.skip(), gr.skip()
+    return views.chosen_line(result, index), _before_after(result, index)
+
+
+_CLEARED: dict[str, Any] = {"pictures": "", "figures": "", "details": gr.update(visible=False)}
+
+
+def _in_order(**values: Any) -> list[Any]:
+    """Updates by name in the order of Results; what is not named stays as it is."""
+    return [values.get(name, gr.skip()) for name in Results.__dataclass_fields__]
+
+
+def _values(result: ComparisonResult, key: str | None) -> dict[str, Any]:
+    """What the components show of a result, by their names."""
+    index = views.best_index(result)
+    archive, table = _downloads(result)
+    return {
+        "status": views.summary_card(result, views.saved_note(result) if key == SAVED else ""),
+        "pictures": views.result_panels(result, index),
+        "figures": views.figures(result, timed=key != SAVED),
+        "line": views.chosen_line(result, index),
+        "slider": _before_after(result, index),
+        "archive": archive,
+        "table": table,
+    }
+
+
+def _before_after(result: ComparisonResult, index: int) -> tuple[Any, Any]:
+    return html.enlarged(result.base_images[index]), html.enlarged(result.tuned_images[index])
+
+
+def _downloads(result: ComparisonResult) -> list[str]:
+    """The zip and the CSV, where Gradio keeps what it serves."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = files.write_zip(result, Path(folder)), files.write_csv(result, Path(folder))
+        return [save_file_to_cache(path, cache_dir=str(uploads.own_folder())) for path in paths]

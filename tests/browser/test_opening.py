@@ -1,0 +1,104 @@
+"""What the page shows before anybody has pressed anything, and the larger view of a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ddpo.comparison import saved
+from tests.helpers.browsing import DRAWN, PHONE, SLOW, WIDE, overflow, set_number
+from tests.helpers.serving import RunningApp
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture
+def open_page(browser: Browser, app: RunningApp) -> Iterator[Open]:
+    """Opens the page, at an address and in a size; in the end no page may have logged an error."""
+    pages: list[Page] = []
+    troubles: list[str] = []
+
+    def open_(query: str = "", size: tuple[int, int] = WIDE) -> Page:
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(f"{app.url}/?{query}")
+        page.wait_for_selector("#compare-button")
+        pages.append(page)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not troubles
+
+
+def top(page: Page, selector: str) -> float:
+    box = page.locator(selector).first.bounding_box()
+    assert box is not None, selector
+    return box["y"]
+
+
+def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: Open, app: RunningApp) -> None:
+    page, kept = open_page(), saved.bundled()
+    assert kept is not None
+    assert "Saved comparison" in page.inner_text(".summary .saved") and saved.COMMAND in page.inner_text(".saved")
+    assert page.inner_text(".sentence") == kept.sentence
+    page.wait_for_function("[...document.querySelectorAll('#pictures img')].every((i) => i.naturalWidth === 64)")
+    assert page.locator(".panel.base .pic").count() == page.locator(".panel.finetuned .pic").count() == 8
+    page.wait_for_function("document.querySelectorAll('#before-after-slider img[src]').length >= 2")
+    page.click(".panel.base .pic[data-index='2']")
+    page.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 2,')")
+    page.keyboard.press("Escape")
+    with page.expect_download() as started:
+        page.click("#download-zip")
+    assert started.value.suggested_filename == "church-64-ddim-50-seed-0.zip"
+    assert "Comparison started" not in app.log  # no model was asked
+
+    set_number(page, "#steps", 3)
+    page.click("#compare-button")
+    page.wait_for_selector(".progress")
+    assert page.locator("#pictures .done").count() == 0 and not page.is_visible("#before-after-slider")
+    page.wait_for_selector(DRAWN, timeout=SLOW)
+    assert page.locator(".saved").count() == 0 and "3 steps" in page.inner_text(".summary .how")
+
+
+def test_on_a_phone_pictures_come_before_figures_and_fields(open_page: Open) -> None:
+    page = open_page(size=PHONE)
+    assert top(page, "#pictures img") < PHONE[1] - 120  # the first pictures are on the screen at once
+    assert top(page, "#pictures") < top(page, "#before-after") < top(page, "#figures") < top(page, "#settings")
+    assert overflow(page) <= 0
+
+
+def test_a_press_enlarges_a_seed_of_both_and_arrow_keys_go_on(open_page: Open) -> None:
+    page = open_page()
+    page.click(".panel.finetuned .pic[data-index='7']")
+    larger = page.locator("#larger[open]")
+    assert larger.locator("img").count() == 2
+    sides = page.evaluate("[...document.querySelectorAll('#larger img')].map((i) => i.clientWidth)")
+    assert min(sides) > 450 and page.evaluate("document.querySelector('#larger').clientHeight") <= WIDE[1]
+    assert larger.locator("h2").inner_text() == "Seed 7, 8 of 8"
+    assert "Finetuned" in larger.locator("figure").nth(1).inner_text()
+    page.keyboard.press("ArrowRight")
+    assert larger.locator("h2").inner_text() == "Seed 0, 1 of 8"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Escape")
+    assert page.locator("#larger").count() == 0
+    page.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 1,')")
+    assert page.evaluate("document.activeElement.dataset.index") == "1"
+
+
+def test_pictures_are_enlarged_by_whole_factors_where_that_is_asked_for(open_page: Open) -> None:
+    page = open_page()
+    page.check(".tools input")
+    widths = page.evaluate("[...document.querySelectorAll('#pictures img')].map((i) => i.clientWidth)")
+    assert all(width % 64 == 0 and width > 0 for width in widths)
+    page.reload()
+    page.wait_for_selector(".tools input:checked")
+    page.uncheck(".tools input")
+    assert page.evaluate("document.querySelector('#pictures img').clientWidth") % 64 != 0
