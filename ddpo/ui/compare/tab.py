@@ -101,7 +101,9 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
     outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
-    outcome.pictures.click(_on_choose, outcome.state, [outcome.line, outcome.slider], **QUICK)
+    outcome.pictures.click(
+        _on_choose, outcome.state, [outcome.line, outcome.slider], trigger_mode="always_last", **QUICK
+    )
 
 
 def _on_pair(name: Any) -> tuple[str, Any, Any]:
