@@ -1,7 +1,7 @@
 /* What the page does in the browser alone: the larger view of a seed, and how small pictures are enlarged. */
 const studio = (() => {
   const CRISP = 'ddpo-crisp';  // in the browser's storage: pictures are enlarged by whole factors
-  const container = () => document.querySelector('.gradio-container') ?? document.body;
+  const tab = () => document.querySelector('#compare-tab');  // within which all of style.css applies
 
   /* The browser's storage, which a frame of another site may not have. */
   const stored = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
@@ -74,20 +74,22 @@ const studio = (() => {
       element.querySelector(`.panel.${role} [data-index="${index}"]`)?.focus({preventScroll: true});
     });
     show();
-    container().append(dialog);
+    tab().append(dialog);
     dialog.showModal();
     // A frame that is as high as its content has no window of its own to stand in the middle of.
     if (window.parentIFrame) dialog.style.marginTop = `${Math.max(0, pressed.getBoundingClientRect().top - 120)}px`;
   };
 
-  /* The switch between pictures that are enlarged smoothly and by whole factors. */
-  const enlarging = (element) => {
+  /* The switch between pictures that are enlarged smoothly and by whole factors; on a phone, the way to the fields. */
+  const tools = (element) => {
+    element.querySelector('.to-settings').addEventListener(
+      'click', () => document.querySelector('#settings').scrollIntoView({behavior: 'smooth'}));
     const box = element.querySelector('input');
-    const apply = () => document.documentElement.classList.toggle('crisp', box.checked);
+    const apply = () => tab().classList.toggle('crisp', box.checked);
     box.checked = stored(CRISP) === '1';
     box.addEventListener('change', () => { store(CRISP, box.checked ? '1' : '0'); apply(); });
     apply();
   };
 
-  return {choices, pictures, enlarging};
+  return {choices, pictures, tools};
 })();

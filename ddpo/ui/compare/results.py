@@ -42,10 +42,10 @@ class Results:
 def build(compare: gr.Button, cancel: gr.Button) -> Results:
     """Lay out what the page opens with: the saved comparison, or where there is none, what will come."""
     result = saved.bundled()
-    opened = _values(result, SAVED) if result else {"status": views.EMPTY}
+    opened: dict[str, Any] = _values(result, SAVED) if result else {"status": views.EMPTY}
     notice = gr.HTML("", elem_id="notice")  # apart, as a slow page gets progress after the press of Cancel
     status = gr.HTML(opened["status"], elem_id="status")
-    gr.HTML(views.TOOLS, elem_id="picture-tools", js_on_load="studio.enlarging(element)")
+    gr.HTML(views.TOOLS, elem_id="picture-tools", js_on_load="studio.tools(element)")
     pictures = gr.HTML(opened.get("pictures", ""), elem_id="pictures", js_on_load="studio.pictures(element, trigger)")
     figures = gr.HTML(opened.get("figures", ""), elem_id="figures")
     with gr.Column(visible=result is not None, elem_id="details") as details, gr.Row(elem_id="before-after"):

@@ -101,7 +101,9 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
     outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
-    outcome.pictures.click(_on_choose, outcome.state, [outcome.line, outcome.slider], **QUICK)
+    outcome.pictures.click(
+        _on_choose, outcome.state, [outcome.line, outcome.slider], trigger_mode="always_last", **QUICK
+    )
 
 
 def _on_pair(name: Any) -> tuple[str, Any, Any]:
@@ -136,8 +138,10 @@ def _on_compare(
             asker = who(request, profile)
             settings = _read(asker, dict(zip(FIELDS, values, strict=True)))
             for event in follow(settings, permission.most_pixel_steps(asker)):
-                done = isinstance(event, ComparisonResult)
-                yield results.finished(event) if done else results.running(event, settings)
+                if isinstance(event, ComparisonResult):
+                    yield results.finished(event)
+                else:
+                    yield results.running(event, settings)
     except gr.Error as error:
         # An error alone would leave the buttons as they are, and what was shown before stays.
         yield results.shown(key, html.message(TROUBLE, unescape(error.message)))

@@ -38,6 +38,7 @@ EMPTY = """
 TOOLS = """
 <div class="tools">
   <span>Press a picture for a larger view of both; the arrow keys go through the seeds.</span>
+  <button type="button" class="to-settings">To the settings</button>
   <label><input type="checkbox"> Whole pixels</label>
 </div>
 """
