@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def cost_says(page: Page, words: str) -> None:
 
 def test_an_evaluation_from_its_cost_to_its_report(page: Page, shots: Path, tmp_path: Path) -> None:
     assert "Press Evaluate" in page.inner_text("#evaluate-status") and not page.is_visible("#evaluate-report")
-    cost_says(page, "8 cells of 5 seeds: 100 evaluations of networks, about 1 s on this machine")
+    cost_says(page, "8 cells of 5 seeds: 100 evaluations of networks, about 1 s to draw")
     assert page.inner_text("#evaluate-power").startswith("5 seeds find a mean gain of")
     set_steps(page, "2, many")
     cost_says(page, "must be whole numbers")
@@ -74,9 +74,9 @@ def test_an_evaluation_from_its_cost_to_its_report(page: Page, shots: Path, tmp_
     page.wait_for_function(f"document.querySelector('#one-seed h2').innerText.startsWith('Seed {seed},')")
     with page.expect_download() as download:
         page.click("#evaluate-report")
-    report = download.value.path().read_text(encoding="utf-8")
+    report = unescape(download.value.path().read_text(encoding="utf-8"))
     assert report.startswith("<!doctype html>") and download.value.suggested_filename.endswith(".html")
-    assert re.sub(r"\W", "", verdict) in re.sub(r"\W|&#x27", "", report)
+    assert verdict in report
     for width, height in (WIDE, MIDDLE, PHONE):
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(300)

@@ -59,7 +59,7 @@ def said(client: Client, elem_id: str, **changes: Any) -> str:
     """The line beside a button, as the page asks for it: with its controls as they are but for some changes."""
     parts = {part["id"]: part["props"] for part in client.config["components"]}
     (line,) = [number for number, props in parts.items() if props.get("elem_id") == elem_id]
-    (event,) = [event for event in client.config["dependencies"] if event["outputs"] == [line] and event["inputs"]][:1]
+    (event,) = [e for e in client.config["dependencies"] if e["outputs"][:1] == [line] and e["inputs"]][:1]
     values = [changes.get(parts[number].get("elem_id") or "", parts[number].get("value")) for number in event["inputs"]]
     call = {"fn_index": event["id"], "data": values, "session_hash": "someone"}
     answer = httpx.post(f"{client.src_prefixed}run/predict", json=call, timeout=60)

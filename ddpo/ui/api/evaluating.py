@@ -63,7 +63,7 @@ def _inputs() -> list[Parameter]:
         parameter(
             dict[str, str] | None, None, "Models",
             "More models, name to owner/name on the Hub (@revision), run:<id>, name of a pair (its finetuned one) or a "
-            "folder (on the app's own machine only). Without a pair, the first is the base of the others.",
+            "folder (on the app's own machine only). Without a pair, the first is the base of the others. null: none.",
             example={"mine": "run:<id>"},
         ),
         parameter(

@@ -35,7 +35,7 @@ def cost_line(evaluation: Evaluation, seconds: float | None) -> str:
         seconds: that it takes on this machine; None where nobody knows.
     """
     cells, seeds = len(evaluation.cells), len(evaluation.seeds)
-    time = f", <b>{duration(seconds)}</b> on this machine" if seconds is not None else ""
+    time = f", <b>{duration(seconds)}</b> to draw on this machine" if seconds is not None else ""
     return (
         f'<p class="hint estimate">{cells} cells of {seeds} seeds: {evaluation.evaluations:,} evaluations of '
         f"networks{time}.</p>"
