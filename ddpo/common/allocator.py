@@ -15,7 +15,7 @@ import sys
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST_MMAP_THRESHOLD = 32 << 20  # bytes; glibc refuses more
 KEPT = 1 << 30  # bytes that may be free at the top of the heap before they go back by themselves
-# Heaps that threads share; by default there are eight for each core, and each keeps what the threads of 16 visitors left.
+# Heaps that threads share. By default there are eight for each core, and each keeps what its threads have left.
 ARENAS = 2
 OWN_SETTINGS = (
     "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_", "MALLOC_ARENA_MAX",
@@ -29,7 +29,7 @@ def keep() -> bool:
         return False
     libc = ctypes.CDLL(None)
     values = {M_ARENA_MAX: ARENAS, M_MMAP_THRESHOLD: LARGEST_MMAP_THRESHOLD, M_TRIM_THRESHOLD: KEPT}
-    return all([libc.mallopt(parameter, value) for parameter, value in values.items()])
+    return all(libc.mallopt(parameter, value) for parameter, value in values.items())
 
 
 def give_back() -> None:
