@@ -9,10 +9,12 @@ const studio = (() => {
 
   /* A press on a picture marks all of its seed, and tells the server of it; `then` gets what was pressed. */
   const choices = (element, trigger, then = () => {}) => {
+    let later;
     const choose = (index) => {
       element.querySelectorAll('[data-index]').forEach(
         (picture) => picture.classList.toggle('chosen', picture.dataset.index === String(index)));
-      trigger('click', {index});
+      clearTimeout(later);  // whoever goes on at once is told of the last one only
+      later = setTimeout(() => trigger('click', {index}), 100);
     };
     const press = (event) => {
       const picture = event.target.closest('[data-index]');

@@ -164,7 +164,7 @@ def test_cancel_stops_the_computation(open_page: Open, app: RunningApp) -> None:
     machine = page.context.new_cdp_session(page)
     machine.send("Emulation.setCPUThrottlingRate", {"rate": 20})  # then progress is drawn after the press as well
     page.wait_for_timeout(1500)
-    page.click("#cancel-button")
+    page.click("#cancel-button", timeout=SLOW)
     app.wait_for_log(r"cancelled at evaluation \d+ of 2000", mark)
     machine.send("Emulation.setCPUThrottlingRate", {"rate": 1})
     page.wait_for_function("document.querySelector('#notice').innerText.includes('Cancelled')")

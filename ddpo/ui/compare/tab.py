@@ -101,9 +101,8 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
     outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
-    outcome.pictures.click(
-        _on_choose, outcome.state, [outcome.line, outcome.slider], trigger_mode="always_last", **QUICK
-    )
+    chosen = [outcome.line, outcome.slider]
+    outcome.pictures.click(_on_choose, outcome.state, chosen, trigger_mode="multiple", **QUICK)  # none is left out
 
 
 def _on_pair(name: Any) -> tuple[str, Any, Any]:

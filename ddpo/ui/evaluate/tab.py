@@ -95,7 +95,7 @@ def _connect(form: evaluate_form.Form, shown: Shown) -> None:
     run = begun.then(_on_evaluate, form.values, outputs, show_progress="hidden", **PRIVATE, **EVALUATES)
     run.failure(_on_refused, shown.evaluate, outputs, **QUICK)
     shown.cancel.click(_on_cancel, None, outputs, cancels=[run], **QUICK)
-    shown.by_gain.click(_on_choose, shown.state, shown.one_seed, **QUICK)
+    shown.by_gain.click(_on_choose, shown.state, shown.one_seed, trigger_mode="multiple", **QUICK)
 
 
 def _lists() -> tuple[Any, Any]:
