@@ -12,10 +12,14 @@ import os
 import sys
 
 # Parameters of mallopt, from glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 LARGEST_MMAP_THRESHOLD = 32 << 20  # bytes; glibc refuses more
 KEPT = 1 << 30  # bytes that may be free at the top of the heap before they go back by themselves
-OWN_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_")
+# Heaps that threads share. By default there are eight for each core, and each keeps what its threads have left.
+ARENAS = 2
+OWN_SETTINGS = (
+    "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_", "MALLOC_ARENA_MAX",
+)  # fmt: skip
 
 
 def keep() -> bool:
@@ -24,7 +28,8 @@ def keep() -> bool:
     if told or not _is_glibc():
         return False
     libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD) and libc.mallopt(M_TRIM_THRESHOLD, KEPT))
+    values = {M_ARENA_MAX: ARENAS, M_MMAP_THRESHOLD: LARGEST_MMAP_THRESHOLD, M_TRIM_THRESHOLD: KEPT}
+    return all(libc.mallopt(parameter, value) for parameter, value in values.items())
 
 
 def give_back() -> None:
