@@ -149,7 +149,7 @@ def test_a_score_borrows_it_too(visitor: Client, lender: Lender, tmp_path: Path)
     picture = upload(visitor, tmp_path)
     line = said(visitor, "score-quota", **{"score-upload": picture, "score-scorer": "colourfulness"})
     assert lender.durations == [9] and seconds_said(line) == 9
-    assert seconds_said(said(visitor, "score-quota")) > 9  # of the largest picture that may be uploaded
+    assert seconds_said(said(visitor, "score-quota")) in (9, 10)  # the largest that may be uploaded takes 0.8 s more
     damaged = said(visitor, "score-quota", **{"score-scorer": "beauty"})
     assert damaged == ""  # Score says what is wrong
 
