@@ -1,4 +1,4 @@
-/* What the page does in the browser alone: the larger view of a seed, and how small pictures are enlarged. */
+/* What the page does in the browser alone: the larger view of a seed, how small pictures are enlarged, the address. */
 const studio = (() => {
   const CRISP = 'ddpo-crisp';  // in the browser's storage: pictures are enlarged by whole factors
   const tab = () => document.querySelector('#compare-tab');  // within which all of style.css applies
@@ -87,5 +87,122 @@ const studio = (() => {
     apply();
   };
 
-  return {pictures, tools};
+  /* The address, which follows the page: the settings are the link, and Back brings them back. */
+  const FIELDS = ['pair', 'scheduler', 'steps', 'eta', 'samples', 'seed', 'scorer', 'base', 'tuned'];
+  const DELAY = 300;  // milliseconds without a change before the address follows; browsers bound how often it may
+  let facts = {};  // what the server says of itself, see ddpo/ui/address.py
+  let live = false;  // whether the fields are as the address has them, so that it may follow
+  let named = false;  // whether the fields belong in the address: not before one was changed or compared
+  let fields = '', timer = 0;
+
+  const selected = () => document.querySelector('[role=tab][aria-selected=true]')?.dataset.tabId ?? 'compare';
+
+  const settings = ([pair, scheduler, steps, eta, samples, seed, scorer, like, unlike, base, tuned]) => {
+    const words = facts.words?.includes(scorer) && like ? `:${like}${unlike ? `|${unlike}` : ''}` : '';
+    const own = pair === facts.own ? {base, tuned} : {};
+    const values = {pair, scheduler, steps, eta, samples, seed, scorer: `${scorer}${words}`, ...own};
+    return new URLSearchParams(FIELDS.filter((name) => values[name] != null && values[name] !== '')
+      .map((name) => [name, values[name]])).toString();
+  };
+
+  const place = () => {
+    const shown = selected(), found = new URLSearchParams(shown === 'compare' ? {} : {tab: shown});
+    const run = shown === 'train' && document.querySelector('#run-status [data-run]')?.dataset.run;
+    if (run) found.set('run', run);
+    return found.toString();
+  };
+
+  const joined = (...parts) => parts.filter(Boolean).join('&');
+
+  /* What of the address is not ours, such as the theme. */
+  const others = () => {
+    const left = new URLSearchParams(location.search);
+    ['tab', 'run', ...FIELDS].forEach((name) => left.delete(name));
+    return left.toString();
+  };
+
+  /* The Hub's page of a Space keeps its own address, which follows what it is told. */
+  const inHub = () => window.parent !== window && document.referrer.startsWith(`${facts.hub}/`);
+  const tell = () => {
+    if (!inHub()) return;
+    const told = new URLSearchParams(location.search);
+    [...told.keys()].filter((name) => name.startsWith('__')).forEach((name) => told.delete(name));
+    window.parent.postMessage({queryString: told.toString()}, facts.hub);
+  };
+
+  /* A draft, which is of fields that were changed since, is replaced by the next change; all else stays behind. */
+  const write = (draft) => {
+    clearTimeout(timer);
+    if (!live) return;
+    const query = joined(place(), named && fields, others()), url = query ? `?${query}` : location.pathname;
+    if (query === new URLSearchParams(location.search).toString()) history.replaceState({draft}, '');
+    else history[draft && history.state?.draft ? 'replaceState' : 'pushState']({draft}, '', url);
+    tell();
+  };
+
+  const changed = (values) => {
+    const now = settings(values);
+    if (!live || now === fields) return;
+    [fields, named] = [now, true];
+    clearTimeout(timer);
+    timer = setTimeout(() => write(true), DELAY);
+  };
+
+  const compared = (values) => {
+    [fields, named] = [settings(values), true];
+    write(false);
+  };
+
+  /* A tab was selected, perhaps because the address says so; or the visitor has chosen or begun a run. */
+  const moved = () => setTimeout(() => {
+    if (selected() !== (new URLSearchParams(location.search).get('tab')?.toLowerCase() ?? 'compare')) write(false);
+  });
+  const ran = () => setTimeout(() => write(false), DELAY);
+
+  /* The fields are as the address has them. */
+  const opened = (told, values) => {
+    facts = told;
+    fields = settings(values);
+    named = linked();
+    live = true;
+    document.documentElement.classList.remove('linked');
+  };
+
+  /* Whether the address names fields. Until the server has said what it has of them, nothing else is to be seen. */
+  const linked = () => FIELDS.some((name) => new URLSearchParams(location.search).has(name));
+  document.documentElement.classList.toggle('linked', linked());
+  setTimeout(() => document.documentElement.classList.remove('linked'), 5000);
+
+  const listen = (trigger) => window.addEventListener('popstate', () => {
+    live = false;
+    trigger('click');
+    tell();
+  });
+
+  const link = () => {
+    const root = inHub() && facts.space ? `${facts.hub}/spaces/${facts.space}` : location.origin + location.pathname;
+    return `${root}?${place() || fields}`;
+  };
+
+  /* The button that copies the link, in a page without a clipboard too. */
+  const copying = (element) => {
+    const button = element.querySelector('.copy-link'), label = button.textContent;
+    button.addEventListener('click', async () => {
+      try { await navigator.clipboard.writeText(link()); } catch { copyByHand(link(), button); }
+      button.textContent = 'Link copied';
+      setTimeout(() => { button.textContent = label; }, 2000);
+    });
+  };
+
+  const copyByHand = (text, button) => {
+    const field = document.createElement('textarea');
+    field.value = text;
+    button.after(field);
+    field.select();
+    document.execCommand('copy');
+    field.remove();
+    button.focus();
+  };
+
+  return {pictures, tools, changed, compared, moved, ran, opened, listen, copying};
 })();

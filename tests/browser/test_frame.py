@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.browsing import DRAWN, QUIET, SLOW, TINY, chromium
-from tests.helpers.framing import framed
+from tests.helpers.framing import framed, outer_page
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -124,6 +124,22 @@ def test_the_outer_address_fills_the_fields_and_the_comparison_runs(visit: Visit
     assert not frame.page.context.cookies()
 
 
+def test_the_address_of_the_hubs_page_follows_the_app(private_browser: Browser, app: RunningApp) -> None:
+    context = private_browser.new_context()
+    page = context.new_page()
+    page.route(
+        "https://huggingface.co/**", lambda route: route.fulfill(body=outer_page(app.url), content_type="text/html")
+    )
+    page.goto("https://huggingface.co/spaces/someone/studio?seed=3&logs=container")
+    (frame,) = app_frames(page)
+    frame.wait_for_function("document.querySelector('#seed input').value === '3'")
+    frame.wait_for_selector("html:not(.linked)")
+    frame.fill("#seed input[type=number]", "4")
+    page.wait_for_function("location.search.includes('seed=4')")
+    assert "steps=50" in page.url and "logs=container" in page.url and "__sign" not in page.url
+    context.close()
+
+
 def test_two_frames_do_not_see_each_others_results(visit: Visit) -> None:
     one, other = visit(f"{QUICK}&seed=5&fixed", frames=2)
     assert compare(one) == "5 6"
@@ -170,7 +186,7 @@ def test_what_an_address_gets_wrong_is_said_and_the_rest_is_taken(visit: Visit, 
 def test_the_frame_gets_the_height_of_what_is_in_it(
     visit: Visit, shots: Path, name: str, size: tuple[int, int], theme: str
 ) -> None:
-    (frame,) = visit(f"{QUICK}&__theme={theme}", size)
+    (frame,) = visit(f"{QUICK}&__theme={theme}&seed={size[0]}", size)  # drawn by no other test
     page = frame.page
     empty = height(page)
     inner = frame.evaluate(

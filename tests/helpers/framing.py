@@ -36,6 +36,8 @@ for (let n = 0; n < FRAMES; n++) {
     `[iFrameSizer]${frame.id}:0:false:false:32:true:true:0:bodyOffset:::0:false:child`, app);
   frame.addEventListener('load', begin);
   addEventListener('message', ({source, data}) => {
+    if (source === frame.contentWindow && data?.queryString !== undefined)
+      history.replaceState(null, '', `?${data.queryString}`);
     if (source !== frame.contentWindow || !resized) return;
     if (data === '[iFrameResizerChild]Ready') begin();
     if (!String(data).startsWith(`[iFrameSizer]${frame.id}:`)) return;
@@ -49,6 +51,11 @@ for (let n = 0; n < FRAMES; n++) {
 """
 
 
+def outer_page(app: str, frames: int = 1) -> str:
+    """Its HTML. As the Hub's does, it takes a new address from the app as a message with `queryString`."""
+    return PAGE.replace("APP", app).replace("FRAMES", str(frames)).replace("SANDBOX", SANDBOX)
+
+
 @contextmanager
 def framed(app: str, frames: int = 1) -> Iterator[str]:
     """Serve the outer page for the time of a with block; hands its own parameters on, and `fixed` keeps its height.
@@ -57,7 +64,7 @@ def framed(app: str, frames: int = 1) -> Iterator[str]:
         app: address of the app.
         frames: how many times it is shown.
     """
-    page = PAGE.replace("APP", app).replace("FRAMES", str(frames)).replace("SANDBOX", SANDBOX).encode()
+    page = outer_page(app, frames).encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 
 from ddpo.comparison import files, saved
 from ddpo.comparison.events import ComparisonResult, Progress
-from ddpo.comparison.settings import ComparisonSettings
+from ddpo.comparison.settings import Comparison, ComparisonSettings
 from ddpo.ui.compare import kept, views
 from ddpo.ui.shared import html, uploads
 
@@ -66,6 +66,13 @@ def find(key: str | None) -> ComparisonResult | None:
     return saved.bundled() if key == SAVED else kept.find(key)
 
 
+def same(comparison: Comparison) -> str | None:
+    """Key of a comparison of the same settings that is at hand; None where there is none."""
+    opened = saved.bundled()
+    is_saved = opened is not None and replace(opened.comparison, precision=comparison.precision) == comparison
+    return kept.find_same(comparison) or (SAVED if is_saved else None)
+
+
 def begun() -> list[Any]:
     """Waiting for a turn, without what was drawn before: nothing old may stand under the progress of something new."""
     comparing, cancel = gr.update(value=COMPARING, interactive=False), gr.update(visible=True)
@@ -85,17 +92,18 @@ def finished(result: ComparisonResult) -> list[Any]:
     return shown(kept.keep(result))
 
 
-def shown(key: str | None, notice: str = "") -> list[Any]:
+def shown(key: str | None, notice: str = "", nothing: str = views.EMPTY) -> list[Any]:
     """The comparison of a key, and the buttons as they are when nothing is drawn.
 
     Args:
-        key: for `find`; without a comparison, what will come is said in its place.
+        key: for `find`.
         notice: HTML that is put above.
+        nothing: HTML that is put in the place of a comparison where there is none, and no notice.
     """
     free = {"compare": gr.update(value="Compare", interactive=True), "cancel": gr.update(visible=False)}
     result = find(key)
     if result is None:
-        return _in_order(**free, notice=notice, **_CLEARED, status="" if notice else views.EMPTY, state=None)
+        return _in_order(**free, notice=notice, **_CLEARED, status="" if notice else nothing, state=None)
     return _in_order(**free, notice=notice, details=gr.update(visible=True), state=key, **_values(result, key))
 
 

@@ -35,6 +35,17 @@ EMPTY = """
 """.format(ghosts="<i></i>" * 4)
 
 
+LINKED = """
+<div class="card empty">
+  <div class="ghosts">{ghosts}</div>
+  <div>
+    <h2>Settings from a link</h2>
+    <p>Press <b>Compare</b> to draw them. The same settings give the same pictures, the same scores and the same
+    sentence.</p>
+  </div>
+</div>
+""".format(ghosts="<i></i>" * 4)
+
 TOOLS = """
 <div class="tools">
   <span>Press a picture for a larger view of both; the arrow keys go through the seeds.</span>
