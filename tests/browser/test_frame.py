@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from huggingface_hub import constants
 
 from tests.helpers.browsing import DRAWN, QUIET, SLOW, TINY, chromium
-from tests.helpers.framing import framed, outer_page
-from tests.helpers.serving import RunningApp
+from tests.helpers.framing import framed
+from tests.helpers.here import free_port
+from tests.helpers.serving import RunningApp, running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Frame, Page
@@ -124,26 +127,31 @@ def test_the_outer_address_fills_the_fields_and_the_comparison_runs(visit: Visit
     assert not frame.page.context.cookies()
 
 
-def test_the_address_of_the_hubs_page_follows_the_app(private_browser: Browser, app: RunningApp) -> None:
-    context = private_browser.new_context()
-    page = context.new_page()
-    page.route(
-        "https://huggingface.co/**", lambda route: route.fulfill(body=outer_page(app.url), content_type="text/html")
-    )
-    page.goto("https://huggingface.co/spaces/someone/studio?seed=3&logs=container")
-    (frame,) = app_frames(page)
-    frame.wait_for_function("document.querySelector('#seed input').value === '3'")
-    frame.wait_for_selector("html:not(.linked)")
-    frame.fill("#seed input[type=number]", "4")
-    page.wait_for_function("location.search.includes('seed=4')")
-    assert "steps=50" in page.url and "logs=container" in page.url and "__sign" not in page.url
-    context.close()
+def _take_for_the_hub(address: str) -> None:
+    vars(constants)["ENDPOINT"] = address
+
+
+def test_the_address_of_the_hubs_page_follows_the_app(private_browser: Browser, tmp_path: Path) -> None:
+    port = free_port()
+    take = partial(_take_for_the_hub, f"http://localhost:{port}")
+    with running_app(tmp_path / "log.txt", take) as app, framed(app.url, port=port) as hub:
+        context = private_browser.new_context()
+        page = context.new_page()
+        page.goto(f"{hub}?seed=3&logs=container&__sign=abc")
+        (frame,) = app_frames(page)
+        frame.wait_for_function("document.querySelector('#seed input').value === '3'")
+        frame.wait_for_selector("html:not(.linked)")
+        frame.fill("#seed input[type=number]", "4")
+        page.wait_for_function("location.search.includes('seed=4')")
+        assert "steps=50" in page.url and "logs=container" in page.url and "__sign" not in page.url
+        context.close()
 
 
 def test_two_frames_do_not_see_each_others_results(visit: Visit) -> None:
     one, other = visit(f"{QUICK}&seed=5&fixed", frames=2)
+    other.wait_for_selector("html:not(.linked)")
     assert compare(one) == "5 6"
-    assert other.locator(DRAWN).count() == 0 and "Press Compare" in other.inner_text("#status")
+    assert other.locator(DRAWN).count() == 0 and "Press Compare" in str(other.text_content("#status"))
     other.fill("#seed input[type=number]", "9")
     other.press("#seed input[type=number]", "Tab")
     assert compare(other) == "9 10"
