@@ -71,12 +71,13 @@ def connect(
 
     def read(request: gr.Request, label: Any, key: str | None) -> list[Any]:
         asker, address = who(request), dict(request.query_params)
-        return answer(updates(asker, address, tab_names), label, _result(asker, address, key))
+        return answer(updates(asker, address, tab_names), label, _result(asker, address, key, False))
 
-    def read_again(request: gr.Request, label: Any, key: str | None) -> list[Any]:
+    def read_again(request: gr.Request, label: Any, key: str | None, event: gr.EventData) -> list[Any]:
         asker, address = who(request), dict(request.query_params)
+        opens = isinstance(event._data, dict) and event._data.get("open") is True
         found = {"card": gr.update(visible=False), **updates(asker, {**_opening(address), **address}, tab_names)}
-        return answer(found, label, _result(asker, address, key))
+        return answer(found, label, _result(asker, address, key, opens))
 
     back = gr.HTML(js_on_load="studio.listen(trigger)", elem_id="address")
     opened = f"(...values) => studio.opened({json.dumps(_facts())}, values)"
@@ -109,13 +110,14 @@ def _opening(address: Mapping[str, str]) -> dict[str, str]:
     return opening
 
 
-def _result(asker: Asker, address: Mapping[str, str], key: str | None) -> list[Any]:
+def _result(asker: Asker, address: Mapping[str, str], key: str | None, opens: bool) -> list[Any]:
     """The comparison that an address names, where it is at hand.
 
     Args:
         asker: who opened it.
         address: its parameters.
         key: of the comparison that is shown.
+        opens: a thumbnail was pressed, so that nothing else may stay.
     """
     unchanged = [gr.skip()] * len(Results.__dataclass_fields__)
     if not any(address.get(name) for name in NAMES):
@@ -124,7 +126,7 @@ def _result(asker: Asker, address: Mapping[str, str], key: str | None) -> list[A
     if found:
         return unchanged if found == key else results.shown(found)
     # What was drawn here before stays, as it does when a field is changed by hand.
-    return results.shown(None, nothing=views.LINKED) if key in (None, results.SAVED) else unchanged
+    return results.shown(None, nothing=views.LINKED) if opens or key in (None, results.SAVED) else unchanged
 
 
 def updates(asker: Asker, address: Mapping[str, str], tab_names: list[str]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-/* What the page does in the browser alone: the larger view of a seed, how small pictures are enlarged, the address. */
+/* What the page does in the browser alone: the larger view of a seed, how small pictures are enlarged, the address,
+   and the last comparisons. */
 const studio = (() => {
   const CRISP = 'ddpo-crisp';  // in the browser's storage: pictures are enlarged by whole factors
   const tab = () => document.querySelector('#compare-tab');  // within which all of style.css applies
@@ -94,6 +95,8 @@ const studio = (() => {
   let live = false;  // whether the fields are as the address has them, so that it may follow
   let named = false;  // whether the fields belong in the address: not before one was changed or compared
   let fields = '', timer = 0;
+  let drawing = '';  // the settings that are being compared
+  let read = null;  // has the server read the address again
 
   const selected = () => document.querySelector('[role=tab][aria-selected=true]')?.dataset.tabId ?? 'compare';
 
@@ -150,6 +153,7 @@ const studio = (() => {
 
   const compared = (values) => {
     [fields, named] = [settings(values), true];
+    drawing = fields;
     write(false);
   };
 
@@ -173,11 +177,10 @@ const studio = (() => {
   document.documentElement.classList.toggle('linked', linked());
   setTimeout(() => document.documentElement.classList.remove('linked'), 5000);
 
-  const listen = (trigger) => window.addEventListener('popstate', () => {
-    live = false;
-    trigger('click');
-    tell();
-  });
+  const listen = (trigger) => {
+    read = (how) => { live = false; trigger('click', how); tell(); };
+    window.addEventListener('popstate', () => read({open: false}));
+  };
 
   const link = () => {
     const root = inHub() && facts.space ? `${facts.hub}/spaces/${facts.space}` : location.origin + location.pathname;
@@ -204,5 +207,61 @@ const studio = (() => {
     button.focus();
   };
 
-  return {pictures, tools, changed, compared, moved, ran, opened, listen, copying};
+  /* The last comparisons of this browser, the newest first: each is its settings, and a thumbnail of either model. */
+  const RECENT = 'ddpo-recent', MOST = 10, THUMBNAIL = 56;
+  let recents = [], strip = null;
+
+  const known = () => {
+    try {
+      const entries = JSON.parse(stored(RECENT) ?? '[]');
+      return entries.filter((entry) => typeof entry.query === 'string' && typeof entry.title === 'string'
+        && entry.pictures.length === 2 && entry.pictures.every((source) => source.startsWith('data:image/')));
+    } catch { return []; }
+  };
+
+  const thumbnail = (picture) => {
+    const canvas = Object.assign(document.createElement('canvas'), {width: THUMBNAIL, height: THUMBNAIL});
+    canvas.getContext('2d').drawImage(picture, 0, 0, THUMBNAIL, THUMBNAIL);
+    return canvas.toDataURL('image/webp', 0.8);
+  };
+
+  /* A comparison is done: once its pictures are on the page, it is the newest. */
+  const finished = async () => {
+    const query = drawing;
+    await new Promise((later) => setTimeout(later, DELAY));
+    const pictures = [...document.querySelectorAll('#pictures .done .pic.chosen img')];
+    if (pictures.length !== 2) return;
+    await Promise.all(pictures.map((picture) => picture.decode()));
+    const text = (selector) => document.querySelector(selector)?.textContent ?? '';
+    const title = `${text('#status .how')} · difference ${text('#figures .tile:nth-child(3) b')}`;
+    const entry = {query, title, pictures: pictures.map(thumbnail)};
+    recents = [entry, ...recents.filter((other) => other.query !== query)].slice(0, MOST);
+    store(RECENT, JSON.stringify(recents));
+    draw();
+  };
+
+  const draw = () => {
+    if (!strip) return;
+    strip.replaceChildren(...recents.map(({query, title, pictures}) => {
+      const button = Object.assign(document.createElement('button'), {type: 'button', title});
+      button.setAttribute('aria-label', `Open again: ${title}`);
+      button.append(...pictures.map((src) => Object.assign(new Image(), {src, alt: ''})));
+      button.addEventListener('click', () => open(query));
+      return button;
+    }));
+    strip.closest('.recent').hidden = recents.length === 0;
+  };
+
+  const recent = (element) => {
+    strip = element.querySelector('.thumbnails');
+    recents = known();
+    draw();
+  };
+
+  const open = (query) => {
+    history.pushState({draft: false}, '', `?${joined(query, others())}`);
+    read({open: true});
+  };
+
+  return {pictures, tools, changed, compared, moved, ran, opened, listen, copying, recent, finished};
 })();

@@ -154,3 +154,47 @@ def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: Ru
     missing = visit("/?tab=train&run=..%2F..%2F%3Cb%3Enothing")
     missing.wait_for_selector("#train-notice .card")
     assert "<b>nothing" in missing.inner_text("#train-notice") and missing.inner_text("#train-notice").endswith(".")
+
+
+def thumbnails(page: Page) -> int:
+    return page.locator(".thumbnails button").count()
+
+
+def test_the_last_comparisons_stay_and_open_again(visit: Visit) -> None:
+    page = visit("/?pair=church-64&scheduler=ddim&steps=2&samples=2&seed=40&scorer=photographic")
+    page.wait_for_selector("html:not(.linked)")
+    assert thumbnails(page) == 0 and not page.is_visible(".recent")
+    results = []
+    for number, seed in enumerate((40, 50), 1):
+        set_number(page, "#seed", seed)
+        page.click("#compare-button")
+        page.wait_for_function(f"document.querySelectorAll('.thumbnails button').length === {number}", timeout=SLOW)
+        results.append(shown(page))
+    page.reload()
+    page.wait_for_selector(DRAWN)
+    assert thumbnails(page) == 2
+    page.locator(".thumbnails button").nth(1).click()
+    wait_for_seed(page, "40")
+    page.wait_for_function(
+        "(sentence) => document.querySelector('.sentence').innerText === sentence", arg=results[0][0]
+    )
+    assert shown(page) == results[0] and "seed=40" in page.url
+    page.go_back()
+    wait_for_seed(page, "50")
+    page.wait_for_function(
+        "(sentence) => document.querySelector('.sentence').innerText === sentence", arg=results[1][0]
+    )
+
+
+def test_a_cancelled_comparison_leaves_what_was_shown(visit: Visit) -> None:
+    page = visit()
+    before = shown(page)
+    set_number(page, "#steps", 1000)
+    page.click("#compare-button")
+    page.wait_for_selector(".progress")
+    assert page.locator("#pictures .done").count() == 0  # nothing old under the progress of something new
+    page.wait_for_selector(".panels.drawing img", timeout=SLOW)
+    page.click("#cancel-button")
+    page.wait_for_function("document.querySelector('#notice').innerText.includes('Cancelled')")
+    page.wait_for_selector(".summary .saved")
+    assert shown(page) == before and page.is_visible("#before-after-slider") and thumbnails(page) == 0

@@ -57,6 +57,7 @@ def build(compare: gr.Button, cancel: gr.Button) -> Results:
             opened.get("slider"), show_label=False, format="png", type="pil", interactive=False, scale=1, min_width=260,
             max_height=480, buttons=["fullscreen"], elem_id="before-after-slider",
         )  # fmt: skip
+    gr.HTML(views.RECENT, elem_id="recent", js_on_load="studio.recent(element)")
     state = gr.State(SAVED if result else None, time_to_live=STATE_LIFE)
     return Results(compare, cancel, notice, status, pictures, figures, details, line, slider, archive, table, state)
 

@@ -99,6 +99,7 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     begun = outcome.compare.click(results.begun, None, outputs, **QUICK)
     outcome.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
+    run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
     outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
     outcome.pictures.click(

@@ -39,12 +39,18 @@ LINKED = """
 <div class="card empty">
   <div class="ghosts">{ghosts}</div>
   <div>
-    <h2>Settings from a link</h2>
-    <p>Press <b>Compare</b> to draw them. The same settings give the same pictures, the same scores and the same
-    sentence.</p>
+    <h2>Not drawn yet</h2>
+    <p>Press <b>Compare</b> to draw these settings. The same settings give the same pictures, scores and sentence.</p>
   </div>
 </div>
 """.format(ghosts="<i></i>" * 4)
+
+RECENT = """
+<div class="recent" hidden>
+  <h3>Your last comparisons</h3>
+  <div class="thumbnails"></div>
+</div>
+"""
 
 TOOLS = """
 <div class="tools">
