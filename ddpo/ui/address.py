@@ -1,24 +1,33 @@
-"""What the page's address asks for: a tab, and the fields of a comparison.
+"""What the page's address asks for, and how the address follows the page: a tab, a run, the fields of a comparison.
 
-A Space's page hands its own address on to the frame in which the app is, when it loads; so the same links work there.
+Pictures depend on the settings alone, so the settings are the link. The browser's half is `page.js`. A Space's page
+hands its own address on to the frame in which the app is, when it loads; so the same links work there. It takes a new
+one from the frame as a message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from huggingface_hub import constants
 
 from ddpo import rewards
 from ddpo.comparison import first_choice
+from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN
+from ddpo.ui.compare import results, views
+from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import make_settings
 from ddpo.ui.compare.tab import pair_choices
 from ddpo.ui.shared import html
-from ddpo.ui.shared.events import QUICK
+from ddpo.ui.shared.events import PRIVATE, QUICK
 from ddpo.ui.space.asker import Asker, who
 
 # Read in this order, since what is right for one depends on those before it.
@@ -29,22 +38,95 @@ LONGEST = 500  # characters of a value; what is longer was not meant
 TROUBLE = "Not everything in the address could be used"
 
 
-def connect(demo: gr.Blocks, tabs: gr.Tabs, tab_names: list[str], controls: dict[str, gr.Component], card: Any) -> None:
-    """Read the address when the page loads.
+@dataclass(frozen=True)
+class Linked:
+    """What of another tab an address restores."""
+
+    restore: Callable[..., Any]  # of the request and the values of `inputs`
+    inputs: Sequence[gr.components.Component]
+    outputs: Sequence[gr.components.Component]
+
+
+def connect(
+    demo: gr.Blocks, tabs: gr.Tabs, controls: dict[str, gr.Component], outcome: Results, card: gr.HTML, *others: Linked
+) -> None:
+    """Read the address when the page loads and when its visitor goes back, and have it follow the page.
 
     Args:
         demo: the page.
-        tabs: its tabs.
-        tab_names: their ids.
+        tabs: its tabs, which are all there.
         controls: of a comparison, by name.
+        outcome: what a comparison fills.
         card: says what could not be used.
+        *others: what is restored besides.
     """
+    fields = list(controls.values())
+    tab_names = [str(tab.id) for tab in tabs.children if isinstance(tab, gr.Tab)]
+    inputs, outputs = [outcome.compare, outcome.state], [tabs, card, *fields, *vars(outcome).values()]
 
-    def read(request: gr.Request) -> list[Any]:
-        found = updates(who(request), dict(request.query_params), tab_names)
-        return [found.get(name, gr.skip()) for name in ("tab", "card", *controls)]
+    def answer(found: dict[str, Any], label: Any, shown: list[Any]) -> list[Any]:
+        """Of a comparison that is being drawn, nothing is replaced."""
+        shown = [gr.skip()] * len(shown) if label == COMPARING else shown
+        return [*(found.get(name, gr.skip()) for name in ("tab", "card", *controls)), *shown]
 
-    demo.load(read, None, [tabs, card, *controls.values()], **QUICK)
+    def read(request: gr.Request, label: Any, key: str | None) -> list[Any]:
+        asker, address = who(request), dict(request.query_params)
+        return answer(updates(asker, address, tab_names), label, _result(asker, address, key, False))
+
+    def read_again(request: gr.Request, label: Any, key: str | None, event: gr.EventData) -> list[Any]:
+        asker, address = who(request), dict(request.query_params)
+        opens = isinstance(event._data, dict) and event._data.get("open") is True
+        found = {"card": gr.update(visible=False), **updates(asker, {**_opening(address), **address}, tab_names)}
+        return answer(found, label, _result(asker, address, key, opens))
+
+    back = gr.HTML(js_on_load="studio.listen(trigger)", elem_id="address")
+    opened = f"(...values) => studio.opened({json.dumps(_facts())}, values)"
+    for reading in (demo.load(read, inputs, outputs, **QUICK), back.click(read_again, inputs, outputs, **QUICK)):
+        last = reading
+        for other in others:
+            last = last.then(other.restore, list(other.inputs), list(other.outputs), **QUICK)
+        last.then(None, fields, None, js=opened, **PRIVATE)
+    for field in fields:
+        field.change(None, fields, None, js="(...values) => studio.changed(values)", **PRIVATE)  # type: ignore[attr-defined]
+    outcome.compare.click(None, fields, None, js="(...values) => studio.compared(values)", **PRIVATE)
+    for tab in tabs.children:
+        tab.select(None, None, None, js="() => studio.moved()", **PRIVATE)  # type: ignore[attr-defined]
+
+
+def _facts() -> dict[str, Any]:
+    """What the browser's half cannot know: scorers that take sentences, the Hub's address and this Space's id."""
+    words = [spec.name for spec in rewards.REWARDS.values() if spec.argument]
+    return {"words": words, "own": OWN, "hub": constants.ENDPOINT, "space": os.environ.get("SPACE_ID")}
+
+
+def _opening(address: Mapping[str, str]) -> dict[str, str]:
+    """What the page opens with, but for what follows from a value that the address names."""
+    first = first_choice.choose().pair
+    settings = resolve(ComparisonSettings())
+    opening = {"tab": "compare", "pair": first, "scheduler": settings.scheduler.name, "eta": "0"}
+    opening |= {"samples": str(settings.samples), "seed": str(settings.seed)}
+    if not address.get("scheduler"):
+        opening["steps"] = str(settings.steps)
+    return opening
+
+
+def _result(asker: Asker, address: Mapping[str, str], key: str | None, opens: bool) -> list[Any]:
+    """The comparison that an address names, where it is at hand.
+
+    Args:
+        asker: who opened it.
+        address: its parameters.
+        key: of the comparison that is shown.
+        opens: a thumbnail was pressed, so that nothing else may stay.
+    """
+    unchanged = [gr.skip()] * len(Results.__dataclass_fields__)
+    if not any(address.get(name) for name in NAMES):
+        return unchanged if key == results.SAVED else results.shown(results.SAVED)
+    found = results.same(resolve(make_settings(asker, **settings(asker, address)[0])))
+    if found:
+        return unchanged if found == key else results.shown(found)
+    # What was drawn here before stays, as it does when a field is changed by hand.
+    return results.shown(None, nothing=views.LINKED) if opens or key in (None, results.SAVED) else unchanged
 
 
 def updates(asker: Asker, address: Mapping[str, str], tab_names: list[str]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-/* What the page does in the browser alone: the larger view of a seed, and how small pictures are enlarged. */
+/* What the page does in the browser alone: the larger view of a seed, how small pictures are enlarged, the address,
+   and the last comparisons. */
 const studio = (() => {
   const CRISP = 'ddpo-crisp';  // in the browser's storage: pictures are enlarged by whole factors
   const tab = () => document.querySelector('#compare-tab');  // within which all of style.css applies
@@ -93,5 +94,180 @@ const studio = (() => {
     apply();
   };
 
-  return {choices, pictures, tools};
+  /* The address, which follows the page: the settings are the link, and Back brings them back. */
+  const FIELDS = ['pair', 'scheduler', 'steps', 'eta', 'samples', 'seed', 'scorer', 'base', 'tuned'];
+  const DELAY = 300;  // milliseconds without a change before the address follows; browsers bound how often it may
+  let facts = {};  // what the server says of itself, see ddpo/ui/address.py
+  let live = false;  // whether the fields are as the address has them, so that it may follow
+  let named = false;  // whether the fields belong in the address: not before one was changed or compared
+  let fields = '', timer = 0;
+  let drawing = '';  // the settings that are being compared
+  let read = null;  // has the server read the address again
+
+  const selected = () => document.querySelector('[role=tab][aria-selected=true]')?.dataset.tabId ?? 'compare';
+
+  const settings = ([pair, scheduler, steps, eta, samples, seed, scorer, like, unlike, base, tuned]) => {
+    const words = facts.words?.includes(scorer) && like ? `:${like}${unlike ? `|${unlike}` : ''}` : '';
+    const own = pair === facts.own ? {base, tuned} : {};
+    const values = {pair, scheduler, steps, eta, samples, seed, scorer: `${scorer}${words}`, ...own};
+    return new URLSearchParams(FIELDS.filter((name) => values[name] != null && values[name] !== '')
+      .map((name) => [name, values[name]])).toString();
+  };
+
+  const place = () => {
+    const shown = selected(), found = new URLSearchParams(shown === 'compare' ? {} : {tab: shown});
+    const run = shown === 'train' && document.querySelector('#run-status [data-run]')?.dataset.run;
+    if (run) found.set('run', run);
+    return found.toString();
+  };
+
+  const joined = (...parts) => parts.filter(Boolean).join('&');
+
+  /* What of the address is not ours, such as the theme. */
+  const others = () => {
+    const left = new URLSearchParams(location.search);
+    ['tab', 'run', ...FIELDS].forEach((name) => left.delete(name));
+    return left.toString();
+  };
+
+  /* The Hub's page of a Space keeps its own address, which follows what it is told. */
+  const inHub = () => window.parent !== window && document.referrer.startsWith(`${facts.hub}/`);
+  const tell = () => {
+    if (!inHub()) return;
+    const told = new URLSearchParams(location.search);
+    [...told.keys()].filter((name) => name.startsWith('__')).forEach((name) => told.delete(name));
+    window.parent.postMessage({queryString: told.toString()}, facts.hub);
+  };
+
+  /* A draft, which is of fields that were changed since, is replaced by the next change; all else stays behind. */
+  const write = (draft) => {
+    clearTimeout(timer);
+    if (!live) return;
+    const query = joined(place(), named && fields, others()), url = query ? `?${query}` : location.pathname;
+    if (query === new URLSearchParams(location.search).toString()) history.replaceState({draft}, '');
+    else history[draft && history.state?.draft ? 'replaceState' : 'pushState']({draft}, '', url);
+    tell();
+  };
+
+  const changed = (values) => {
+    const now = settings(values);
+    if (!live || now === fields) return;
+    [fields, named] = [now, true];
+    clearTimeout(timer);
+    timer = setTimeout(() => write(true), DELAY);
+  };
+
+  const compared = (values) => {
+    [fields, named] = [settings(values), true];
+    drawing = fields;
+    write(false);
+  };
+
+  /* A tab was selected, perhaps because the address says so; or the visitor has chosen or begun a run. */
+  const moved = () => setTimeout(() => {
+    if (selected() !== (new URLSearchParams(location.search).get('tab')?.toLowerCase() ?? 'compare')) write(false);
+  });
+  const ran = () => setTimeout(() => write(false), DELAY);
+
+  /* The fields are as the address has them. */
+  const opened = (told, values) => {
+    facts = told;
+    fields = settings(values);
+    named = linked();
+    live = true;
+    document.documentElement.classList.remove('linked');
+  };
+
+  /* Whether the address names fields. Until the server has said what it has of them, nothing else is to be seen. */
+  const linked = () => FIELDS.some((name) => new URLSearchParams(location.search).has(name));
+  document.documentElement.classList.toggle('linked', linked());
+  setTimeout(() => document.documentElement.classList.remove('linked'), 5000);
+
+  const listen = (trigger) => {
+    read = (how) => { live = false; trigger('click', how); tell(); };
+    window.addEventListener('popstate', () => read({open: false}));
+  };
+
+  const link = () => {
+    const root = inHub() && facts.space ? `${facts.hub}/spaces/${facts.space}` : location.origin + location.pathname;
+    return `${root}?${place() || fields}`;
+  };
+
+  /* The button that copies the link, in a page without a clipboard too. */
+  const copying = (element) => {
+    const button = element.querySelector('.copy-link'), label = button.textContent;
+    button.addEventListener('click', async () => {
+      try { await navigator.clipboard.writeText(link()); } catch { copyByHand(link(), button); }
+      button.textContent = 'Link copied';
+      setTimeout(() => { button.textContent = label; }, 2000);
+    });
+  };
+
+  const copyByHand = (text, button) => {
+    const field = document.createElement('textarea');
+    field.value = text;
+    button.after(field);
+    field.select();
+    document.execCommand('copy');
+    field.remove();
+    button.focus();
+  };
+
+  /* The last comparisons of this browser, the newest first: each is its settings, and a thumbnail of either model. */
+  const RECENT = 'ddpo-recent', MOST = 10, THUMBNAIL = 56;
+  let recents = [], strip = null;
+
+  const known = () => {
+    try {
+      const entries = JSON.parse(stored(RECENT) ?? '[]');
+      return entries.filter((entry) => typeof entry.query === 'string' && typeof entry.title === 'string'
+        && entry.pictures.length === 2 && entry.pictures.every((source) => source.startsWith('data:image/')));
+    } catch { return []; }
+  };
+
+  const thumbnail = (picture) => {
+    const canvas = Object.assign(document.createElement('canvas'), {width: THUMBNAIL, height: THUMBNAIL});
+    canvas.getContext('2d').drawImage(picture, 0, 0, THUMBNAIL, THUMBNAIL);
+    return canvas.toDataURL('image/webp', 0.8);
+  };
+
+  /* A comparison is done: once its pictures are on the page, it is the newest. */
+  const finished = async () => {
+    const query = drawing;
+    await new Promise((later) => setTimeout(later, DELAY));
+    const pictures = [...document.querySelectorAll('#pictures .done .pic.chosen img')];
+    if (pictures.length !== 2) return;
+    await Promise.all(pictures.map((picture) => picture.decode()));
+    const text = (selector) => document.querySelector(selector)?.textContent ?? '';
+    const title = `${text('#status .how')} · difference ${text('#figures .tile:nth-child(3) b')}`;
+    const entry = {query, title, pictures: pictures.map(thumbnail)};
+    recents = [entry, ...recents.filter((other) => other.query !== query)].slice(0, MOST);
+    store(RECENT, JSON.stringify(recents));
+    draw();
+  };
+
+  const draw = () => {
+    if (!strip) return;
+    strip.replaceChildren(...recents.map(({query, title, pictures}) => {
+      const button = Object.assign(document.createElement('button'), {type: 'button', title});
+      button.setAttribute('aria-label', `Open again: ${title}`);
+      button.append(...pictures.map((src) => Object.assign(new Image(), {src, alt: ''})));
+      button.addEventListener('click', () => open(query));
+      return button;
+    }));
+    strip.closest('.recent').hidden = recents.length === 0;
+  };
+
+  const recent = (element) => {
+    strip = element.querySelector('.thumbnails');
+    recents = known();
+    draw();
+  };
+
+  const open = (query) => {
+    history.pushState({draft: false}, '', `?${joined(query, others())}`);
+    read({open: true});
+  };
+
+  return {choices, pictures, tools, changed, compared, moved, ran, opened, listen, copying, recent, finished};
 })();

@@ -33,6 +33,7 @@ CACHE_LIFE = (3600, 24 * 3600)  # seconds between two sweeps, and the age at whi
 HEADER = """
 <header class="masthead">
   <h1>DDPO Studio</h1>
+  <button type="button" class="copy-link">Copy link</button>
   <p class="lead">One diffusion model before and after reinforcement learning: same seeds, same noise, every picture
   scored.</p>
   <p class="what">DDPO (<a href="https://arxiv.org/abs/2305.13301" target="_blank" rel="noopener">Black et al. 2023</a>)
@@ -47,12 +48,12 @@ def build_demo() -> gr.Blocks:
     uploads.own_folder()
     demo: gr.Blocks
     with bad_calls.Page(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
-        gr.HTML(HEADER)
+        gr.HTML(HEADER, js_on_load="studio.copying(element)")
         duplicate.build(demo)
         note = gr.HTML(visible=False, elem_id="address-note")
         with gr.Tabs() as tabs:
             with gr.Tab("Compare", id="compare") as compare_tab:
-                comparison = compare_page.build()
+                comparison, outcome = compare_page.build()
             with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
                 evaluate_page.build(evaluate_tab)
             train_tab = gr.Tab("Train", id="train") if permission.mode() != "off" else None
@@ -60,14 +61,15 @@ def build_demo() -> gr.Blocks:
                 score.build()
         comparing.build()
         evaluating.build()
+        linked = []
         if train_tab is not None:
             with train_tab:
-                train_page.build(tabs, train_tab, [compare_tab, evaluate_tab, score_tab], comparison)
+                others = [compare_tab, evaluate_tab, score_tab]
+                linked = [address.Linked(*train_page.build(tabs, train_tab, others, comparison))]
             training.build()
         demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
         demo.load(_on_look, None, None, **QUICK)
-        names = ["compare", "evaluate", *(["train"] if train_tab is not None else []), "score"]
-        address.connect(demo, tabs, names, comparison, note)
+        address.connect(demo, tabs, comparison, outcome, note, *linked)
     demo.queue(default_concurrency_limit=4)
     first = resolve(ComparisonSettings())
     zero_gpu.preload(first.base, first.tuned, scorer=first.scorer.name)

@@ -217,6 +217,7 @@ def test_a_folder_without_a_model_gets_a_sentence_and_the_page_goes_on(open_page
     toast.wait_for(timeout=SLOW)
     assert "There is no folder '/nowhere/<b>at all</b>'" in toast.inner_text() and "Traceback" not in toast.inner_text()
     page.wait_for_function("document.querySelector('#notice').innerText.includes('There is no folder')")
+    page.locator("#pictures .done img").nth(15).wait_for()  # what was shown before
     page.wait_for_timeout(500)  # the message slides in
     page.screenshot(path=shots / "compare-error-wide.png", animations="disabled")
     page.wait_for_selector("#compare-button:not([disabled])")

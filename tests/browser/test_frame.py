@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from huggingface_hub import constants
 
 from tests.helpers.browsing import DRAWN, QUIET, SLOW, TINY, chromium
 from tests.helpers.framing import framed
-from tests.helpers.serving import RunningApp
+from tests.helpers.here import free_port
+from tests.helpers.serving import RunningApp, running_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Frame, Page
@@ -124,10 +127,31 @@ def test_the_outer_address_fills_the_fields_and_the_comparison_runs(visit: Visit
     assert not frame.page.context.cookies()
 
 
+def _take_for_the_hub(address: str) -> None:
+    vars(constants)["ENDPOINT"] = address
+
+
+def test_the_address_of_the_hubs_page_follows_the_app(private_browser: Browser, tmp_path: Path) -> None:
+    port = free_port()
+    take = partial(_take_for_the_hub, f"http://localhost:{port}")
+    with running_app(tmp_path / "log.txt", take) as app, framed(app.url, port=port) as hub:
+        context = private_browser.new_context()
+        page = context.new_page()
+        page.goto(f"{hub}?seed=3&logs=container&__sign=abc")
+        (frame,) = app_frames(page)
+        frame.wait_for_function("document.querySelector('#seed input').value === '3'")
+        frame.wait_for_selector("html:not(.linked)")
+        frame.fill("#seed input[type=number]", "4")
+        page.wait_for_function("location.search.includes('seed=4')")
+        assert "steps=50" in page.url and "logs=container" in page.url and "__sign" not in page.url
+        context.close()
+
+
 def test_two_frames_do_not_see_each_others_results(visit: Visit) -> None:
     one, other = visit(f"{QUICK}&seed=5&fixed", frames=2)
+    other.wait_for_selector("html:not(.linked)")
     assert compare(one) == "5 6"
-    assert other.locator(".summary").count() == 0 and "Press Compare" in other.inner_text("#status")
+    assert other.locator(DRAWN).count() == 0 and "Press Compare" in str(other.text_content("#status"))
     other.fill("#seed input[type=number]", "9")
     other.press("#seed input[type=number]", "Tab")
     assert compare(other) == "9 10"
@@ -170,7 +194,7 @@ def test_what_an_address_gets_wrong_is_said_and_the_rest_is_taken(visit: Visit, 
 def test_the_frame_gets_the_height_of_what_is_in_it(
     visit: Visit, shots: Path, name: str, size: tuple[int, int], theme: str
 ) -> None:
-    (frame,) = visit(f"{QUICK}&__theme={theme}", size)
+    (frame,) = visit(f"{QUICK}&__theme={theme}&seed={size[0]}", size)  # drawn by no other test
     page = frame.page
     empty = height(page)
     inner = frame.evaluate(

@@ -151,7 +151,7 @@ def test_start_watch_reload_stop_resume_and_compare(
     assert page.evaluate("document.querySelector('.motion img').naturalWidth") > 200
 
     set_number(page, "#epoch-slider", 1)
-    page.wait_for_function("document.querySelector('.panel.finetuned h3').innerText.startsWith('Epoch 1')")
+    page.wait_for_function("document.querySelector('#run .panel.finetuned h3').innerText.startsWith('Epoch 1')")
     assert any(name.endswith("/model_index.json") for name in download_result(page, tmp_path / "result.zip"))
 
     page.click("#resume-button")

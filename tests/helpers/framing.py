@@ -36,6 +36,8 @@ for (let n = 0; n < FRAMES; n++) {
     `[iFrameSizer]${frame.id}:0:false:false:32:true:true:0:bodyOffset:::0:false:child`, app);
   frame.addEventListener('load', begin);
   addEventListener('message', ({source, data}) => {
+    if (source === frame.contentWindow && data?.queryString !== undefined)  // as the Hub's page takes a new address
+      history.replaceState(null, '', `?${data.queryString}`);
     if (source !== frame.contentWindow || !resized) return;
     if (data === '[iFrameResizerChild]Ready') begin();
     if (!String(data).startsWith(`[iFrameSizer]${frame.id}:`)) return;
@@ -50,12 +52,13 @@ for (let n = 0; n < FRAMES; n++) {
 
 
 @contextmanager
-def framed(app: str, frames: int = 1) -> Iterator[str]:
+def framed(app: str, frames: int = 1, port: int = 0) -> Iterator[str]:
     """Serve the outer page for the time of a with block; hands its own parameters on, and `fixed` keeps its height.
 
     Args:
         app: address of the app.
         frames: how many times it is shown.
+        port: of the outer page; 0: any that is free.
     """
     page = PAGE.replace("APP", app).replace("FRAMES", str(frames)).replace("SANDBOX", SANDBOX).encode()
 
@@ -70,5 +73,5 @@ def framed(app: str, frames: int = 1) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with answering(Handler) as port:
+    with answering(Handler, port) as port:
         yield f"http://localhost:{port}/"

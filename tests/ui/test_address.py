@@ -43,6 +43,16 @@ def test_what_cannot_be_used_is_said_in_a_sentence_and_changes_nothing(address: 
         assert not address.keys() & found.keys()
 
 
+@pytest.mark.parametrize("name", ["pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "base", "tab"])
+@pytest.mark.parametrize(
+    "value", ["<script>alert(1)</script>", "x" * 10_000, "../../etc", "-1e999", "run:someone-else", "\0"]
+)
+def test_any_value_that_means_nothing_ends_in_a_sentence(name: str, value: str) -> None:
+    found = updates(Asker.VISITOR, {name: value}, TABS)
+    assert set(found) == {"card"}
+    assert "<script" not in found["card"]["value"] and len(found["card"]["value"]) < 2000
+
+
 def test_what_follows_from_a_value_comes_with_it() -> None:
     found = updates(Asker.OPERATOR, {"scheduler": "ddpm", "tab": "Train"}, TABS)
     assert found["steps"]["value"] == 1000 and found["eta"]["visible"] is False

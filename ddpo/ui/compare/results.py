@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 
 from ddpo.comparison import files, saved
 from ddpo.comparison.events import ComparisonResult, Progress
-from ddpo.comparison.settings import ComparisonSettings
+from ddpo.comparison.settings import Comparison, ComparisonSettings
 from ddpo.ui.compare import kept, views
 from ddpo.ui.shared import html, uploads
 
@@ -57,6 +57,7 @@ def build(compare: gr.Button, cancel: gr.Button) -> Results:
             opened.get("slider"), show_label=False, format="png", type="pil", interactive=False, scale=1, min_width=260,
             max_height=480, buttons=["fullscreen"], elem_id="before-after-slider",
         )  # fmt: skip
+    gr.HTML(views.RECENT, elem_id="recent", js_on_load="studio.recent(element)")
     state = gr.State(SAVED if result else None, time_to_live=STATE_LIFE)
     return Results(compare, cancel, notice, status, pictures, figures, details, line, slider, archive, table, state)
 
@@ -64,6 +65,13 @@ def build(compare: gr.Button, cancel: gr.Button) -> Results:
 def find(key: str | None) -> ComparisonResult | None:
     """The comparison of a key; None where it had to make room."""
     return saved.bundled() if key == SAVED else kept.find(key)
+
+
+def same(comparison: Comparison) -> str | None:
+    """Key of a comparison of the same settings that is at hand; None where there is none."""
+    opened = saved.bundled()
+    is_saved = opened is not None and replace(opened.comparison, precision=comparison.precision) == comparison
+    return kept.find_same(comparison) or (SAVED if is_saved else None)
 
 
 def begun() -> list[Any]:
@@ -85,17 +93,18 @@ def finished(result: ComparisonResult) -> list[Any]:
     return shown(kept.keep(result))
 
 
-def shown(key: str | None, notice: str = "") -> list[Any]:
+def shown(key: str | None, notice: str = "", nothing: str = views.EMPTY) -> list[Any]:
     """The comparison of a key, and the buttons as they are when nothing is drawn.
 
     Args:
-        key: for `find`; without a comparison, what will come is said in its place.
+        key: for `find`.
         notice: HTML that is put above.
+        nothing: HTML that is put in the place of a comparison where there is none, and no notice.
     """
     free = {"compare": gr.update(value="Compare", interactive=True), "cancel": gr.update(visible=False)}
     result = find(key)
     if result is None:
-        return _in_order(**free, notice=notice, **_CLEARED, status="" if notice else views.EMPTY, state=None)
+        return _in_order(**free, notice=notice, **_CLEARED, status="" if notice else nothing, state=None)
     return _in_order(**free, notice=notice, details=gr.update(visible=True), state=key, **_values(result, key))
 
 

@@ -32,8 +32,8 @@ FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "lik
 SHOW_RESULTS = f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#status')}, 150); }}"
 
 
-def build() -> dict[str, gr.Component]:
-    """Lay the tab out and connect it; returns its controls by the names in FIELDS, one each."""
+def build() -> tuple[dict[str, gr.Component], Results]:
+    """Lay the tab out and connect it; returns its controls by the names in FIELDS, and what a comparison fills."""
     with gr.Row(elem_id="compare-tab", equal_height=False):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             controls = _build_controls()
@@ -48,7 +48,7 @@ def build() -> dict[str, gr.Component]:
             outcome = results.build(compare, cancel)
     _connect(controls, outcome)
     quota.follow(cost, controls, _cost)
-    return dict(zip(FIELDS, controls, strict=True))
+    return dict(zip(FIELDS, controls, strict=True)), outcome
 
 
 def pair_choices() -> Any:
@@ -99,6 +99,7 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     begun = outcome.compare.click(results.begun, None, outputs, **QUICK)
     outcome.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
+    run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
     outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
     chosen = [outcome.line, outcome.slider]

@@ -35,6 +35,23 @@ EMPTY = """
 """.format(ghosts="<i></i>" * 4)
 
 
+LINKED = """
+<div class="card empty">
+  <div class="ghosts">{ghosts}</div>
+  <div>
+    <h2>Not drawn yet</h2>
+    <p>Press <b>Compare</b> to draw these settings. The same settings give the same pictures, scores and sentence.</p>
+  </div>
+</div>
+""".format(ghosts="<i></i>" * 4)
+
+RECENT = """
+<div class="recent" hidden>
+  <h3>Your last comparisons</h3>
+  <div class="thumbnails"></div>
+</div>
+"""
+
 TOOLS = """
 <div class="tools">
   <span>Press a picture for a larger view of both; the arrow keys go through the seeds.</span>

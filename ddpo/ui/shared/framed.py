@@ -15,6 +15,7 @@ HEAD = """
   document.documentElement.classList.toggle('framed', window.self !== window.top);
 </script>
 <style>
+  html.linked #results { visibility: hidden; }
   html:not(.framed) .only-framed { display: none; }
   html.framed #run, html.framed #evaluation { min-height: 0 !important; }
 </style>

@@ -25,5 +25,6 @@ TO_RUN = f"""
     {framed.scroll_to("#run-status")};
 }}, 200)
 """
+RAN = "() => studio.ran()"  # the address names the run that is shown
 TO_TOP = f"() => {framed.scroll_to('.masthead')}"
 SAVE_FILE = "() => document.querySelector('#result-file').click()"

@@ -30,10 +30,11 @@ from ddpo.ui.space.asker import Asker, who
 from ddpo.ui.train import actions, push, views
 from ddpo.ui.train import form as train_form
 from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot
-from ddpo.ui.train.scripts import CHOOSE, SAVE_FILE, TO_RUN, TO_TOP
+from ddpo.ui.train.scripts import CHOOSE, RAN, SAVE_FILE, TO_RUN, TO_TOP
 
 TROUBLE = "This could not be done"
 INTERVAL = 1.5  # seconds between two looks at the run folder
+LONGEST_ID = 100  # characters of a run's id in an address
 STATE_LIFE = 24 * 3600  # seconds that is remembered what a page shows
 
 
@@ -64,8 +65,12 @@ class Shown:
     parts: dict[str, int] = field(default_factory=dict)  # hash of what each component of Live shows
 
 
-def build(tabs: gr.Tabs, tab: gr.Tab, other_tabs: list[gr.Tab], comparison: dict[str, gr.Component]) -> None:
+def build(
+    tabs: gr.Tabs, tab: gr.Tab, other_tabs: list[gr.Tab], comparison: dict[str, gr.Component]
+) -> tuple[Callable[..., list[Any]], list[gr.Component], list[Any]]:
     """Lay the tab out and connect it.
+
+    Returns: what shows the run that the address names, its inputs and its outputs.
 
     Args:
         tabs: all tabs, of which the first is selected to compare.
@@ -92,6 +97,7 @@ def build(tabs: gr.Tabs, tab: gr.Tab, other_tabs: list[gr.Tab], comparison: dict
     _connect_view(page, tab, other_tabs, timer)
     _connect_actions(page, start, file, tabs, comparison)
     push.connect(push_form, shown, login)
+    return _on_address, [live.epoch, shown], [chosen, notice, *page.seen]
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,7 @@ def _connect_view(page: _Page, tab: gr.Tab, other_tabs: list[gr.Tab], timer: gr.
     outputs = [page.chosen, page.notice, *page.seen]
     choosing = page.live.runs.click(_on_choose, [page.live.epoch, page.shown], outputs, **QUICK)
     choosing.then(None, None, None, js=TO_RUN, **PRIVATE)
+    choosing.then(None, None, None, js=RAN, **PRIVATE)
 
 
 def _connect_actions(
@@ -160,6 +167,7 @@ def _connect_actions(
         live.resume.click(_on_resume, [*press, page.form.minutes], outputs, **QUICK),
     ):
         event.then(None, None, None, js=TO_RUN, **PRIVATE)
+        event.then(None, None, None, js=RAN, **PRIVATE)
         sign_in.refresh(event, page.login)
     zipped = live.download.click(_on_download, page.shown, [page.notice, file], **PRIVATE)
     zipped.success(None, None, None, js=SAVE_FILE, **PRIVATE)
@@ -263,6 +271,14 @@ def _on_resume(
 def _on_choose(epoch: Any, shown: Shown, event: gr.EventData) -> list[Any]:
     run_id = event._data.get("run") if isinstance(event._data, dict) else None
     return _act(lambda: actions.need(run_id if isinstance(run_id, str) else shown.run_id), epoch, shown)
+
+
+def _on_address(request: gr.Request, epoch: Any, shown: Shown) -> list[Any]:
+    """The run that the address names; where it names none, whichever trains, else the newest."""
+    run_id = request.query_params.get("run", "")[:LONGEST_ID]
+    if not run_id:
+        return [None, "", gr.skip(), *[gr.skip()] * len(Live.__dataclass_fields__)]
+    return _act(lambda: actions.need(run_id), epoch, shown)
 
 
 def _on_epoch(epoch: Any, shown: Shown) -> Any:

@@ -1,0 +1,200 @@
+"""Links: the settings are the address, which follows the page, and brings fields, tab, run and result back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.helpers.browsing import DRAWN, SLOW, WIDE, set_number, wait_for_state
+from tests.helpers.run_folders import CHURCH, make_run
+from tests.helpers.serving import RunningApp, running_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+Visit = Callable[..., "Page"]
+SETTINGS = {
+    "pair": "church-64", "scheduler": "ddim", "steps": "3", "eta": "0", "samples": "2", "seed": "11",
+    "scorer": "photographic",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app with two runs."""
+    folder = tmp_path_factory.mktemp("linked")
+    make_run(folder / "runs", "failed", 1, error="The disk is full.")
+    make_run(folder / "runs", "finished", 3, epochs=3, result=CHURCH)
+    with running_app(folder / "log.txt") as serving:
+        yield serving
+
+
+@pytest.fixture
+def visit(browser: Browser, app: RunningApp) -> Iterator[Visit]:
+    """Opens an address of the app in a browser without a past; in the end no page may have logged an error."""
+    contexts: list[BrowserContext] = []
+    troubles: list[str] = []
+
+    def visit_(address: str = "/") -> Page:
+        context = browser.new_context(viewport={"width": WIDE[0], "height": WIDE[1]})
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
+        page = context.new_page()
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(address if address.startswith("http") else app.url + address)
+        page.wait_for_selector(".masthead")
+        return page
+
+    yield visit_
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+def parameters(address: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+def wait_for_address(page: Page, part: str) -> None:
+    page.wait_for_function("(part) => location.search.includes(part)", arg=part)
+
+
+def wait_for_seed(page: Page, seed: str) -> None:
+    page.wait_for_function("(seed) => document.querySelector('#seed input').value === seed", arg=seed)
+
+
+def shown(page: Page) -> tuple[str, list[str]]:
+    """The sentence and the pictures."""
+    sources = page.evaluate("[...document.querySelectorAll('#pictures .done img')].map((i) => i.src)")
+    return page.inner_text(".sentence"), sources
+
+
+def copied(page: Page) -> str:
+    page.click(".copy-link")
+    page.wait_for_function("document.querySelector('.copy-link').innerText === 'Link copied'")
+    return str(page.evaluate("navigator.clipboard.readText()"))
+
+
+def test_a_link_gives_the_same_pictures_and_back_leads_to_what_was_before(visit: Visit) -> None:
+    page = visit()
+    assert parameters(page.url) == {}  # nothing was asked for yet
+    for name in ("steps", "samples", "seed"):
+        set_number(page, f"#{name}", SETTINGS[name])
+    wait_for_address(page, "seed=11")
+    assert parameters(page.url) == SETTINGS
+    page.click("#compare-button")
+    page.wait_for_selector(DRAWN, timeout=SLOW)
+    assert len(shown(page)[1]) == 4 and copied(page).endswith(urlsplit(page.url).query)
+
+    other = visit(copied(page))
+    other.wait_for_selector(DRAWN)
+    assert shown(other) == shown(page)
+    assert other.input_value("#seed input") == "11" and other.input_value("#samples input[type=number]") == "2"
+    other.reload()
+    other.wait_for_selector(DRAWN)
+    assert shown(other) == shown(page)
+
+    page.get_by_role("tab", name="Train").click()
+    wait_for_address(page, "tab=train")
+    page.go_back()
+    page.wait_for_selector("#compare-button:visible")
+    assert shown(page) == shown(other) and "tab=" not in page.url
+    page.go_back()
+    page.wait_for_selector(".summary .saved")
+    wait_for_seed(page, "0")
+    assert parameters(page.url) == {} and page.input_value("#steps input[type=number]") == "50"
+    page.go_forward()
+    page.wait_for_selector(DRAWN)
+    wait_for_seed(page, "11")
+
+
+def test_a_link_to_what_was_not_drawn_here_asks_for_a_press(visit: Visit) -> None:
+    page = visit("/?pair=church-64&scheduler=unipc&steps=4&samples=1&seed=123456&scorer=colourfulness&__theme=dark")
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Press Compare')")
+    page.wait_for_function("document.querySelector('#scheduler input').value === 'UniPC'")
+    page.wait_for_selector("html:not(.linked)")
+    assert page.locator("#pictures img").count() == 0 and not page.is_visible("#before-after-slider")
+    set_number(page, "#seed", 7)
+    wait_for_address(page, "seed=7")
+    assert parameters(page.url)["__theme"] == "dark" and parameters(copied(page)).keys() == SETTINGS.keys()
+
+
+def test_what_a_link_gets_wrong_is_said(visit: Visit) -> None:
+    page = visit("/?seed=-1&scheduler=%3Cscript%3Ealert(1)%3C/script%3E&pair=" + "a" * 3000)
+    note = page.locator("#address-note .card")
+    note.wait_for()
+    words = note.inner_text()
+    assert "seed must be" in words and "no scheduler called" in words and "not be longer" in words
+    page.wait_for_selector("html:not(.linked)")
+    assert page.is_visible(".summary .saved")  # as without a link
+
+
+def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: RunningApp) -> None:
+    page = visit("/?tab=train")
+    wait_for_state(page, "finished")
+    page.locator(".run-row:has(.state.failed)").click()
+    wait_for_state(page, "failed")
+    wait_for_address(page, "run=")
+    failed = parameters(page.url)
+    assert failed.keys() == {"tab", "run"} and parameters(copied(page)) == failed
+    page.locator(".run-row:has(.state.finished)").click()
+    wait_for_state(page, "finished")
+    page.wait_for_function("(run) => !location.search.includes(run)", arg=failed["run"])
+    page.go_back()
+    wait_for_state(page, "failed")
+    page.reload()
+    wait_for_state(page, "failed")
+    page.wait_for_timeout(2000)  # a look at the folder later
+    assert parameters(page.url) == failed and page.locator(".run-status.failed").count() == 1
+
+    missing = visit("/?tab=train&run=..%2F..%2F%3Cb%3Enothing")
+    missing.wait_for_selector("#train-notice .card")
+    assert "<b>nothing" in missing.inner_text("#train-notice") and missing.inner_text("#train-notice").endswith(".")
+
+
+def thumbnails(page: Page) -> int:
+    return page.locator(".thumbnails button").count()
+
+
+def test_the_last_comparisons_stay_and_open_again(visit: Visit) -> None:
+    page = visit("/?pair=church-64&scheduler=ddim&steps=2&samples=2&seed=40&scorer=photographic")
+    page.wait_for_selector("html:not(.linked)")
+    assert thumbnails(page) == 0 and not page.is_visible(".recent")
+    results = []
+    for number, seed in enumerate((40, 50), 1):
+        set_number(page, "#seed", seed)
+        page.click("#compare-button")
+        page.wait_for_function(f"document.querySelectorAll('.thumbnails button').length === {number}", timeout=SLOW)
+        results.append(shown(page))
+    page.reload()
+    page.wait_for_selector(DRAWN)
+    assert thumbnails(page) == 2
+    page.locator(".thumbnails button").nth(1).click()
+    wait_for_seed(page, "40")
+    page.wait_for_function(
+        "(sentence) => document.querySelector('.sentence').innerText === sentence", arg=results[0][0]
+    )
+    assert shown(page) == results[0] and "seed=40" in page.url
+    page.go_back()
+    wait_for_seed(page, "50")
+    page.wait_for_function(
+        "(sentence) => document.querySelector('.sentence').innerText === sentence", arg=results[1][0]
+    )
+
+
+def test_a_cancelled_comparison_leaves_what_was_shown(visit: Visit) -> None:
+    page = visit()
+    before = shown(page)
+    set_number(page, "#steps", 1000)
+    page.click("#compare-button")
+    page.wait_for_selector(".progress")
+    assert page.locator("#pictures .done").count() == 0  # nothing old under the progress of something new
+    page.wait_for_selector(".panels.drawing img", timeout=SLOW)
+    page.click("#cancel-button")
+    page.wait_for_function("document.querySelector('#notice').innerText.includes('Cancelled')")
+    page.wait_for_selector(".summary .saved")
+    assert shown(page) == before and page.is_visible("#before-after-slider") and thumbnails(page) == 0
