@@ -97,10 +97,9 @@ def place(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def press_compare(place: Place, **changes: Any) -> tuple[list[Any], str | None]:
     """What the page's handler sends when Compare is pressed: the last state of its outputs, and the error."""
-    config = place.client.config["dependencies"]
-    (handler,) = [d for d in config if len(d["inputs"]) == len(FIELDS) and len(d["outputs"]) == 11]
+    (handler,) = [d for d in place.client.config["dependencies"] if d["api_name"] == "_on_compare"]
     session = {"session_hash": uuid.uuid4().hex[:11]}
-    values = [{**PAGE, **changes}[name] for name in FIELDS]
+    values = [None, *({**PAGE, **changes}[name] for name in FIELDS)]  # the first is the key of what is shown
     url = f"{place.client.src_prefixed}queue"
     httpx.post(f"{url}/join", json={"data": values, "fn_index": handler["id"], **session}).raise_for_status()
     last: list[Any] = []
