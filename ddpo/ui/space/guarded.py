@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -10,6 +10,10 @@ from starlette.middleware import Middleware
 from ddpo.ui.space import front_door
 from ddpo.ui.space.listeners import Listeners
 from ddpo.ui.space.turns import FairQueue
+
+if TYPE_CHECKING:
+    from gradio.block_function import BlockFunction
+    from gradio.state_holder import SessionState
 
 
 class GuardedBlocks(gr.Blocks):
@@ -39,3 +43,18 @@ class GuardedBlocks(gr.Blocks):
         door = Middleware(front_door.FrontDoor, answers_to=answers_to, listeners=self.listeners)
         app_kwargs["middleware"] = [door, *app_kwargs.get("middleware", ())]
         return super().launch(*args, **{**kwargs, "app_kwargs": app_kwargs})
+
+    async def postprocess_data(
+        self, block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any], state: SessionState | None
+    ) -> list[Any]:
+        """As Gradio's, without what it leaves behind.
+
+        A component that `gr.update` has changed is replaced by one of another id. The next plain value of it is kept
+        under that id, which nobody asks for: 60 kB an epoch of a page that watches a run.
+        """
+        answers = await super().postprocess_data(block_fn, predictions, state)
+        if state is not None:
+            for kept in (state.config_values, state.blocks_config.blocks):
+                for stray in kept.keys() - self.blocks.keys():
+                    del kept[stray]
+        return answers
