@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,13 +59,14 @@ def test_a_damaged_one_is_no_comparison(tmp_path: Path, damage: str, monkeypatch
     folder = tmp_path / "comparison"
     shutil.copytree(saved.BUNDLED, folder)
     picture, facts = folder / "tuned" / "seed-0000000002.png", folder / saved.RESULT
-    {
+    damages: dict[str, Callable[[], object]] = {
         "no folder": lambda: shutil.rmtree(folder),
         "no picture": picture.unlink,
         "half a picture": lambda: picture.write_bytes(picture.read_bytes()[:300]),
         "no JSON": lambda: facts.write_text("{"),
         "other JSON": lambda: facts.write_text(json.dumps({"settings": {"pair": "church-64"}, "seeds": 3})),
-    }[damage]()
+    }
+    damages[damage]()
     with pytest.raises(UserError, match="holds no comparison"):
         saved.load(folder)
     monkeypatch.setattr(saved, "BUNDLED", folder)
