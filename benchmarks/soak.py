@@ -2,10 +2,10 @@
 
     python -m benchmarks.soak --minutes 10 --clients 16
 
-A lone client first has every comparison and every score once. Then the run is started, and each client does one thing
-after another, drawn by the shares in benchmarks/soak_deeds.py. An answer must be the lone client's, byte by byte. A
-refusal of a full queue, as docs/api.md promises it, is an answer too and is counted by its kind. The figures go to
-benchmarks/results/soak.json. The exit code is 1 where a bound of BOUNDS is broken.
+A lone client first has every comparison, every score and an evaluation once. Then the run is started, and each client
+does one thing after another, drawn by the shares in benchmarks/soak_deeds.py. An answer must be the lone client's, byte
+by byte. A refusal of a full queue, as docs/api.md promises it, is an answer too and is counted by its kind. The figures
+go to benchmarks/results/soak.json. The exit code is 1 where a bound of BOUNDS is broken.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import httpx
 from benchmarks.app import start_app
 from benchmarks.hour_figures import spread
 from benchmarks.machine import describe_machine
-from benchmarks.soak_deeds import COMPARISONS, SHARES, Expected, good_pictures
+from benchmarks.soak_deeds import COMPARISONS, EVALUATION, SHARES, Expected, good_pictures
 from benchmarks.soak_visitor import Failed, Tally, Visitor
 from benchmarks.soak_watch import Watch
 from ddpo.runs.store import list_runs
@@ -72,7 +72,8 @@ def soak(folder: Path, minutes: float, clients: int, tell: Callable[[dict[str, A
     """All figures of so many clients for so many minutes; `tell` gets those that are known when they have gone."""
     temporary, port, log = folder / "tmp", free_port(), folder / "app.log"
     temporary.mkdir()
-    process, _ = start_app(port, {"DDPO_RUNS": str(folder / "runs"), "TMPDIR": str(temporary)}, log)
+    variables = {"DDPO_RUNS": folder / "runs", "DDPO_EVALUATIONS": folder / "evaluations", "TMPDIR": temporary}
+    process, _ = start_app(port, {name: str(path) for name, path in variables.items()}, log)
     app, tally, watch = RunningApp(f"http://127.0.0.1:{port}", log, 0.0), Tally(), Watch(process.pid, temporary)
     try:
         operator = Visitor(app, None, tally)
@@ -129,6 +130,7 @@ def answers_alone(visitor: Visitor, known: Expected | None = None) -> Expected:
     pictures = known.pictures if known else good_pictures()
     return Expected(
         comparisons={place: visitor.comparison(values) for place, values in enumerate(COMPARISONS)},
+        evaluation=visitor.evaluation(EVALUATION),
         scores={name: visitor.score(content)[1][0]["score"] for name, content in pictures.items()},
         pictures=pictures,
         hostile=known.hostile if known else {name: picture.make() for name, picture in PICTURES.items()},
@@ -138,6 +140,7 @@ def answers_alone(visitor: Visitor, known: Expected | None = None) -> Expected:
 def differences(one: Expected, other: Expected) -> list[str]:
     """The answers that are not the same."""
     found = [str(COMPARISONS[place]) for place, digest in one.comparisons.items() if other.comparisons[place] != digest]
+    found += ["the evaluation"] if one.evaluation != other.evaluation else []
     return found + [f"score of {name}" for name, score in one.scores.items() if other.scores[name] != score]
 
 

@@ -30,6 +30,7 @@ COMPARISONS: list[dict[str, Any]] = [
         {"scheduler": "ddpm", "steps": 12, "samples": 1, "seed": 5},
     )
 ]
+EVALUATION: dict[str, Any] = {"pair": "church-64", "grid": ["ddim:4"], "seeds": 2, "seed": 20_000}
 LONG = {"pair": "church-64", "scheduler": "ddpm", "steps": 400, "samples": 1}  # to be cancelled
 LEFT = {"pair": "church-64", "scheduler": "ddim", "steps": 30, "samples": 1}  # its client goes away
 BURST = 12  # jobs that one visitor asks for at once, of which the queue takes an eighth of its size
@@ -39,7 +40,8 @@ BAD_CALLS: list[tuple[str, dict[str, Any]]] = [
     ("compare", {"samples": 17}), ("compare", {"seed": -1}), ("compare", {"pair": "run:none"}),
     ("compare", {"base": "/etc/passwd"}), ("compare", {"stps": 3}), ("compar", {}), ("compare", {"eta": "much"}),
     ("score", {}), ("score", {"image": "no such file", "scorer": "photographic"}), ("run_status", {"run": "../../etc"}),
-    ("list_runs", {"limit": 0}), ("start_run", {"reward": "nonesuch"}), ("stop_run", {"run": "none"}),
+    ("list_runs", {"limit": 0}), ("evaluate", {"grid": ["ddim:0"]}),
+    ("evaluate", {"seeds": 10**9}), ("start_run", {"reward": "nonesuch"}), ("stop_run", {"run": "none"}),
 ]  # fmt: skip
 
 
@@ -48,6 +50,7 @@ class Expected:
     """The answers that a lone client got, and the files that it sent."""
 
     comparisons: dict[int, str]  # digest, by place in COMPARISONS
+    evaluation: str  # digest of EVALUATION's answer
     scores: dict[str, float]  # by name of the picture
     pictures: dict[str, bytes]
     hostile: dict[str, bytes]
@@ -71,6 +74,18 @@ def score(visitor: Visitor, expected: Expected) -> str:
     if data[0]["score"] != expected.scores[name]:
         visitor.tally.different.append(f"score of {name}: {data[0]['score']}, alone {expected.scores[name]}")
     return "answered"
+
+
+def evaluate(visitor: Visitor, expected: Expected) -> str:
+    """An evaluation: one whose pictures are kept, with the answer that a lone client got, or one of other seeds."""
+    kept = visitor.random.random() < 0.5
+    seed = EVALUATION["seed"] if kept else visitor.random.randrange(1 << 31)
+    digest = visitor.evaluation({**EVALUATION, "seed": seed})
+    if digest in REFUSALS:
+        return digest
+    if kept and digest != expected.evaluation:
+        visitor.tally.different.append("the evaluation")
+    return "answered" if kept else "drawn and answered"
 
 
 def look_at_runs(visitor: Visitor, expected: Expected) -> str:
@@ -191,10 +206,10 @@ def send_bad_input(visitor: Visitor, expected: Expected) -> str:
 
 
 SHARES: dict[str, tuple[int, Callable[[Visitor, Expected], str]]] = {
-    "compare": (28, compare), "score": (20, score), "run status": (14, look_at_runs),
+    "compare": (28, compare), "score": (18, score), "evaluate": (4, evaluate), "run status": (14, look_at_runs),
     "look of the page": (10, look_at_page), "page": (8, open_page),
     "comparison of the page": (4, compare_on_page), "cancel": (5, cancel),
-    "leave": (6, leave), "burst": (1, burst), "bad input": (8, send_bad_input),
+    "leave": (6, leave), "burst": (1, burst), "bad input": (6, send_bad_input),
 }  # fmt: skip
 
 

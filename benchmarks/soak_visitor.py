@@ -93,6 +93,15 @@ class Visitor:
         digest.update(json.dumps({**facts, "seconds_per_image": None}, sort_keys=True).encode())
         return digest.hexdigest()
 
+    def evaluation(self, values: dict[str, Any]) -> str:
+        """The digest of an evaluation's figures but for its durations, or the name of a refusal."""
+        event, data = self.call("evaluate", **values)
+        if event != "complete":
+            return self.no_answer("evaluate", event, data)
+        report, facts = data
+        self.http.get(f"/gradio_api/file={report[0]['path']}").raise_for_status()
+        return hashlib.sha256(json.dumps(without_durations(facts), sort_keys=True).encode()).hexdigest()
+
     def score(self, content: bytes) -> tuple[str, Any]:
         """The last event of the score of a picture, which is uploaded first, and its data."""
         posted = self.http.post("/gradio_api/upload", files={"files": ("picture.png", content)})
@@ -119,6 +128,13 @@ class Visitor:
         with self.http.stream("GET", f"/gradio_api/queue/data?session_hash={session}") as stream:
             lines = (line.removeprefix("data: ") for line in stream.iter_lines() if line.startswith("data: "))
             yield session, posted.json()["event_id"], map(json.loads, lines)
+
+
+def without_durations(value: Any) -> Any:
+    """The same, without any entry that tells seconds."""
+    if isinstance(value, dict):
+        return {name: without_durations(one) for name, one in value.items() if "seconds" not in name}
+    return [without_durations(one) for one in value] if isinstance(value, list) else value
 
 
 def refusal(answer: httpx.Response) -> str:
