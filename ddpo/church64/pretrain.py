@@ -33,6 +33,7 @@ from ddpo.runs.checkpoints import load_checkpoint, save_checkpoint
 
 FORMAT = 2  # of the checkpoint; 1 had one average with a fixed decay
 REPORT_EVERY = 50  # steps
+RANDOM = "random weights"  # what a training began with that was given none
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Pretraining:
         self.step = 0
         self.branched_at: int | None = None
         self.history: list[dict[str, Any]] = []
-        self.began_with = fingerprint(warm_start) if warm_start is not None else "random weights"
+        self.began_with = fingerprint(warm_start) if warm_start is not None else RANDOM
         state = load_checkpoint(self.checkpoint, compute.device)
         if state is not None:
             self._load(state)
@@ -156,6 +157,11 @@ class Pretraining:
     def last_step(self) -> int:
         """Where `run` ends: at the configured step, and in a branch once the learning rate is zero."""
         return self.config.steps if self.branched_at is None else self.branched_at + self.config.decay_steps
+
+    @property
+    def _own_seed(self) -> int:
+        """That of this training: one that begins with the weights of another must not draw its batches again."""
+        return 0 if self.began_with == RANDOM else int(self.began_with, 16)
 
     def candidates(self) -> dict[str, UNet2DModel]:
         """The networks that may be released: the weights themselves and each average, by the average's length."""
@@ -219,7 +225,7 @@ class Pretraining:
     def train_step(self) -> float:
         """Take one step, and return its loss."""
         config, device = self.config, self.compute.device
-        rng = torch.Generator().manual_seed(config.seed * 10_000_019 + self.step)
+        rng = torch.Generator().manual_seed((config.seed * 10_000_019 + self.step + self._own_seed) % (1 << 32))
         x_0 = self._pictures(rng)  # (B, 3, 64, 64) in [-1, 1]
         noise = torch.randn(x_0.shape, generator=rng)
         t = torch.multinomial(self.density, config.batch_size, replacement=True, generator=rng)
