@@ -54,7 +54,7 @@ def test_what_is_no_time_is_refused(text: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.endswith(".\n")
 
 
-@pytest.mark.parametrize("seconds", [2e6, 1e-7, 0.25])
+@pytest.mark.parametrize("seconds", [2e6, 1234567.0, 1e-7, 0.25])
 def test_a_long_and_a_tiny_budget_reach_the_process(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
