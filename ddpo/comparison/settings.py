@@ -110,12 +110,8 @@ class Comparison:
         Raises:
             UserError: it costs more.
         """
-        cost = self.pixel_steps(side)
-        if most is not None and cost > most:
-            raise UserError(
-                f"{self.samples} pictures of {side} x {side} pixels in {self.steps} steps are {cost:.4g} million pixel "
-                f"steps, and at most {most:.4g} are allowed here; draw fewer pictures or take fewer steps."
-            )
+        what = f"{self.samples} pictures of {side} x {side} pixels in {self.steps} steps"
+        check_cost(self.pixel_steps(side), most, what, "draw fewer pictures or take fewer steps")
 
     @property
     def models(self) -> str:
@@ -146,6 +142,24 @@ class Comparison:
             "tuned": tuned,
             "precision": self.precision,
         }
+
+
+def check_cost(cost: float, most: float | None, what: str, remedy: str) -> None:
+    """Refuse what costs too much.
+
+    Args:
+        cost: in millions of pictures x steps x pixels.
+        most: that it may cost; None: no limit.
+        what: costs that, as the subject of a sentence.
+        remedy: what to do, as a clause.
+
+    Raises:
+        UserError: it costs more.
+    """
+    if most is not None and cost > most:
+        raise UserError(
+            f"{what} are {cost:.4g} million pixel steps, and at most {most:.4g} are allowed here; {remedy}."
+        )
 
 
 def resolve(settings: ComparisonSettings) -> Comparison:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ddpo import rewards
 from ddpo.common.words import shown
 from ddpo.comparison import first_choice
-from ddpo.comparison.settings import LONGEST_TEXT, MAX_SEED
+from ddpo.comparison.settings import LONGEST_TEXT, MAX_SEED, check_cost
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
 from ddpo.diffusion.schedulers import SchedulerSpec, check_eta, check_steps, get_scheduler
 from ddpo.errors import UserError
@@ -122,12 +122,8 @@ class Evaluation:
         Raises:
             UserError: it costs more.
         """
-        cost = self.pixel_steps(side)
-        if most is not None and cost > most:
-            raise UserError(
-                f"{len(self.seeds)} seeds of {side} x {side} pixels in these steps are {cost:.4g} million pixel steps "
-                f"for each pair of models, and at most {most:.4g} are allowed here; take fewer seeds, steps or models."
-            )
+        what = f"For each pair of models, {len(self.seeds)} seeds of {side} x {side} pixels in these steps"
+        check_cost(self.pixel_steps(side), most, what, "take fewer seeds, steps or models")
 
 
 def make_evaluation(

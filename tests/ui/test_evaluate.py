@@ -171,7 +171,7 @@ def test_only_the_operator_may_name_folders(models: dict[str, str], asker: Asker
 def test_the_cost_is_bounded_before_anything_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "evaluate", lambda *_: pytest.fail("it began"))
     evaluation = asked()
-    with pytest.raises(UserError, match=r"3.67 million pixel steps .* at most 3 are allowed here"):
+    with pytest.raises(UserError, match=r"3.67 million pixel steps, and at most 3 are allowed here"):
         next(run.follow(evaluation, 3))
 
 
