@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ddpo.common import typed
-from ddpo.common.files import FileCache, finite, json_bytes, replacing
+from ddpo.common.files import finite, json_bytes, replacing
 from ddpo.common.storage import Storage
 from ddpo.runs import metric_parts
+from ddpo.runs.growing_file import GrowingFileCache
 from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics, UpdateMetrics
 from ddpo.training.held_out_curve import HeldOutEvaluation, best_of
@@ -103,7 +104,7 @@ class MetricsFiles:
         with replacing(self._file) as file:
             file.write(b"".join(raw for _, raw in kept))
 
-    def _records(self, cache: FileCache[list[T]], read: Callable[[list[metric_parts.Line]], list[T]]) -> list[T]:
+    def _records(self, cache: GrowingFileCache[T], read: Callable[[list[metric_parts.Line]], list[T]]) -> list[T]:
         parts = metric_parts.read_parts(self.folder)
         if parts:
             return read(self._lines(parts))
@@ -149,8 +150,8 @@ def _read(lines: list[metric_parts.Line], kind: str, read: Callable[[dict[str, A
 
 
 # Few of many lines, and the Train tab reads those of all runs in every look.
-_epochs = FileCache(lambda path: _epochs_of(list(_whole_lines(path))))
-_evaluations = FileCache(lambda path: _evaluations_of(list(_whole_lines(path))))
+_epochs = GrowingFileCache(_epochs_of)
+_evaluations = GrowingFileCache(_evaluations_of)
 
 
 def _append_line(path: Path, line: bytes) -> None:
