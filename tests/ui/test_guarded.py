@@ -25,4 +25,6 @@ def test_a_visit_does_not_grow_with_what_it_is_shown() -> None:
     for number in range(5):
         show(gr.update(visible=True))
         show(f"picture {number}")
+        show(gr.update(value=f"picture {number}"))
     assert (len(visit.config_values), len(visit.blocks_config.blocks)) == sizes
+    assert "picture" not in str(visit.config_values)

@@ -37,7 +37,7 @@ def _pictures(path: Path, _modified: int) -> tuple[str, ...]:
     return tuple(_uri(_at_most(cell, LARGEST_SIDE), quality=90) for cell in cut(path))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _animation(samples: Samples, _modified: int) -> str:
     try:
         return _moving(samples)
