@@ -35,8 +35,8 @@ STARTING, SERVING = 4.0, 6.0  # seconds, at the most, until a kill; the app star
 EPOCHS = 100_000  # more than a run does meanwhile
 PATIENCE = 600.0  # seconds for a start that is not killed, on a machine with much else to do
 SETTINGS = {
-    "batch_size": 4, "batches_per_epoch": 1, "sampling_steps": 5, "trained_steps": 1, "accumulation": 1, "window_first": 0,
-    "window_last": 3,
+    "batch_size": 4, "batches_per_epoch": 1, "sampling_steps": 5, "trained_steps": 1, "accumulation": 1,
+    "window_first": 0, "window_last": 3,
 }  # fmt: skip
 
 
