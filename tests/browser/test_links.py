@@ -154,6 +154,17 @@ def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: Ru
     missing = visit("/?tab=train&run=..%2F..%2F%3Cb%3Enothing")
     missing.wait_for_selector("#train-notice .card")
     assert "<b>nothing" in missing.inner_text("#train-notice") and missing.inner_text("#train-notice").endswith(".")
+    for run in (
+        "%3Cscript%3Ealert(1)%3C/script%3E",
+        "x" * 10_000,
+        "20200101-000000-of-somebody-else-0000",
+        "%00",
+        "-1",
+    ):
+        missing.goto(f"{app.url}/?tab=train&run={run}")
+        missing.wait_for_selector("#train-notice .card")
+        sentence = missing.inner_text("#train-notice p")
+        assert sentence.endswith(".") and len(sentence) < 400, sentence
 
 
 def thumbnails(page: Page) -> int:
