@@ -26,7 +26,8 @@ def proxied(app: str, path: str) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def _hand_on(self) -> None:
             if not self.path.startswith(f"{path}/"):
-                return self.send_error(404)
+                self.send_error(404)
+                return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
             connection = http.client.HTTPConnection(target, timeout=120)
@@ -43,7 +44,7 @@ def proxied(app: str, path: str) -> Iterator[str]:
                 self.wfile.flush()
             connection.close()
 
-        do_GET = do_POST = do_HEAD = _hand_on
+        do_GET = do_POST = do_HEAD = _hand_on  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             pass
