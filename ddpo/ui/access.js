@@ -40,6 +40,10 @@ const access = (() => {
     }
     // Gradio gives this button a name that is not its text, by which nobody who speaks to the page can press it.
     find('#score-upload button.upload-container[aria-label]')?.removeAttribute('aria-label');
+    // A message of Gradio's is a button around the one that closes it.
+    document.querySelectorAll('.toast-header[role=button]').forEach((header) => {
+      ['role', 'tabindex'].forEach((name) => header.removeAttribute(name));
+    });
     find('#compare-button:not([aria-keyshortcuts])')?.setAttribute('aria-keyshortcuts', 'Control+Enter');
   };
   setInterval(look, LOOK);

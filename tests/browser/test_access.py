@@ -157,7 +157,8 @@ def test_axe_finds_nothing_serious_in_runs(open_page: Open, runs_app: RunningApp
 def test_two_keys_lead_to_compare_and_the_focus_is_never_lost(open_page: Open) -> None:
     page = open_page()
     page.keyboard.press("Tab")
-    assert page.evaluate("getComputedStyle(document.activeElement).opacity") == "1"
+    page.wait_for_function("getComputedStyle(document.activeElement).opacity === '1'")
+    assert "main button" in page.evaluate("document.activeElement.innerText")
     page.keyboard.press("Enter")
     assert page.evaluate(FOCUSED) == "compare-button"
     set_number(page, "#steps", 300)
@@ -205,6 +206,8 @@ def test_what_has_the_focus_can_be_seen_and_nothing_unseen_has_it(open_page: Ope
                 " return {what: e.outerHTML.slice(0, 120), seen: around.some(ring),"
                 "  there: box.width > 3 && box.height > 3 && e.checkVisibility({visibilityProperty: true})}; })()"
             )
+            if stop["what"].startswith("<body"):  # the last one
+                break
             assert stop["seen"] and stop["there"], stop
 
 

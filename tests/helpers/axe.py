@@ -44,9 +44,10 @@ def serious(page: Page) -> list[str]:
     """What is serious or critical of the page as it stands, in the light and in the dark theme."""
     if page.evaluate("typeof axe === 'undefined'"):
         page.evaluate(script())
+        page.add_style_tag(content="* { transition: none !important; animation: none !important }")
     found = []
     for theme in ("light", "dark"):
         page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", theme == "dark")
-        page.wait_for_timeout(250)  # colours change over a moment
+        page.wait_for_timeout(500)  # longer than the page takes to mend what Gradio has put there
         found += [f"{theme}: {violation}" for violation in page.evaluate(_FOUND)]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -221,11 +222,11 @@ def result_panels(result: ComparisonResult, chosen: int) -> str:
 
 
 def _figure(title: str, image: Image, index: int, seed: int, score: str, badge: str, chosen: bool) -> str:
+    name = f"{title}, seed {seed} {escape(score)}{re.sub('<[^>]+>', '', badge)}, larger view"  # with all that is seen
     return (
         f'<figure class="pic{" chosen" if chosen else ""}" data-index="{index}" role="button" tabindex="0" '
-        f'aria-label="{title}, seed {seed}, score {escape(score)}, larger view">'
-        f'<img alt="{title}, seed {seed}, score {escape(score)}" src="{data_uri(image)}">'
-        f'<figcaption><span>seed {seed}</span><span class="score">{escape(score)}{badge}</span></figcaption></figure>'
+        f'aria-label="{name}"><img alt="{title}, seed {seed}, score {escape(score)}" src="{data_uri(image)}">'
+        f'<figcaption><span>seed {seed}</span> <span class="score">{escape(score)}{badge}</span></figcaption></figure>'
     )
 
 
