@@ -68,6 +68,12 @@ const access = (() => {
     if (run) follow(...run);
   });
 
+  /* A list that scrolls is a stop of its own, at which it would stay open with nothing to do. */
+  document.addEventListener('focusin', ({target}) => {
+    if (target.getAttribute?.('role') !== 'combobox') return;
+    setTimeout(() => target.closest('.block')?.querySelector('[role=listbox]')?.setAttribute('tabindex', '-1'), 100);
+  });
+
   /* Ctrl and Enter compare, on the tab that does, whichever of its fields has the focus. */
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || event.repeat) return;

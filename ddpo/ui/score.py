@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from html import escape
+from collections.abc import Iterator
+from html import escape, unescape
 from typing import Any
 
 import gradio as gr
@@ -62,13 +63,17 @@ def _on_upload(path: str | None) -> tuple[Any, str]:
     return gr.skip(), EMPTY
 
 
-def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> str:
-    with sentences(TROUBLE):
-        scorer = scorer_fields.full_name(name, like, unlike)
-        if not isinstance(scorer, str):
-            raise UserError(f"The scorer must be given as text, and {shown(scorer)} is not.")
-        spec = rewards.get(scorer)
-        return score_card(score(open_upload(path), scorer), spec)
+def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> Iterator[str]:
+    try:
+        with sentences(TROUBLE):
+            scorer = scorer_fields.full_name(name, like, unlike)
+            if not isinstance(scorer, str):
+                raise UserError(f"The scorer must be given as text, and {shown(scorer)} is not.")
+            spec = rewards.get(scorer)
+            yield score_card(score(open_upload(path), scorer), spec)
+    except gr.Error as error:
+        yield html.message(TROUBLE, unescape(error.message))  # which stays, in the place of an older score
+        raise error
 
 
 def score_card(score: float, spec: RewardSpec) -> str:

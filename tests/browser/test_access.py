@@ -211,6 +211,23 @@ def test_what_has_the_focus_can_be_seen_and_nothing_unseen_has_it(open_page: Ope
             assert stop["seen"] and stop["there"], stop
 
 
+def test_a_list_that_scrolls_is_no_stop(open_page: Open) -> None:
+    page = open_page()
+    page.set_viewport_size({"width": 1440, "height": 520})
+    page.focus("#pair input")
+    page.wait_for_selector("#pair [role=listbox][tabindex='-1']")
+    assert (
+        page.evaluate(
+            "(() => { const l = document.querySelector('#pair .options'), u = l.firstElementChild;"
+            " return Math.max(l.scrollHeight - l.clientHeight, u.scrollHeight - u.clientHeight); })()"
+        )
+        > 0
+    )
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    page.wait_for_function("!document.querySelector('#pair [role=listbox]')?.offsetHeight")
+
+
 def test_the_handle_between_before_and_after_moves_by_keys_and_says_where_it_is(open_page: Open) -> None:
     page = open_page()
     page.click(".panel.base .pic[data-index='2']")
