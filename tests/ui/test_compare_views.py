@@ -11,7 +11,7 @@ from ddpo import rewards
 from ddpo.common.statistics import paired_statistics
 from ddpo.comparison import saved
 from ddpo.comparison.events import ComparisonResult, Progress
-from ddpo.ui.compare import tour, views
+from ddpo.ui.compare import tab, tour, views
 from ddpo.ui.shared.html import amount, difference
 
 
@@ -64,6 +64,11 @@ def test_each_picture_is_named_with_its_model_seed_and_score(result: ComparisonR
 def test_progress_has_a_name_and_is_no_live_region() -> None:
     card = views.progress_card(Progress("Denoising", 3, 100))
     assert 'aria-label="Denoising"' in card and 'role="status"' not in card and "aria-live" not in card
+
+
+def test_a_cancel_says_nothing_of_steps_that_there_may_not_have_been() -> None:
+    notice = tab._on_cancel(None)[2]
+    assert "Cancelled" in notice and "step" not in notice
 
 
 def test_the_tour_has_three_sentences_and_does_without_its_pictures(
