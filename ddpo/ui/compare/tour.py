@@ -31,7 +31,7 @@ gets a reward, and DDPO changes the model by it, which then denoises anew.">
       <path d="M655 60v34q0 12-12 12H278q-12 0-12-12V62"/></g>
   </g>
   <g fill="currentColor" text-anchor="middle" font-size="14">
-    <text x="56" y="41">noise</text><text x="266" y="41">the model denoises</text><text x="476" y="41">picture</text>
+    <text x="56" y="41">noise</text><text x="266" y="41">denoising</text><text x="476" y="41">picture</text>
     <text x="655" y="41">reward</text><text x="460" y="98" font-size="13">DDPO: more of what scored high</text>
   </g>
 </svg>
