@@ -30,13 +30,14 @@ const access = (() => {
   const heard = new Map();
   const look = () => {
     if (document.hidden) return;
+    const told = new Set();  // what was in the way comes before what is shown again behind it
     for (const [within, selector] of SAID) {
       const known = heard.has(selector), there = find(within);
       if (!there) { heard.delete(selector); continue; }
       const text = find(selector)?.textContent.trim() ?? '';
       if (text === heard.get(selector)) continue;
       heard.set(selector, text);
-      if (known && text) say(text);
+      if (known && text && !told.has(within)) { told.add(within); say(text); }
     }
     // Gradio gives this button a name that is not its text, by which nobody who speaks to the page can press it.
     find('#score-upload button.upload-container[aria-label]')?.removeAttribute('aria-label');

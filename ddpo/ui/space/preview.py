@@ -45,7 +45,7 @@ class Preview:
         request = Request(scope)
         if request.url.path.endswith(PATH) and PICTURE.exists():
             return await FileResponse(PICTURE)(scope, receive, send)
-        if request.url.path.rstrip("/") == scope.get("root_path", "").rstrip("/"):
+        if request.url.path.rstrip("/") in ("", scope.get("root_path", "").rstrip("/")):
             send = _changing(send, self.tags(request).encode())
         return await self.app(scope, receive, send)
 
