@@ -104,6 +104,17 @@ def test_the_longest_seeds_keep_apart_from_their_scores(open_page: Open) -> None
     assert page.locator(".pic").count() == 16 and wrong == 0
 
 
+def test_beside_the_slider_nothing_is_empty(open_page: Open) -> None:
+    page = open_page()
+    for width in (1024, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        ends = "['.before-after', '#download-csv'].map((e) => document.querySelector(e).getBoundingClientRect().bottom)"
+        slider, text = page.evaluate(ends)
+        assert abs(slider - text) < 140, width
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    assert page.evaluate("document.querySelector('.before-after').clientWidth") > 280
+
+
 def test_on_a_phone_pictures_come_before_figures_and_fields(open_page: Open) -> None:
     page = open_page(size=PHONE)
     assert top(page, "#pictures img") < PHONE[1] - 120  # the first pictures are on the screen at once
