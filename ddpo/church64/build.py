@@ -4,6 +4,7 @@
     python -m ddpo.church64 fidelity assets/church-64/base --scheduler ddim pndm
     python -m ddpo.church64 judge assets/church-64/base assets/church-64/tuned
     python -m ddpo.church64 comparison
+    python -m ddpo.church64 tour
 
 Every stage is resumable after a kill and draws all its random numbers from fixed seeds. The long one, `pretrain`, may
 go on while `release` makes a base from where it stands:
@@ -34,7 +35,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ddpo import rewards
-from ddpo.church64 import card, fidelity_command, judge, measure, under_way
+from ddpo.church64 import card, fidelity_command, judge, measure, tour, under_way
 from ddpo.church64.fidelity import FIRST_SCENE, FidelityMeter
 from ddpo.church64.figures import read_figures, write_figures
 from ddpo.church64.parts import load_parts_classifier
@@ -200,6 +201,14 @@ def save_comparison(work: Path, compute: Compute) -> None:
             print(event.sentence)
 
 
+def draw_tour(work: Path, compute: Compute) -> None:
+    """Write what the page's tour shows of the seed that gained most in the saved comparison, and the page's icon."""
+    result = saved.load(saved.BUNDLED)
+    index = int(np.argmax(np.subtract(result.tuned_scores, result.base_scores)))
+    tour.draw_strip(index, choose_compute("float32")).save(saved.TOUR, quality=90)
+    tour.draw_icon(index).save(ASSETS / "favicon.png", optimize=True)
+
+
 STAGES: dict[str, Callable[[Path, Compute], None]] = {
     "pretrain": pretrain,
     "release": release,
@@ -209,6 +218,7 @@ STAGES: dict[str, Callable[[Path, Compute], None]] = {
     "measure": measure_pair,
     "card": write_card,
     "comparison": save_comparison,
+    "tour": draw_tour,
 }
 
 

@@ -63,7 +63,9 @@ def paired_statistics(base: Sequence[float], tuned: Sequence[float]) -> PairedSt
     )
 
 
-def describe(statistics: PairedStatistics, scorer: str, unit: str = "", decimals: int = 2) -> str:
+def describe(
+    statistics: PairedStatistics, scorer: str, unit: str = "", decimals: int = 2, minus_a_size: bool = False
+) -> str:
     """One sentence: how much better the finetuned model is, and how sure we are.
 
     Args:
@@ -71,29 +73,30 @@ def describe(statistics: PairedStatistics, scorer: str, unit: str = "", decimals
         scorer: name of the score, which always stands beside it.
         unit: of the score, or "".
         decimals: digits to show.
+        minus_a_size: the score is minus the size of a file, which is told in place of it.
     """
     s, mean = statistics, statistics.mean_difference
     suffix = f" {unit}" if unit else ""
-    amount = f"{abs(mean):.{decimals}f}{suffix}"
-    direction = "higher" if mean > 0 else "lower"
+    least = 10.0**-decimals
+    amount = f"{'less than ' if abs(mean) < least / 2 else ''}{max(abs(mean), least):.{decimals}f}{suffix}"
+    found = f"the finetuned model scores {amount} {'higher' if mean > 0 else 'lower'}"
+    if minus_a_size:
+        found = f"the finetuned model's files are {amount} {'smaller' if mean > 0 else 'larger'}"
     wins = f"wins {s.wins} of {s.n}" + (f", with {s.ties} tie{'s' if s.ties > 1 else ''}" if s.ties else "")
     if s.ties == s.n:
         return f"On {'this one seed' if s.n == 1 else f'all {s.n} seeds'} both models score the same ({scorer})."
     if s.interval_low is None or s.interval_high is None:
-        return (
-            f"On this one seed the finetuned model scores {amount} {direction} ({scorer}); "
-            "one pair says nothing about the others, so draw more."
-        )
-    interval = f"95% interval {signed(s.interval_low, decimals)} to {signed(s.interval_high, decimals)}{suffix}"
+        return f"On this one seed {found} ({scorer}); one pair says nothing about the others, so draw more."
+    low, high = (-s.interval_high, -s.interval_low) if minus_a_size else (s.interval_low, s.interval_high)
+    interval = f"95% interval {signed(low, decimals)} to {signed(high, decimals)}{suffix}"
     if s.interval_low <= 0 <= s.interval_high:
         return (
-            f"Over {s.n} seeds no difference is shown: the finetuned model scores {signed(mean, decimals)}{suffix} "
-            f"on average ({scorer}, {interval}) and {wins}; more seeds narrow the interval."
+            f"Over {s.n} seeds no difference is shown: the mean difference is "
+            f"{signed(-mean if minus_a_size else mean, decimals)}{suffix} ({scorer}, {interval}), and the finetuned "
+            f"model {wins}; more seeds narrow the interval."
         )
-    return (
-        f"Over {s.n} seeds the finetuned model scores {amount} {direction} on average "
-        f"({scorer}, {interval}) and {wins}."
-    )
+    tail = f"and the finetuned model {wins}" if minus_a_size else f"and {wins}"
+    return f"Over {s.n} seeds {found} on average ({scorer}, {interval}) {tail}."
 
 
 def _standard_deviation(values: Sequence[float]) -> float | None:

@@ -50,7 +50,7 @@ class ComparisonResult:
     def sentence(self) -> str:
         """How much better the finetuned model is and how sure we are."""
         spec = self.comparison.scorer
-        return describe(self.statistics, spec.name, spec.unit, spec.decimals)
+        return describe(self.statistics, spec.name, spec.unit, spec.decimals, spec.minus_a_size)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the pictures, ready for JSON."""

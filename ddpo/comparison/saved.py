@@ -22,6 +22,7 @@ from ddpo.errors import UserError
 BUNDLED = ASSETS / "church-64" / "comparison"
 COMMAND = "python -m ddpo.church64 comparison"  # which makes it
 RESULT = "result.json"
+TOUR = ASSETS / "church-64" / "tour.webp"  # the seed that gained most on its way; `python -m ddpo.church64 tour`
 
 logger = logging.getLogger("ddpo.comparison")
 

@@ -193,7 +193,8 @@ def _epochs(epochs: Sequence[EpochMetrics]) -> str:
 
 def _statistics(statistics: PairedStatistics, scorer: str) -> str:
     spec = rewards.find(scorer)
-    sentence = describe(statistics, scorer, spec.unit if spec else "", spec.decimals if spec else 2)
+    look = (spec.unit, spec.decimals, spec.minus_a_size) if spec else ()
+    sentence = describe(statistics, scorer, *look)
     rows = [
         ["seeds", str(statistics.n)],
         ["mean score of the base", _number(statistics.mean_base)],

@@ -51,6 +51,11 @@ class RewardSpec:
         return get, (self.name, True)
 
     @property
+    def minus_a_size(self) -> bool:
+        """Whether it is minus an amount, such as the size of a file, which says more to people than the score."""
+        return bool(self.unit) and self.value_range[1] <= 0
+
+    @property
     def download_megabytes(self) -> float:
         """How much has to be downloaded before the first score; 0 where everything is at hand. Asks no network."""
         return sum(file.megabytes for file in self.files if weights.cached(file) is None)

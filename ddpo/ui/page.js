@@ -50,7 +50,7 @@ const studio = (() => {
     const figure = (role) => {
       const source = element.querySelector(`.panel.${role} [data-index="${index}"]`), copy = source.cloneNode(true);
       copy.className = role;
-      ['role', 'tabindex', 'data-index'].forEach((name) => copy.removeAttribute(name));
+      ['role', 'tabindex', 'data-index', 'aria-label'].forEach((name) => copy.removeAttribute(name));
       copy.querySelector('figcaption span').textContent = role === 'base' ? 'Base' : 'Finetuned';
       return copy;
     };
@@ -98,6 +98,8 @@ const studio = (() => {
   const FIELDS = ['pair', 'scheduler', 'steps', 'eta', 'samples', 'seed', 'scorer', 'base', 'tuned'];
   const DELAY = 300;  // milliseconds without a change before the address follows; browsers bound how often it may
   let facts = {};  // what the server says of itself, see ddpo/ui/address.py
+  let settle;  // once the fields are as the address has them for the first time
+  const settling = new Promise((done) => { settle = done; });
   let live = false;  // whether the fields are as the address has them, so that it may follow
   let named = false;  // whether the fields belong in the address: not before one was changed or compared
   let fields = '', timer = 0;
@@ -176,7 +178,9 @@ const studio = (() => {
     named = linked();
     live = true;
     document.documentElement.classList.remove('linked');
+    requestAnimationFrame(settle);
   };
+  const settled = () => settling;
 
   /* Whether the address names fields. Until the server has said what it has of them, nothing else is to be seen. */
   const linked = () => FIELDS.some((name) => new URLSearchParams(location.search).has(name));
@@ -269,5 +273,5 @@ const studio = (() => {
     read({open: true});
   };
 
-  return {choices, pictures, tools, changed, compared, moved, ran, opened, listen, copying, recent, finished};
+  return {choices, pictures, tools, changed, compared, moved, ran, opened, settled, listen, copying, recent, finished};
 })();

@@ -8,37 +8,45 @@ import os
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ddpo.comparison import warm_up
 from ddpo.comparison.settings import ComparisonSettings, resolve
+from ddpo.diffusion.catalogue import ASSETS
 from ddpo.ui import address, score
 from ddpo.ui.api import bad_calls, comparing, evaluating, training
 from ddpo.ui.compare import tab as compare_page
+from ddpo.ui.compare import tour
 from ddpo.ui.evaluate import tab as evaluate_page
 from ddpo.ui.shared import framed, uploads
 from ddpo.ui.shared.events import QUICK
 from ddpo.ui.shared.theme import theme
 from ddpo.ui.space import duplicate, permission, reach, sign_in, zero_gpu
+from ddpo.ui.space.preview import Preview
 from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
-STYLE = Path(__file__).with_name("style.css")
-SCRIPT = Path(__file__).with_name("page.js")
+SENTENCE = "One diffusion model before and after reinforcement learning: same seeds, same noise, every picture scored."
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "access.css")]
+SCRIPTS = [Path(__file__).with_name(name) for name in ("page.js", "access.js")]
+ICON = ASSETS / "favicon.png"
 MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
 # Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that
 # has lost what the page remembers (which run was chosen, the pictures behind the slider), and nothing else.
 MOST_VISITS = 128
 CACHE_LIFE = (3600, 24 * 3600)  # seconds between two sweeps, and the age at which a file is swept away
 
-HEADER = """
+HEADER = f"""
 <header class="masthead">
-  <h1>DDPO Studio</h1>
+  <button type="button" class="skip">To the main button</button>
+  <h1>{TITLE}</h1>
   <button type="button" class="copy-link">Copy link</button>
-  <p class="lead">One diffusion model before and after reinforcement learning: same seeds, same noise, every picture
-  scored.</p>
+  <p class="lead">{SENTENCE}</p>
   <p class="what">DDPO (<a href="https://arxiv.org/abs/2305.13301" target="_blank" rel="noopener">Black et al. 2023</a>)
   treats denoising as a chain of decisions and rewards the finished picture, so the model learns to draw what scores
   higher.</p>
+  {tour.html()}
+  <p id="said" class="said" role="status"></p>
 </header>
 """
 
@@ -48,7 +56,7 @@ def build_demo() -> gr.Blocks:
     uploads.own_folder()
     demo: gr.Blocks
     with bad_calls.Page(title=TITLE, analytics_enabled=False, delete_cache=CACHE_LIFE, fill_width=True) as demo:
-        gr.HTML(HEADER, js_on_load="studio.copying(element)")
+        gr.HTML(HEADER, js_on_load="studio.copying(element); access.skipping(element)")
         duplicate.build(demo)
         note = gr.HTML(visible=False, elem_id="address-note")
         with gr.Tabs() as tabs:
@@ -86,17 +94,22 @@ def serve(demo: gr.Blocks) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("ddpo").setLevel(logging.INFO)
     print(reach.sentence(), flush=True)
+    scripts = "".join(f"<script>{path.read_text(encoding='utf-8')}</script>" for path in SCRIPTS)
     demo.launch(
         theme=theme(),
-        css_paths=STYLE,
-        head=f"{framed.HEAD}<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        css_paths=STYLES,
+        head=framed.HEAD + scripts,
+        favicon_path=str(ICON) if ICON.exists() else None,
         show_error=True,
         max_file_size=MAX_UPLOAD,
         state_session_capacity=MOST_VISITS,
         footer_links=["api", "settings"],
         run_history=False,
         mcp_server=_offers_tools(),
-        app_kwargs={"exception_handlers": {**bad_calls.exception_handlers(), **sign_in.exception_handlers()}},
+        app_kwargs={
+            "exception_handlers": {**bad_calls.exception_handlers(), **sign_in.exception_handlers()},
+            "middleware": [Middleware(Preview, blocks=demo, sentence=SENTENCE)],
+        },
     )
 
 

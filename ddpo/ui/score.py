@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from html import escape
+from collections.abc import Iterator
+from html import escape, unescape
 from typing import Any
 
 import gradio as gr
@@ -12,16 +13,16 @@ from ddpo import rewards
 from ddpo.common.words import shown
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
-from ddpo.ui.shared import scorer_fields
-from ddpo.ui.shared.events import PRIVATE, SCORES
+from ddpo.ui.shared import html, scorer_fields
+from ddpo.ui.shared.events import PRIVATE, QUICK, SCORES
 from ddpo.ui.shared.html import amount
 from ddpo.ui.shared.inputs import Upload
-from ddpo.ui.shared.sentences import sentences
+from ddpo.ui.shared.sentences import sentence_for, sentences
 from ddpo.ui.shared.uploads import LARGEST_SIDE, open_upload
 from ddpo.ui.space import quota
 from ddpo.ui.space.scoring import score, scoring_seconds
 
-EMPTY = '<div class="card note"><h2>No score yet</h2><p>Upload a picture, and its score appears here.</p></div>'
+EMPTY = html.message("No score yet", "Upload a picture and press Score; its score appears here.")
 TROUBLE = "This could not be scored"
 
 
@@ -39,7 +40,8 @@ def build() -> None:
             verdict = gr.HTML(EMPTY, elem_id="verdict")
     button.click(_on_score, [picture, *scorer], verdict, **PRIVATE, **SCORES)
     quota.follow(cost, [picture, *scorer], _cost)
-    picture.clear(lambda: EMPTY, None, verdict, queue=False, **PRIVATE)
+    picture.upload(_on_upload, picture, [picture, verdict], **QUICK)
+    gr.on([picture.clear, *(field.change for field in scorer)], lambda: EMPTY, None, verdict, **QUICK)
 
 
 def _cost(profile: gr.OAuthProfile | None, path: str | None, name: Any, like: Any, unlike: Any) -> str:
@@ -51,13 +53,27 @@ def _cost(profile: gr.OAuthProfile | None, path: str | None, name: Any, like: An
         return ""
 
 
-def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> str:
-    with sentences(TROUBLE):
-        scorer = scorer_fields.full_name(name, like, unlike)
-        if not isinstance(scorer, str):
-            raise UserError(f"The scorer must be given as text, and {shown(scorer)} is not.")
-        spec = rewards.get(scorer)
-        return score_card(score(open_upload(path), scorer), spec)
+def _on_upload(path: str | None) -> tuple[Any, str]:
+    """A file that is no picture is taken out again, with the reason."""
+    try:
+        if path:
+            open_upload(path)
+    except UserError as error:
+        return None, html.message(TROUBLE, sentence_for(error))
+    return gr.skip(), EMPTY
+
+
+def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> Iterator[str]:
+    try:
+        with sentences(TROUBLE):
+            scorer = scorer_fields.full_name(name, like, unlike)
+            if not isinstance(scorer, str):
+                raise UserError(f"The scorer must be given as text, and {shown(scorer)} is not.")
+            spec = rewards.get(scorer)
+            yield score_card(score(open_upload(path), scorer), spec)
+    except gr.Error as error:
+        yield html.message(TROUBLE, unescape(error.message))  # which stays, in the place of an older score
+        raise error
 
 
 def score_card(score: float, spec: RewardSpec) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from huggingface_hub import constants
 
-from tests.helpers.browsing import DRAWN, QUIET, SLOW, TINY, chromium
+from tests.helpers.browsing import DRAWN, QUIET, SLOW, TINY, chromium, settled
 from tests.helpers.framing import framed
 from tests.helpers.here import free_port
 from tests.helpers.serving import RunningApp, running_app
@@ -140,7 +140,7 @@ def test_the_address_of_the_hubs_page_follows_the_app(private_browser: Browser, 
         page.goto(f"{hub}?seed=3&logs=container&__sign=abc")
         (frame,) = app_frames(page)
         frame.wait_for_function("document.querySelector('#seed input').value === '3'")
-        frame.wait_for_selector("html:not(.linked)")
+        settled(frame)
         frame.fill("#seed input[type=number]", "4")
         page.wait_for_function("location.search.includes('seed=4')")
         assert "steps=50" in page.url and "logs=container" in page.url and "__sign" not in page.url
@@ -149,7 +149,7 @@ def test_the_address_of_the_hubs_page_follows_the_app(private_browser: Browser, 
 
 def test_two_frames_do_not_see_each_others_results(visit: Visit) -> None:
     one, other = visit(f"{QUICK}&seed=5&fixed", frames=2)
-    other.wait_for_selector("html:not(.linked)")
+    settled(other)
     assert compare(one) == "5 6"
     assert other.locator(DRAWN).count() == 0 and "Press Compare" in str(other.text_content("#status"))
     other.fill("#seed input[type=number]", "9")

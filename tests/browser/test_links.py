@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.helpers.browsing import DRAWN, SLOW, WIDE, set_number, wait_for_state
+from tests.helpers.browsing import DRAWN, SLOW, WIDE, set_number, settled, wait_for_state
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 
@@ -116,7 +116,7 @@ def test_a_link_to_what_was_not_drawn_here_asks_for_a_press(visit: Visit) -> Non
     page = visit("/?pair=church-64&scheduler=unipc&steps=4&samples=1&seed=123456&scorer=colourfulness&__theme=dark")
     page.wait_for_function("document.querySelector('#status').innerText.includes('Press Compare')")
     page.wait_for_function("document.querySelector('#scheduler input').value === 'UniPC'")
-    page.wait_for_selector("html:not(.linked)")
+    settled(page)
     assert page.locator("#pictures img").count() == 0 and not page.is_visible("#before-after-slider")
     set_number(page, "#seed", 7)
     wait_for_address(page, "seed=7")
@@ -129,7 +129,7 @@ def test_what_a_link_gets_wrong_is_said(visit: Visit) -> None:
     note.wait_for()
     words = note.inner_text()
     assert "seed must be" in words and "no scheduler called" in words and "not be longer" in words
-    page.wait_for_selector("html:not(.linked)")
+    settled(page)
     assert page.is_visible(".summary .saved")  # as without a link
 
 
@@ -154,6 +154,17 @@ def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: Ru
     missing = visit("/?tab=train&run=..%2F..%2F%3Cb%3Enothing")
     missing.wait_for_selector("#train-notice .card")
     assert "<b>nothing" in missing.inner_text("#train-notice") and missing.inner_text("#train-notice").endswith(".")
+    for run in (
+        "%3Cscript%3Ealert(1)%3C/script%3E",
+        "x" * 10_000,
+        "20200101-000000-of-somebody-else-0000",
+        "%00",
+        "-1",
+    ):
+        missing.goto(f"{app.url}/?tab=train&run={run}")
+        missing.wait_for_selector("#train-notice .card")
+        sentence = missing.inner_text("#train-notice p")
+        assert sentence.endswith(".") and len(sentence) < 400, sentence
 
 
 def thumbnails(page: Page) -> int:
@@ -162,7 +173,7 @@ def thumbnails(page: Page) -> int:
 
 def test_the_last_comparisons_stay_and_open_again(visit: Visit) -> None:
     page = visit("/?pair=church-64&scheduler=ddim&steps=2&samples=2&seed=40&scorer=photographic")
-    page.wait_for_selector("html:not(.linked)")
+    settled(page)
     assert thumbnails(page) == 0 and not page.is_visible(".recent")
     results = []
     for number, seed in enumerate((40, 50), 1):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from ddpo.comparison import saved
-from tests.helpers.browsing import DRAWN, PHONE, SLOW, WIDE, overflow, set_number
+from tests.helpers.browsing import DRAWN, PHONE, SLOW, WIDE, overflow, set_number, settled
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -67,6 +68,51 @@ def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: 
     assert page.locator("#pictures .done").count() == 0 and not page.is_visible("#before-after-slider")
     page.wait_for_selector(DRAWN, timeout=SLOW)
     assert page.locator(".saved").count() == 0 and "3 steps" in page.inner_text(".summary .how")
+
+
+def test_the_page_is_light_and_asks_nobody_else(browser: Browser, app: RunningApp) -> None:
+    page, asked, weight = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]}), set(), 0
+    page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+
+    def count(event: dict[str, Any]) -> None:
+        nonlocal weight
+        weight += event["encodedDataLength"]
+
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.loadingFinished", count)
+    page.goto(app.url)
+    page.wait_for_function("[...document.querySelectorAll('#pictures img')].every((i) => i.naturalWidth === 64)")
+    settled(page)
+    page.wait_for_timeout(1000)
+    page.close()
+    assert asked - {""} == {urlsplit(app.url).netloc}  # data: has none
+    assert 100_000 < weight < 1_000_000
+
+
+def test_the_longest_seeds_keep_apart_from_their_scores(open_page: Open) -> None:
+    page = open_page("pair=church-64&scheduler=ddim&steps=1&samples=8&seed=4294967288&scorer=photographic", (1024, 768))
+    settled(page)
+    page.click("#compare-button")
+    page.wait_for_selector(DRAWN, timeout=SLOW)
+    wrong = page.evaluate(
+        "[...document.querySelectorAll('.pic figcaption')].filter((caption) => { const [seed, score] ="
+        " [...caption.children].map((part) => part.getBoundingClientRect()), box = caption.getBoundingClientRect();"
+        " const apart = seed.right <= score.left + 0.5 || seed.bottom <= score.top + 0.5;"
+        " return !apart || seed.right > box.right + 0.5 || score.right > box.right + 0.5; }).length"
+    )
+    assert page.locator(".pic").count() == 16 and wrong == 0
+
+
+def test_beside_the_slider_nothing_is_empty(open_page: Open) -> None:
+    page = open_page()
+    for width in (1024, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        ends = "['.before-after', '#download-csv'].map((e) => document.querySelector(e).getBoundingClientRect().bottom)"
+        slider, text = page.evaluate(ends)
+        assert abs(slider - text) < 140, width
+    page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    assert page.evaluate("document.querySelector('.before-after').clientWidth") > 280
 
 
 def test_on_a_phone_pictures_come_before_figures_and_fields(open_page: Open) -> None:

@@ -32,7 +32,22 @@ def test_the_sentence_tells_better_worse_and_undecided_apart() -> None:
     better = describe(paired_statistics(BASE, TUNED), "photographic")
     assert "0.90 higher" in better and "photographic" in better and "wins 4 of 5, with 1 tie" in better
     assert "0.90 lower" in describe(paired_statistics(TUNED, BASE), "photographic")
-    assert "no difference is shown" in describe(paired_statistics([1.0, 2.0], [2.0, 1.5]), "photographic")
+    open_ = describe(paired_statistics([1.0, 2.0], [3.0, 2.5]), "photographic")
+    assert open_.startswith("Over 2 seeds no difference is shown: the mean difference is +1.25 (photographic, 95%")
+    assert "and the finetuned model wins 2 of 2" in open_
+
+
+def test_a_difference_that_rounds_to_zero_is_not_called_zero() -> None:
+    assert "scores less than 0.01 higher" in describe(paired_statistics([1.0], [1.001]), "photographic")
+    assert "scores 0.01 lower" in describe(paired_statistics([1.0], [0.994]), "photographic")
+
+
+def test_minus_a_size_is_told_as_a_size() -> None:
+    smaller = describe(paired_statistics([-5.0, -6.0, -7.0], [-4.5, -5.4, -6.5]), "jpeg", "kB", minus_a_size=True)
+    assert (
+        "the finetuned model's files are 0.53 kB smaller on average (jpeg, 95% interval -0.68 to -0.39 kB)" in smaller
+    )
+    assert smaller.endswith("and the finetuned model wins 3 of 3.")
 
 
 def test_the_same_scores_are_called_the_same_and_zero_has_no_sign() -> None:
@@ -41,7 +56,7 @@ def test_the_same_scores_are_called_the_same_and_zero_has_no_sign() -> None:
     )
     assert "this one seed both models score the same" in describe(paired_statistics([1.0], [1.0]), "photographic")
     close = describe(paired_statistics([1.0, 2.0], [1.001, 1.999]), "photographic")
-    assert "scores 0.00 on average" in close and "+0.0" not in close.replace("to +0.01", "")
+    assert "the mean difference is 0.00 (" in close and "+0.0" not in close.replace("to +0.01", "")
     assert [signed(value, 2) for value in (-0.001, 0.0, 0.004, 0.25, -1.5)] == [
         "0.00",
         "0.00",

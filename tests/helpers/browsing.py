@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Frame, Page
 
 
 QUIET = (
@@ -35,6 +35,11 @@ DRAWN = ".summary:not(:has(.saved))"  # a result that was not there when the pag
 TINY = {
     "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "group_size": 1, "sampling_steps": 4, "window_first": 0,
 }  # fmt: skip
+
+
+def settled(page: Page | Frame) -> None:
+    """Waits until the fields are as the address has them."""
+    page.evaluate("studio.settled()")
 
 
 def show_tab(page: Page) -> None:

@@ -91,7 +91,7 @@ def test_the_evaluate_tab(values: list[Any], in_lists: bool) -> None:
 @given(st.one_of(st.none(), texts), anything)
 def test_score(picture: str | None, scorer: Any) -> None:
     answered(lambda: comparing.score(picture, scorer))
-    answered(lambda: score._on_score(picture, scorer, scorer, None))
+    answered(lambda: list(score._on_score(picture, scorer, scorer, None)))
     answered(lambda: score._cost(None, picture, scorer, "a", None))
 
 

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -49,6 +50,9 @@ def test_both_ways_of_starting_serve_the_same_page(app: RunningApp, tmp_path: Pa
     gradio = str(Path(sys.executable).with_name("gradio"))
     with running_app(tmp_path / "log.txt", (gradio, "app.py")) as other:
         pages = [(json.loads(get(f"{url}/config")), get(f"{url}/theme.css")) for url in (app.url, other.url)]
+        heads = [get(url).partition("<script")[0].replace(url, "") for url in (app.url, other.url)]
+        icons = [httpx.get(f"{url}/favicon.ico").content for url in (app.url, other.url)]
+    assert heads[0] == heads[1] and icons[0] == icons[1]
     (config, theme), (other_config, other_theme) = pages
     assert ".masthead" in config["css"] and config["css"] == other_config["css"]
     assert "--button-primary-background-fill" in theme and theme == other_theme

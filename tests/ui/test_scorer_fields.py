@@ -62,7 +62,7 @@ def values(**changes: Any) -> dict[str, Any]:
 
 def refusal(handler: Any, *arguments: Any) -> str:
     with pytest.raises(gr.Error) as caught:
-        list(handler(*arguments)) if handler is tab._on_compare else handler(*arguments)
+        list(handler(*arguments))
     sentence = caught.value.message
     assert sentence.endswith(".") and "\n" not in sentence
     return str(sentence)
@@ -99,7 +99,7 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(clip_module, "VIT_L_14", TINY_SPEC)
     assert "prompt" in dict(rewards.choices(with_words=True)).values()
     cards = {
-        sentences: score._on_score(picture(tmp_path), "prompt", *sentences)
+        sentences: next(score._on_score(picture(tmp_path), "prompt", *sentences))
         for sentences in (("a sunny day", ""), ("a grey day", ""), ("a sunny day", "a grey day"))
     }
     scores = {card.partition("<b>")[2].partition("</b>")[0] for card in cards.values()}

@@ -14,7 +14,7 @@ from ddpo.comparison import files, saved
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.settings import Comparison, ComparisonSettings
 from ddpo.ui.compare import kept, views
-from ddpo.ui.shared import html, uploads
+from ddpo.ui.shared import uploads
 
 COMPARING = "Comparing…"  # what the button says meanwhile
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
@@ -30,10 +30,10 @@ class Results:
     notice: gr.HTML
     status: gr.HTML
     pictures: gr.HTML
-    figures: gr.HTML
     details: gr.Column
+    slider: gr.HTML
     line: gr.HTML
-    slider: gr.ImageSlider
+    figures: gr.HTML
     archive: gr.DownloadButton
     table: gr.DownloadButton
     state: gr.State  # key of the comparison that is shown, for `find`
@@ -47,19 +47,19 @@ def build(compare: gr.Button, cancel: gr.Button) -> Results:
     status = gr.HTML(opened["status"], elem_id="status")
     gr.HTML(views.TOOLS, elem_id="picture-tools", js_on_load="studio.tools(element)")
     pictures = gr.HTML(opened.get("pictures", ""), elem_id="pictures", js_on_load="studio.pictures(element, trigger)")
-    figures = gr.HTML(opened.get("figures", ""), elem_id="figures")
     with gr.Column(visible=result is not None, elem_id="details") as details, gr.Row(elem_id="before-after"):
+        slider = gr.HTML(
+            opened.get("slider", ""), elem_id="before-after-slider", js_on_load="access.slider(element)", scale=1,
+            min_width=260,
+        )  # fmt: skip
         with gr.Column(scale=1, min_width=260):
             line = gr.HTML(opened.get("line", ""))
+            figures = gr.HTML(opened.get("figures", ""), elem_id="figures")
             archive = gr.DownloadButton("Download all (zip)", opened.get("archive"), size="md", elem_id="download-zip")
             table = gr.DownloadButton("Download scores (CSV)", opened.get("table"), size="md", elem_id="download-csv")
-        slider = gr.ImageSlider(
-            opened.get("slider"), show_label=False, format="png", type="pil", interactive=False, scale=1, min_width=260,
-            max_height=480, buttons=["fullscreen"], elem_id="before-after-slider",
-        )  # fmt: skip
     gr.HTML(views.RECENT, elem_id="recent", js_on_load="studio.recent(element)")
     state = gr.State(SAVED if result else None, time_to_live=STATE_LIFE)
-    return Results(compare, cancel, notice, status, pictures, figures, details, line, slider, archive, table, state)
+    return Results(compare, cancel, notice, status, pictures, details, slider, line, figures, archive, table, state)
 
 
 def find(key: str | None) -> ComparisonResult | None:
@@ -113,7 +113,7 @@ def chosen(key: str | None, index: Any) -> tuple[Any, Any]:
     result = find(key)
     if result is None or type(index) is not int or not 0 <= index < len(result.seeds):
         return gr.skip(), gr.skip()
-    return views.chosen_line(result, index), _before_after(result, index)
+    return views.chosen_line(result, index), views.before_after(result, index)
 
 
 _CLEARED: dict[str, Any] = {"pictures": "", "figures": "", "details": gr.update(visible=False)}
@@ -133,14 +133,10 @@ def _values(result: ComparisonResult, key: str | None) -> dict[str, Any]:
         "pictures": views.result_panels(result, index),
         "figures": views.figures(result, timed=key != SAVED),
         "line": views.chosen_line(result, index),
-        "slider": _before_after(result, index),
+        "slider": views.before_after(result, index),
         "archive": archive,
         "table": table,
     }
-
-
-def _before_after(result: ComparisonResult, index: int) -> tuple[Any, Any]:
-    return html.enlarged(result.base_images[index]), html.enlarged(result.tuned_images[index])
 
 
 def _downloads(result: ComparisonResult) -> list[str]:

@@ -166,7 +166,7 @@ def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
 
 
 def _on_cancel(key: str | None) -> list[Any]:
-    return results.shown(key, html.message("Cancelled", "The computation was stopped between two steps."))
+    return results.shown(key, html.message("Cancelled", "The comparison was stopped; nothing more of it is drawn."))
 
 
 def _on_choose(key: str | None, event: gr.EventData) -> tuple[Any, Any]:

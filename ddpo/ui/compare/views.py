@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 from ddpo import rewards
-from ddpo.common.words import duration, signed
+from ddpo.common.words import duration
 from ddpo.comparison import first_choice, saved
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.diffusion.catalogue import Pair
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from ddpo.rewards import RewardSpec
 
+
+HALF = "50% base, 50% finetuned"  # what the handle says, as in `access.js`
 
 EMPTY = """
 <div class="card empty">
@@ -54,7 +57,8 @@ RECENT = """
 
 TOOLS = """
 <div class="tools">
-  <span>Press a picture for a larger view of both; the arrow keys go through the seeds.</span>
+  <span>Press a picture for a larger view of both; the arrow keys go through the seeds. Ctrl and Enter
+  compare.</span>
   <button type="button" class="to-settings">To the settings</button>
   <label><input type="checkbox"> Whole pixels</label>
 </div>
@@ -114,10 +118,10 @@ def progress_card(progress: Progress) -> str:
     if progress.seconds_left is not None and progress.step < progress.total:
         detail += f" · {duration(progress.seconds_left)} left"
     return (
-        '<div class="card progress" role="status">'
+        '<div class="card progress">'  # no live region: it changes at every step
         f'<div class="line"><b>{escape(progress.stage)}</b><span class="percent">{share:.0%}</span></div>'
-        f'<div class="bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" aria-valuemax="100">'
-        f'<div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
+        f'<div class="bar" role="progressbar" aria-label="{escape(progress.stage)}" aria-valuenow="{share * 100:.0f}" '
+        f'aria-valuemin="0" aria-valuemax="100"><div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
     )
 
 
@@ -154,7 +158,8 @@ def figures(result: ComparisonResult, timed: bool = True) -> str:
     s, spec = result.statistics, result.comparison.scorer
     interval = "one pair has no interval"
     if s.interval_low is not None and s.interval_high is not None:
-        interval = f"95% {signed(s.interval_low, spec.decimals)} to {signed(s.interval_high, spec.decimals)}"
+        ends = [difference(end, spec) for end in (s.interval_low, s.interval_high)]
+        interval = f"95% {' to '.join(ends[::-1] if spec.minus_a_size else ends)}"
     ties = f", {s.ties} tied" if s.ties else ""
     cells = (
         ("Base, mean", amount(s.mean_base, spec), spec.name),
@@ -182,7 +187,8 @@ def _how(result: ComparisonResult) -> str:
     c = result.comparison
     eta = f", eta {c.eta:g}" if c.scheduler.takes_eta else ""
     steps = f"{c.steps} step{'' if c.steps == 1 else 's'}"
-    return f"{c.models} · {c.scheduler.title}, {steps}{eta} · scored by {c.scorer.title} ({c.scorer.name})"
+    seeds = f"seed {c.seed}" if len(c.seeds) == 1 else f"seeds {c.seeds[0]} to {c.seeds[-1]}"
+    return f"{c.models} · {seeds} · {c.scheduler.title}, {steps}{eta} · scored by {c.scorer.title} ({c.scorer.name})"
 
 
 def preview_panels(previews: tuple[list[Image], list[Image]], seeds: Sequence[int]) -> str:
@@ -216,16 +222,17 @@ def result_panels(result: ComparisonResult, chosen: int) -> str:
 
 
 def _figure(title: str, image: Image, index: int, seed: int, score: str, badge: str, chosen: bool) -> str:
+    name = f"{title}, seed {seed} {escape(score)}{re.sub('<[^>]+>', '', badge)}, larger view"  # with all that is seen
     return (
-        f'<figure class="pic{" chosen" if chosen else ""}" data-index="{index}" role="button" tabindex="0">'
-        f'<img alt="{title}, seed {seed}, score {escape(score)}" src="{data_uri(image)}">'
-        f'<figcaption><span>seed {seed}</span><span class="score">{escape(score)}{badge}</span></figcaption></figure>'
+        f'<figure class="pic{" chosen" if chosen else ""}" data-index="{index}" role="button" tabindex="0" '
+        f'aria-label="{name}"><img alt="{title}, seed {seed}, score {escape(score)}" src="{data_uri(image)}">'
+        f'<figcaption><span>seed {seed}</span> <span class="score">{escape(score)}{badge}</span></figcaption></figure>'
     )
 
 
 def _badge(value: float, spec: RewardSpec) -> str:
     text = difference(value, spec)
-    kind = {"+": "up", "-": "down"}.get(text[0], "same")
+    kind = "same" if text[0] not in "+-" else "up" if value > 0 else "down"
     return f' <em class="{kind}">{escape(text)}</em>'
 
 
@@ -255,6 +262,21 @@ def chosen_line(result: ComparisonResult, index: int) -> str:
         f"{_badge(after - before, spec)} <small>{escape(spec.name)}</small></p>"
         "<p class='hint'>Left of the handle is the base, right of it the finetuned model. "
         "Press any picture to see its seed here.</p></div>"
+    )
+
+
+def before_after(result: ComparisonResult, index: int) -> str:
+    """A seed's two pictures over each other, with the handle that `access.js` moves."""
+    spec, seed = result.comparison.scorer, result.seeds[index]
+    sides = ("Base", result.base_images, result.base_scores), ("Finetuned", result.tuned_images, result.tuned_scores)
+    images = "".join(
+        f'<img class="{title.lower()}" alt="{title}, seed {seed}, score {escape(amount(scores[index], spec))}" '
+        f'src="{data_uri(images[index])}">'
+        for title, images, scores in sides
+    )
+    return (
+        f'<div class="before-after">{images}<input type="range" min="0" max="100" value="50" '
+        f'aria-label="Before and after, seed {seed}" aria-valuetext="{HALF}"></div>'
     )
 
 

@@ -160,7 +160,7 @@ def _changed(**parts: Any) -> list[Any]:
 
 
 def _on_cancel() -> list[Any]:
-    told = "The computation was stopped between two steps. Finished cells are kept: Evaluate goes on from there."
+    told = "The evaluation was stopped. Finished cells are kept: Evaluate goes on from there."
     return _idle(html.message("Cancelled", told))
 
 

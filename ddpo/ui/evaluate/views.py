@@ -60,10 +60,10 @@ def progress_card(progress: Progress, done: int, evaluation: Evaluation) -> str:
     if progress.seconds_left is not None and progress.step < progress.total:
         detail += f" · {duration(progress.seconds_left)} left"
     return (
-        '<div class="card progress" role="status">'
+        '<div class="card progress">'
         f'<div class="line"><b>{escape(progress.stage)}</b><span class="percent">{share:.0%}</span></div>'
-        f'<div class="bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" aria-valuemax="100">'
-        f'<div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
+        f'<div class="bar" role="progressbar" aria-label="{escape(progress.stage)}" aria-valuenow="{share * 100:.0f}" '
+        f'aria-valuemin="0" aria-valuemax="100"><div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
     )
 
 

@@ -15,32 +15,20 @@ if TYPE_CHECKING:
     from ddpo.rewards import RewardSpec
 
 
-SHOWN_PIXELS = 384  # a side; smaller pictures are enlarged to this for the screen, the files keep their size
-
-
 def message(heading: str, text: str) -> str:
     """A card with a sentence, for a run that waits, was cancelled or failed."""
     return f'<div class="card note"><h2>{escape(heading)}</h2><p>{escape(text)}</p></div>'
 
 
 def amount(score: float, spec: RewardSpec) -> str:
-    """A score with its digits and unit."""
-    return f"{score:.{spec.decimals}f}" + (f" {spec.unit}" if spec.unit else "")
+    """A score with its digits and unit; the size where it is minus that of a file."""
+    shown = abs(score) if spec.minus_a_size else score
+    return f"{shown:.{spec.decimals}f}" + (f" {spec.unit}" if spec.unit else "")
 
 
 def difference(value: float, spec: RewardSpec) -> str:
-    """A difference of scores, with its sign."""
-    return signed(value, spec.decimals) + (f" {spec.unit}" if spec.unit else "")
-
-
-def enlarged(image: Image, side: int = SHOWN_PIXELS) -> Image:
-    """A small picture, enlarged smoothly for the screen; a large one as it is."""
-    from PIL.Image import Resampling
-
-    factor = side / max(image.size)
-    if factor <= 1:
-        return image
-    return image.resize((round(image.width * factor), round(image.height * factor)), Resampling.BICUBIC)
+    """A difference of scores, or of sizes, with its sign."""
+    return signed(-value if spec.minus_a_size else value, spec.decimals) + (f" {spec.unit}" if spec.unit else "")
 
 
 def data_uri(image: Image) -> str:

@@ -7,6 +7,12 @@ import gradio as gr
 LOOK = {
     "body_background_fill": "#f6f7fb",
     "body_background_fill_dark": "#0c1120",
+    "body_text_color_subdued": "#5b6780",
+    "body_text_color_subdued_dark": "#9aa7c2",
+    "block_info_text_color": "#5b6780",
+    "block_info_text_color_dark": "#9aa7c2",
+    "input_placeholder_color": "#5b6780",
+    "input_placeholder_color_dark": "#9aa7c2",
     "block_background_fill_dark": "#141b2d",
     "block_border_color": "#e2e6f0",
     "block_border_color_dark": "#26304a",

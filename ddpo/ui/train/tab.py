@@ -89,7 +89,7 @@ def build(
             gr.HTML(views.place_line(), elem_id="runs-place")
         with gr.Column(scale=3, min_width=320, elem_id="run"):
             live, push_form = _build_live()
-    file = gr.DownloadButton("Result", elem_id="result-file", elem_classes="unseen")
+    file = gr.DownloadButton("Result", elem_id="result-file", visible="hidden")
     chosen = gr.State(None, time_to_live=STATE_LIFE)
     shown = gr.State(Shown(), time_to_live=STATE_LIFE)
     timer = gr.Timer(INTERVAL)

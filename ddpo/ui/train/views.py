@@ -66,7 +66,7 @@ def status_card(seen: Snapshot) -> str:
     told = ("error", status.error), ("notice", status.notice), ("notice", other_base(seen.run)), ("hint", hint)
     notes = [*(_note(kind, text) for kind, text in told), _rest(seen)]
     return (
-        f'<div class="card progress run-status {state}" role="status" data-run="{escape(seen.run.id)}">'
+        f'<div class="card progress run-status {state}" data-run="{escape(seen.run.id)}">'
         f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'
         f'<div class="bar" role="progressbar" aria-label="{word}" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
         f'aria-valuemax="100"><div style="width:{share:.1%}"></div></div>'
