@@ -22,8 +22,8 @@ from ddpo.ui.space import duplicate, permission, reach, sign_in, zero_gpu
 from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
-STYLE = Path(__file__).with_name("style.css")
-SCRIPT = Path(__file__).with_name("page.js")
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "explore.css")]
+SCRIPTS = [Path(__file__).with_name(name) for name in ("page.js", "explore.js")]
 MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
 # Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that
 # has lost what the page remembers (which run was chosen, the pictures behind the slider), and nothing else.
@@ -86,10 +86,11 @@ def serve(demo: gr.Blocks) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("ddpo").setLevel(logging.INFO)
     print(reach.sentence(), flush=True)
+    scripts = "".join(f"<script>{path.read_text(encoding='utf-8')}</script>" for path in SCRIPTS)
     demo.launch(
         theme=theme(),
-        css_paths=STYLE,
-        head=f"{framed.HEAD}<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        css_paths=STYLES,
+        head=framed.HEAD + scripts,
         show_error=True,
         max_file_size=MAX_UPLOAD,
         state_session_capacity=MOST_VISITS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ddpo import rewards
@@ -9,6 +11,7 @@ from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import on_zero_gpu
 from ddpo.comparison.compare import score_picture
 from ddpo.comparison.loading import download_scorer
+from ddpo.comparison.why import Terms, terms_of
 from ddpo.errors import Busy
 from ddpo.ui.shared import places
 from ddpo.ui.space import zero_gpu
@@ -26,12 +29,29 @@ def score(picture: Image, scorer: str) -> float:
         Busy: no place was free for a while.
         UserError: as `score_picture` does.
     """
-    if not places.SCORING.take(PATIENCE):
-        raise Busy("Too many pictures are being scored just now; try again in a minute.")
-    try:
+    with _place():
         if on_zero_gpu():
             _download_scorer(scorer)
         return _score(picture, scorer)
+
+
+def terms(pictures: Sequence[Image]) -> list[Terms]:
+    """As `why.terms_of`, in one of the places, on the processor.
+
+    Raises:
+        Busy: no place was free for a while.
+        UserError: as `terms_of` does.
+    """
+    with _place():
+        return terms_of(pictures)
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    if not places.SCORING.take(PATIENCE):
+        raise Busy("Too many pictures are being scored just now; try again in a minute.")
+    try:
+        yield
     finally:
         allocator.give_back()  # opening a picture of 100 megapixels takes 400 MB, which nobody needs for long
         places.SCORING.give_back()
