@@ -52,7 +52,9 @@ def test_it_ends_in_the_pictures_and_scores_of_the_comparison(settings: Comparis
 
 
 def test_moments_are_scored_every_few_steps_with_less_and_less_noise(found: Trajectory) -> None:
-    assert len(found.moments) == trajectory.MOMENTS and all(m.pictures.shape == (2, 3, 16, 16, 3) for m in found.moments)
+    assert len(found.moments) == trajectory.MOMENTS and all(
+        m.pictures.shape == (2, 3, 16, 16, 3) for m in found.moments
+    )
     noise = [moment.noise for moment in found.moments]
     assert noise == sorted(noise, reverse=True) and noise[0] > 0.9 and noise[-1] < 0.5
     assert not np.array_equal(found.moments[0].pictures, found.moments[-1].pictures)
@@ -71,7 +73,7 @@ def test_large_pictures_are_followed_for_fewer_seeds(settings: ComparisonSetting
 
 
 def test_it_is_refused_where_it_costs_too_much_and_stops_when_closed(settings: ComparisonSettings) -> None:
-    with pytest.raises(UserError, match="at most 0.001 are allowed"):
+    with pytest.raises(UserError, match=r"at most 0\.001 are allowed"):
         list(follow(resolve(settings), 0.001))
     events = follow(resolve(settings))
     while next(events).step < 4:  # type: ignore[union-attr]

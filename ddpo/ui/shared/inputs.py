@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData, ListFiles
 from pydantic import model_validator
 
 from ddpo.errors import UserError
@@ -26,6 +26,20 @@ class AnyUpload(ImageData):
         # machine could be named.
         marked = isinstance(value, dict) and value.get("meta") == {"_type": "gradio.FileData"}
         return value if marked else {}
+
+
+class AnyFiles(ListFiles):
+    """Uploads, without whatever a program sent in their place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_what_is_no_file(cls, value: Any) -> Any:
+        listed = value if isinstance(value, list) else []
+        return [entry for entry in listed if isinstance(entry, FileData) or _is_marked(entry)]
+
+
+def _is_marked(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("meta") == {"_type": "gradio.FileData"} and "path" in value
 
 
 class OpenSlider(gr.Slider):
@@ -92,3 +106,26 @@ class Upload(gr.Image):
     def preprocess(self, payload: Any) -> str | None:
         """Path of the upload, which Gradio has put into its own folder; None where there is none."""
         return payload.path if payload is not None else None
+
+
+class Uploads(gr.File):
+    """A field for any files, which hands on their paths; addresses are not fetched.
+
+    Whoever makes one sets its `data_model` to AnyFiles, as Gradio sets it for each anew.
+    """
+
+    is_template = True
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        """As Gradio does it, for files only.
+
+        Raises:
+            gr.Error: it is an address.
+        """
+        if isinstance(url_or_file_path, str) and url_or_file_path.lower().startswith(("http://", "https://")):
+            raise gr.Error("Upload the files themselves; addresses are not fetched here.", print_exception=False)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def preprocess(self, payload: Any) -> list[str]:
+        """Paths of the uploads, which Gradio has put into its own folder."""
+        return [file.path for file in payload.root] if payload is not None else []
