@@ -75,6 +75,6 @@ def changes(base: Sequence[Terms], tuned: Sequence[Terms]) -> list[Change]:
     found = []
     for name in base[0]:
         factor = math.exp(math.fsum(math.log(b[name] / a[name]) for a, b in zip(base, tuned, strict=True)) / count)
-        means = (math.fsum(terms[name] for terms in pictures) / count for pictures in (base, tuned))
-        found.append(Change(name, *means, factor))
+        before, after = (math.fsum(terms[name] for terms in pictures) / count for pictures in (base, tuned))
+        found.append(Change(name, before, after, factor))
     return sorted(found, key=lambda change: -change.factor)

@@ -25,7 +25,8 @@ from ddpo.rewards import RewardSpec
 from ddpo.ui.shared import carried, many, scorer_fields, uploads
 from ddpo.ui.shared.events import PRIVATE, SCORES
 from ddpo.ui.shared.html import amount, data_uri, message
-from ddpo.ui.shared.inputs import AnyFiles, OpenDropdown, Uploads
+from ddpo.ui.shared.inputs import OpenDropdown, Uploads
+from ddpo.ui.shared.sent import AnyFiles
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space.scoring import score_many
 

@@ -16,8 +16,9 @@ from ddpo.comparison import compare as engine
 from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.rescore import at_hand
 from ddpo.diffusion.models import save_model
-from ddpo.ui.compare import closer, kept, tab
+from ddpo.ui.compare import closer, kept, rescoring, tab
 from ddpo.ui.compare.closer import Closer
+from ddpo.ui.shared import uploads
 from tests.helpers.asking import HERE
 from tests.helpers.models import make_unet
 
@@ -26,7 +27,7 @@ from tests.helpers.models import make_unet
 def uploads_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("uploads")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closer.uploads, "own_folder", lambda: folder)
+        patch.setattr(uploads, "own_folder", lambda: folder)
         yield
 
 
@@ -99,7 +100,7 @@ def test_all_scorers_stand_in_one_table_and_are_asked_once(
     key, _ = compared(sources, seed=5)
     table = [shown(update)["scorers"] for update in closer._on_scorers(key)][-2]
     assert all(f"<small>{name}</small>" in table for name in at_hand()) and "nan" not in table
-    monkeypatch.setattr(closer.rescoring, "follow", lambda *_: pytest.fail("it was scored again"))
+    monkeypatch.setattr(rescoring, "follow", lambda *_: pytest.fail("it was scored again"))
     again = [shown(update)["scorers"] for update in closer._on_scorers(key)][-2]
     assert again == table and drawings == ["drawn"]
 

@@ -20,9 +20,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from ddpo.comparison import saved
 from ddpo.comparison.files import png_bytes
+from ddpo.comparison.rescore import at_hand
 from ddpo.ui import explorer, score
-from ddpo.ui.shared import carried, many
-from ddpo.ui.shared.inputs import AnyFiles
+from ddpo.ui.shared import carried, many, uploads
+from ddpo.ui.shared.sent import AnyFiles
 from ddpo.ui.shared.uploads import open_upload
 from tests.hostile.pictures import PICTURES
 from tests.hostile.pictures import saved as picture_bytes
@@ -30,7 +31,7 @@ from tests.hostile.pictures import saved as picture_bytes
 
 @pytest.fixture(autouse=True)
 def uploads_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(explorer.uploads, "own_folder", lambda: tmp_path / "kept")
+    monkeypatch.setattr(uploads, "own_folder", lambda: tmp_path / "kept")
 
 
 def zipped(path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> str:
@@ -55,8 +56,9 @@ def test_pictures_in_a_zip_are_read_and_the_others_are_named(tmp_path: Path) -> 
         tmp_path / "pictures.zip",
         {
             "a/one.png": picture_bytes("PNG"), "two.jpg": picture_bytes("JPEG"),
-            "turned.jpg": PICTURES["turned by its camera"].make(), "broken.png": picture_bytes("PNG")[:80], "notes.txt": b"no picture", "empty.png": b"",
-            "__MACOSX/one.png": b"x", "a/.DS_Store": b"x", "inner.zip": b"PK\3\4 inner", "folder/": b"",
+            "turned.jpg": PICTURES["turned by its camera"].make(), "broken.png": picture_bytes("PNG")[:80],
+            "notes.txt": b"no picture", "empty.png": b"", "__MACOSX/one.png": b"x", "a/.DS_Store": b"x",
+            "inner.zip": b"PK\3\4 inner", "folder/": b"",
         },
     )  # fmt: skip
     found = {entry.name.partition(": ")[2]: entry for entry in read(path)}
@@ -135,7 +137,7 @@ def test_the_table_scores_by_all_and_tells_the_place_among_samples(tmp_path: Pat
     (tmp_path / "no.png").write_bytes(b"nothing")
     status, table, lines = answers(*(str(tmp_path / name) for name in ("drawn.png", "=navy.png", "no.png")))
     assert "2 scored, 1 skipped" in status and "no.png" in status
-    assert table.count("<tr>") == 3 and table.count('class="sort"') == 2 + len(explorer.at_hand())
+    assert table.count("<tr>") == 3 and table.count('class="sort"') == 2 + len(at_hand())
     rows = {row["file"]: row for row in csv.DictReader(io.StringIO(lines))}
     assert float(rows["drawn.png"]["photographic"]) == pytest.approx(saved.bundled().tuned_scores[2], abs=1e-4)  # type: ignore[union-attr]
     assert "'=navy.png" in rows and rows["no.png"]["problem"] and not rows["no.png"]["photographic"]
@@ -194,10 +196,12 @@ def test_the_single_score_tells_why_and_its_settings(tmp_path: Path) -> None:
 
 
 def test_nothing_uploaded_is_said_and_files_of_others_cannot_be_named() -> None:
-    for nothing in ([], None, "x", {"a": 1}):
+    nothings: list[Any] = [[], None, "x", {"a": 1}]
+    for nothing in nothings:
         with pytest.raises(gr.Error, match="No pictures were uploaded"):
             list(explorer._on_many(nothing, "photographic", "", ""))
-    for sent in (["/etc/passwd"], [{"path": "/etc/passwd"}], {"path": "/etc/passwd"}, "x", None, [3]):
+    others: list[Any] = [["/etc/passwd"], [{"path": "/etc/passwd"}], {"path": "/etc/passwd"}, "x", None, [3]]
+    for sent in others:
         assert AnyFiles.model_validate(sent).root == []
     marked = {"path": "/tmp/x", "meta": {"_type": "gradio.FileData"}}
     assert [file.path for file in AnyFiles.model_validate([marked, 7]).root] == ["/tmp/x"]

@@ -57,18 +57,19 @@ def build(outcome: Results) -> None:
                 "Cancel", variant="stop", size="md", min_width=80, visible=False, elem_id="closer-cancel"
             )
         status = gr.HTML("", elem_id="closer-status")
-        parts = [gr.HTML("", elem_id=f"closer-{name}") for name in ("why", "scorers")]
+        terms, table = gr.HTML("", elem_id="closer-why"), gr.HTML("", elem_id="closer-scorers")
         film = gr.HTML("", elem_id="closer-along", js_on_load="explore.film(element)")
         moving = gr.HTML("", elem_id="closer-animation")
         seed = gr.Radio([], label="Seed of the animation", visible=False, elem_id="closer-seed")
         with gr.Row():
-            files = [
-                gr.DownloadButton(f"Download as {kind}", size="md", visible=False, elem_id=f"closer-{kind.lower()}")
-                for kind in ("WebP", "GIF")
-            ]
+            webp, gif = _download("WebP"), _download("GIF")
         state = gr.State(None, time_to_live=STATE_LIFE)
-    shown = Closer(status, cancel, *parts, film, moving, seed, *files, state)
+    shown = Closer(status, cancel, terms, table, film, moving, seed, webp, gif, state)
     _connect(outcome, shown, why, others, together)
+
+
+def _download(kind: str) -> gr.DownloadButton:
+    return gr.DownloadButton(f"Download as {kind}", size="md", visible=False, elem_id=f"closer-{kind.lower()}")
 
 
 def _connect(outcome: Results, shown: Closer, why: gr.Button, others: gr.Button, together: gr.Button) -> None:

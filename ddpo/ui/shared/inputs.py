@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import FileData, ImageData, ListFiles
+from gradio.data_classes import ImageData
 from pydantic import model_validator
 
 from ddpo.errors import UserError
@@ -26,20 +26,6 @@ class AnyUpload(ImageData):
         # machine could be named.
         marked = isinstance(value, dict) and value.get("meta") == {"_type": "gradio.FileData"}
         return value if marked else {}
-
-
-class AnyFiles(ListFiles):
-    """Uploads, without whatever a program sent in their place."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_what_is_no_file(cls, value: Any) -> Any:
-        listed = value if isinstance(value, list) else []
-        return [entry for entry in listed if isinstance(entry, FileData) or _is_marked(entry)]
-
-
-def _is_marked(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("meta") == {"_type": "gradio.FileData"} and "path" in value
 
 
 class OpenSlider(gr.Slider):
@@ -111,7 +97,7 @@ class Upload(gr.Image):
 class Uploads(gr.File):
     """A field for any files, which hands on their paths; addresses are not fetched.
 
-    Whoever makes one sets its `data_model` to AnyFiles, as Gradio sets it for each anew.
+    Whoever makes one sets its `data_model` to `sent.AnyFiles`, as Gradio sets it for each anew.
     """
 
     is_template = True
