@@ -21,6 +21,7 @@ from benchmarks.machine import describe_machine
 from ddpo import rewards
 from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.schedulers import SCHEDULERS, SchedulerSpec
+from ddpo.errors import UserError
 from ddpo.evaluation.evaluate import CellDone, evaluate
 from ddpo.evaluation.plan import FIRST_SEED, Evaluation, Model, Point
 from ddpo.evaluation.results import CellResult, Results, interval_of
@@ -70,6 +71,22 @@ def make(seeds: int, steps: Sequence[int], only: Sequence[str] = ()) -> Evaluati
         scorers=(rewards.get(SCORER),),
         precision=PRECISION,  # type: ignore[arg-type]
     )
+
+
+def measure(evaluation: Evaluation) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The rows of what could be drawn, and what could not with the reason."""
+    cells: list[CellResult] = []
+    failed: dict[str, str] = {}
+    for point in evaluation.points:
+        try:
+            for event in evaluate(evaluation, CellStore(STORE), [point]):
+                if isinstance(event, CellDone):
+                    cells.append(event.cell)
+                    print(event.cell.cell.title, f"{event.cell.mean(SCORER):.2f}", flush=True)
+        except UserError as error:  # a variant whose pictures are no numbers
+            failed[point.title] = str(error)
+            print(point.title, error, flush=True)
+    return rows(Results(evaluation, cells)), failed
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
@@ -131,15 +148,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], choices=list(VARIANTS))
     options = parser.parse_args()
     evaluation = make(options.seeds, [int(part) for part in options.steps.split(",")], options.only)
-    results = Results(evaluation, [])
-    for event in evaluate(evaluation, CellStore(STORE)):
-        if isinstance(event, CellDone):
-            results = event.results
-            print(event.cell.cell.title, f"{event.cell.mean(SCORER):.2f}", flush=True)
-    found = rows(results)
+    found, failed = measure(evaluation)
     facts = {
         "machine": describe_machine(), "ddpo": ddpo.__version__, "pair": PAIR, "scorer": SCORER,
-        "compute": str(choose_compute(PRECISION)), "seeds": options.seeds, "first_seed": FIRST_SEED, "rows": found,
+        "compute": str(choose_compute(PRECISION)), "seeds": options.seeds, "first_seed": FIRST_SEED, "failed": failed,
+        "rows": found,
     }  # fmt: skip
     RESULTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     for model in ("base", "tuned"):
