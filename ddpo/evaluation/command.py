@@ -75,7 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _out(pair: str) -> Path:
     """Where the report goes if nobody says: that of a run beside what it made, where its model card finds it."""
-    return open_run(runs_root(), pair.removeprefix(RUN)).folder / "evaluation" if pair.startswith(RUN) else OUT
+    if not pair.startswith(RUN) or "@" in pair:  # an epoch's verdict is not that of the result
+        return OUT
+    return open_run(runs_root(), pair.removeprefix(RUN)).folder / "evaluation"
 
 
 def _models(listed: list[str]) -> dict[str, str]:

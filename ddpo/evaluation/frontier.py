@@ -9,6 +9,7 @@ from html import escape
 from ddpo.errors import UserError
 from ddpo.evaluation import plots
 from ddpo.evaluation.plan import Evaluation
+from ddpo.hub import ids
 from ddpo.runs.store import Run, list_runs, runs_root
 from ddpo.training.events import EpochMetrics
 
@@ -17,12 +18,17 @@ MOST_ROWS = 12
 
 
 def runs_of(evaluation: Evaluation) -> list[tuple[str, Run]]:
-    """The runs whose results are evaluated, by the names of the models."""
+    """The runs of which a model is evaluated, each once, by the name of its first model."""
     try:
-        by_result = {str(run.result): run for run in list_runs(runs_root())}
+        runs = list_runs(runs_root())
     except (OSError, UserError):  # the folder of all runs has gone, or is none
         return []
-    return [(model.name, by_result[model.source]) for model in evaluation.models if model.source in by_result]
+    found: dict[str, tuple[str, Run]] = {}
+    for model in evaluation.models:
+        for run in runs:
+            if ids.as_path(model.source).is_relative_to(run.folder):
+                found.setdefault(run.id, (model.name, run))
+    return list(found.values())
 
 
 def section(evaluation: Evaluation) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from ddpo.comparison import saved
 from ddpo.comparison.files import png_bytes
-from tests.helpers.browsing import PHONE, SLOW, WIDE, overflow
+from tests.helpers.browsing import PHONE, WIDE, overflow
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ def looked_at(page: Page, shots: Path, name: str) -> None:
 def test_a_closer_look_at_the_saved_comparison(page: Page, shots: Path) -> None:
     page.get_by_role("button", name="Look closer").click()
     page.click("#why-button")
-    page.wait_for_selector("#closer-why table", timeout=SLOW)
+    page.wait_for_selector("#closer-why table", timeout=60_000)
     assert "of the photographic score" in page.inner_text("#closer-why").lower()
     page.click("#rescore-button")
     page.wait_for_function(
-        "document.querySelector('#closer-scorers')?.innerText.includes('colourfulness')", timeout=SLOW
+        "document.querySelector('#closer-scorers')?.innerText.includes('colourfulness')", timeout=60_000
     )
-    page.wait_for_function("!document.querySelector('#closer-cancel')?.offsetParent", timeout=SLOW)
+    page.wait_for_function("!document.querySelector('#closer-cancel')?.offsetParent", timeout=60_000)
     page.click("#together-button")
-    page.wait_for_selector("#closer-along .film img", timeout=SLOW)
+    page.wait_for_selector("#closer-along .film img:not([hidden])", timeout=60_000)
     slider = page.locator("#closer-along input[type=range]")
     slider.press("Home")
     assert "step 2 of 50" in page.inner_text("#closer-along output") or "step 3 of 50" in page.inner_text("output")
@@ -74,9 +74,9 @@ def test_many_pictures_are_scored_sorted_and_give_their_settings(page: Page, sho
     page.get_by_role("tab", name="Score a picture").click()
     page.get_by_role("button", name="Many pictures, or a zip").click()
     page.set_input_files("#explorer-upload input[type=file]", tmp_path / "pictures.zip")
-    page.wait_for_function("document.querySelector('#explorer-upload').innerText.includes('pictures')", timeout=SLOW)
+    page.wait_for_function("document.querySelector('#explorer-upload').innerText.includes('pictures')", timeout=60_000)
     page.click("#explorer-button")
-    page.wait_for_selector("#explorer-csv", timeout=SLOW)
+    page.wait_for_selector("#explorer-csv", timeout=60_000)
     assert "5 scored, 1 skipped" in page.inner_text("#explorer-status")
     page.get_by_role("button", name="Photographic quality").click()
     values = page.eval_on_selector_all(
