@@ -45,7 +45,7 @@ SLOW = frozenset(
         "test_draft_run", "test_evaluate", "test_example", "test_false_alarms", "test_fidelity", "test_follow",
         "test_followed_job", "test_full_disk", "test_growth", "test_held_out", "test_held_out_run",
         "test_hostile_models", "test_hostile_pictures", "test_hub", "test_hub_app", "test_jobs", "test_judge",
-        "test_killed_in_buckets", "test_laion", "test_mcp", "test_old_run", "test_package", "test_pair",
+        "test_killed_in_buckets", "test_laion", "test_many_cells", "test_mcp", "test_old_run", "test_package", "test_pair",
         "test_pretraining", "test_publish",
         "test_result_files", "test_rwr", "test_same_twice", "test_slices", "test_storage", "test_strangers",
         "test_threads", "test_torchvision_guard", "test_train_tab", "test_trainer", "test_turns", "test_verdict",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,3 +90,26 @@ def test_many_pictures_are_scored_sorted_and_give_their_settings(page: Page, sho
     page.locator("a.use-settings").first.click()
     page.wait_for_function("document.querySelector('[role=tab][aria-selected=true]').dataset.tabId === 'compare'")
     assert "pair=church-64" in page.url and "seed=0" in page.url
+
+
+DROP = """([bytes, name]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([new Uint8Array(bytes)], name, {type: 'image/png'}));
+  document.querySelector('#settings').dispatchEvent(
+    new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_picture_of_this_app_that_is_dropped_on_compare_fills_its_fields(page: Page) -> None:
+    result = saved.bundled()
+    assert result is not None
+    asked = replace(result, comparison=replace(result.comparison, steps=17, seed=123))
+    page.evaluate(DROP, [[*png_bytes(result.base_images[0], asked, "base", 0)], "drawn.png"])
+    page.wait_for_function("document.querySelector('#steps input[type=number]').value === '17'", timeout=60_000)
+    page.wait_for_function("document.querySelector('#seed input').value === '123'", timeout=60_000)
+    buffer = io.BytesIO()
+    result.base_images[0].save(buffer, "PNG")
+    for content in (buffer.getvalue(), b"nothing", buffer.getvalue()[:50]):
+        page.evaluate(DROP, [[*content], "other.png"])
+    page.wait_for_timeout(300)
+    assert "seed=123" in page.url
