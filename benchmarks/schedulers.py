@@ -32,6 +32,7 @@ from ddpo.runs.pairs import get_pair
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "benchmarks" / "results" / "schedulers.json", ROOT / "evaluations" / "schedulers"
 PAIR, SCORER, STEPS, SEEDS, PRECISION = "church-64", "photographic", (5, 8, 12, 20, 50), 64, "float32"
+WITHIN = 0.2  # of the mean score: small beside the gain of the finetuning, 1.5
 KARRAS, TRAILING = {"use_karras_sigmas": True}, {"timestep_spacing": "trailing"}
 # By scheduler: what is set on top of a model's own configuration, from diffusers' documentation and the papers.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -122,6 +123,23 @@ def _against(plain: CellResult | None, result: CellResult) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
+
+
+def enough(found: Sequence[dict[str, Any]], name: str) -> int | None:
+    """The fewest steps from which on both models' means, as the app draws, are within WITHIN of those of most steps."""
+    (of_app,) = (
+        variant for key, variant, spec in variants() if key == name and spec.options == SCHEDULERS[name].options
+    )
+    means: dict[int, list[float]] = {}
+    for row in sorted(found, key=lambda row: row["model"]):
+        if (row["scheduler"], row["variant"]) == (name, of_app):
+            means.setdefault(row["steps"], []).append(row["mean"])
+    if not means:  # it was left out by --only
+        return None
+    last = means[max(means)]
+    good = [all(abs(a - b) <= WITHIN for a, b in zip(means[steps], last, strict=True)) for steps in sorted(means)]
+    first = len(good) - next((place for place, fine in enumerate(reversed(good)) if not fine), len(good))
+    return sorted(means)[first]
 
 
 def table(found: Sequence[dict[str, Any]], model: str) -> str:
