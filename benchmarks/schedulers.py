@@ -19,7 +19,7 @@ from typing import Any
 import ddpo
 from benchmarks.machine import describe_machine
 from ddpo import rewards
-from ddpo.diffusion.precision import choose_compute
+from ddpo.diffusion.precision import PrecisionName, choose_compute
 from ddpo.diffusion.schedulers import SCHEDULERS, SchedulerSpec
 from ddpo.errors import UserError
 from ddpo.evaluation.evaluate import CellDone, evaluate
@@ -31,7 +31,8 @@ from ddpo.runs.pairs import get_pair
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "benchmarks" / "results" / "schedulers.json", ROOT / "evaluations" / "schedulers"
-PAIR, SCORER, STEPS, SEEDS, PRECISION = "church-64", "photographic", (5, 8, 12, 20, 50), 64, "float32"
+PAIR, SCORER, STEPS, SEEDS = "church-64", "photographic", (5, 8, 12, 20, 50), 64
+PRECISION: PrecisionName = "float32"
 WITHIN = 0.2  # of the mean score: small beside the gain of the finetuning, 1.5
 KARRAS, TRAILING = {"use_karras_sigmas": True}, {"timestep_spacing": "trailing"}
 # By scheduler: what is set on top of a model's own configuration, from diffusers' documentation and the papers.
@@ -70,7 +71,7 @@ def make(seeds: int, steps: Sequence[int], only: Sequence[str] = ()) -> Evaluati
         points=tuple(sorted(points, key=lambda point: (point.evaluations, point.title))),
         seeds=tuple(FIRST_SEED + place for place in range(seeds)),
         scorers=(rewards.get(SCORER),),
-        precision=PRECISION,  # type: ignore[arg-type]
+        precision=PRECISION,
     )
 
 

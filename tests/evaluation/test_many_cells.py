@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +32,7 @@ def grid(monkeypatch: pytest.MonkeyPatch) -> Evaluation:
     def drawn(model: Any, seeds: list[int], *_: Any) -> Iterator[Any]:
         yield SimpleNamespace(step=1, total=1, x_t=torch.zeros(len(seeds), 3, SIDE, SIDE))
 
-    def loaded(source: str, compute: Any) -> Iterator[Any]:
+    def loaded(source: str, compute: Any) -> Generator[Any, None, Any]:
         yield from ()
         return SimpleNamespace(picture_shape=(3, SIDE, SIDE), source=source)
 
@@ -61,13 +61,14 @@ def test_twelve_hundred_cells_stay_under_500_mb(grid: Evaluation, tmp_path: Path
             results, most = event.results, max(most, resident() - before)
     assert len(results.cells) == CELLS and results.is_complete
     facts: dict[str, Any] = {"versions": {}, "seeds": list(grid.seeds), "command": "", "compute": ""}
-    for shown in (
+    parts: tuple[Callable[[], str], ...] = (
         lambda: views.figures(results),
         lambda: page_pictures.by_gain(results, store, 0),
         lambda: page_pictures.one_seed(results, store, 0),
         lambda: page_pictures.neighbours(results, store),
         lambda: render(results, pictures_in(store, results), facts),
-    ):
+    )
+    for shown in parts:
         assert len(shown()) < 20e6
         most = max(most, resident() - before)
     assert most < 500e6

@@ -22,7 +22,8 @@ def progress_line(progress: Progress) -> str:
 def why(result: ComparisonResult, base: Sequence[Terms], tuned: Sequence[Terms]) -> str:
     """The terms of `photographic`, as means of both models and for each seed."""
     found = changes(base, tuned)
-    rows = "".join(_change(change) for change in found)
+    largest = max(abs(change.factor - 1) for change in found)
+    rows = "".join(_change(change, largest) for change in found)
     before, after = (sum(map(score_of, terms)) / len(terms) for terms in (base, tuned))
     return (
         f'<div class="evaluation terms"><section><h2>Why this score</h2><p>{escape(_sentence(found))}</p>'
@@ -41,9 +42,10 @@ def _sentence(found: Sequence[Change]) -> str:
     return f"Of the photographic score, {' and '.join(said)}." if said else "No term of the photographic score changed."
 
 
-def _change(change: Change) -> str:
+def _change(change: Change, largest: float) -> str:
+    """A line with a bar, which is as long as its cell for the largest change."""
     kind = "up" if change.factor > 1.005 else "down" if change.factor < 0.995 else "same"
-    width = min(abs(change.factor - 1), 1)
+    width = abs(change.factor - 1) / largest if largest else 0.0
     return (
         f'<tr><th scope="row">{change.name} <small>{MEANINGS[change.name]}</small></th><td>{change.base:.2f}</td>'
         f'<td>{change.tuned:.2f}</td><td><em class="{kind}">{_percent(change.factor)}</em></td>'
