@@ -1,165 +1,181 @@
-"""How each scheduler should be set up, and how many steps it needs: python -m benchmarks.schedulers
+"""Every scheduler with the options that its authors and diffusers offer, on church-64: scores by steps.
 
-Draws the same seeds with every variant of every scheduler and number of steps, and keeps for each cell the score
-`photographic` and the kernel distance to drawings that no model has seen (ddpo/church64/fidelity.py). A finished cell
-is never drawn again: an interrupted run goes on. Writes benchmarks/results/schedulers.json; `--table` prints it for
-docs/evaluation.md.
+    python -m benchmarks.schedulers [--seeds 64] [--steps 5,8,12,20,50] [--only heun]
+
+Pictures and scores are kept in `evaluations/schedulers`, so a run that was stopped goes on where it was, and more seeds
+draw only what is missing. Writes benchmarks/results/schedulers.json of what is there, and prints the table of
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+import ddpo
 from benchmarks.machine import describe_machine
 from ddpo import rewards
-from ddpo.church64.fidelity import FidelityMeter
-from ddpo.diffusion.catalogue import PAIRS
-from ddpo.diffusion.models import DiffusionModel, load_model
-from ddpo.diffusion.pictures import to_uint8
-from ddpo.diffusion.precision import Compute, choose_compute
-from ddpo.diffusion.sampling import sample
-from ddpo.diffusion.schedulers import SCHEDULERS
+from ddpo.diffusion.precision import PrecisionName, choose_compute
+from ddpo.diffusion.schedulers import SCHEDULERS, SchedulerSpec
+from ddpo.errors import UserError
+from ddpo.evaluation.evaluate import CellDone, evaluate
+from ddpo.evaluation.plan import FIRST_SEED, Evaluation, Model, Point
+from ddpo.evaluation.results import CellResult, Results, interval_of
+from ddpo.evaluation.statistics import paired_gain
+from ddpo.evaluation.store import CellStore
+from ddpo.runs.pairs import get_pair
 
-RESULTS = Path(__file__).resolve().parent / "results" / "schedulers.json"
-SEEDS = 64
-FIRST_SEED = 10_000
-STEPS = (5, 8, 12, 20, 50)
-BATCH = 32
-PLAIN = {"timestep_spacing": "leading", "use_karras_sigmas": False}  # what church-64's own configuration leads to
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A scheduler with options in place of ours."""
-
-    title: str
-    scheduler: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-TRAILING = {"timestep_spacing": "trailing"}
-KARRAS = {"use_karras_sigmas": True}
-VARIANTS = (
-    Variant("DDIM, leading", "ddim", {"timestep_spacing": "leading"}),
-    Variant("DDIM, trailing", "ddim", TRAILING),
-    Variant("PNDM, leading", "pndm", {"timestep_spacing": "leading"}),
-    Variant("PNDM, trailing", "pndm", TRAILING),
-    Variant("PNDM, without Runge-Kutta", "pndm", {"timestep_spacing": "leading", "skip_prk_steps": True}),
-    Variant("PNDM, trailing, without Runge-Kutta", "pndm", {**TRAILING, "skip_prk_steps": True}),
-    Variant("DPM-Solver++, leading", "dpm-solver++", PLAIN),
-    Variant("DPM-Solver++, trailing", "dpm-solver++", {**PLAIN, **TRAILING}),
-    Variant("DPM-Solver++, linspace", "dpm-solver++", {**PLAIN, "timestep_spacing": "linspace"}),
-    Variant("DPM-Solver++, Karras", "dpm-solver++", {**PLAIN, **KARRAS}),
-    Variant("DPM-Solver++, third order", "dpm-solver++", {**PLAIN, **TRAILING, "solver_order": 3}),
-    Variant("DPM-Solver++, Euler at the end", "dpm-solver++", {**PLAIN, **TRAILING, "euler_at_final": True}),
-    Variant("UniPC, leading", "unipc", PLAIN),
-    Variant("UniPC, trailing", "unipc", {**PLAIN, **TRAILING}),
-    Variant("UniPC, Karras", "unipc", {**PLAIN, **KARRAS}),
-    Variant("UniPC, trailing, third order", "unipc", {**PLAIN, **TRAILING, "solver_order": 3}),
-    Variant("Heun, leading", "heun", PLAIN),
-    Variant("Heun, trailing", "heun", {**PLAIN, **TRAILING}),
-    Variant("Heun, Karras", "heun", {**PLAIN, **KARRAS}),
-)  # fmt: skip
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, STORE = ROOT / "benchmarks" / "results" / "schedulers.json", ROOT / "evaluations" / "schedulers"
+PAIR, SCORER, STEPS, SEEDS = "church-64", "photographic", (5, 8, 12, 20, 50), 64
+PRECISION: PrecisionName = "float32"
+WITHIN = 0.2  # of the mean score: small beside the gain of the finetuning, 1.5
+KARRAS, TRAILING = {"use_karras_sigmas": True}, {"timestep_spacing": "trailing"}
+# By scheduler: what is set on top of a model's own configuration, from diffusers' documentation and the papers.
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "ddpm": {"plain": {}, "trailing": TRAILING},
+    "ddim": {"plain": {}, "trailing": TRAILING},
+    "pndm": {"plain": {}, "trailing": TRAILING, "without Runge-Kutta": {"skip_prk_steps": True}},
+    "dpm-solver++": {
+        "plain": {}, "Karras": KARRAS, "trailing": TRAILING, "third order": {"solver_order": 3},
+        "Euler at the end": {"euler_at_final": True}, "Karras, Euler at the end": {**KARRAS, "euler_at_final": True},
+        "no lower order at the end": {"lower_order_final": False},
+    },
+    "unipc": {"plain": {}, "Karras": KARRAS, "trailing": TRAILING, "bh1": {"solver_type": "bh1"}},
+    "heun": {"plain": {}, "Karras": KARRAS, "trailing": TRAILING},
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A cell: one model, variant and number of steps."""
-
-    model: str  # "base" or "tuned"
-    variant: str
-    steps: int
-    evaluations: int  # of the network, for a picture
-    score: float  # photographic, in the mean of the seeds
-    distance: float  # to held-out drawings, times 1000
-    standard_error: float  # of the distance
-    seconds: float  # a picture, scores left out
+def variants(only: Sequence[str] = ()) -> Iterator[tuple[str, str, SchedulerSpec]]:
+    """Scheduler, name of the variant, and its spec. "plain" is diffusers' own, whatever the app sets."""
+    always = {"dpm-solver++": {"algorithm_type": "dpmsolver++"}}
+    for name, listed in VARIANTS.items():
+        if only and name not in only:
+            continue
+        for variant, options in listed.items():
+            title = f"{name}, {variant}"
+            spec = replace(SCHEDULERS[name], name=title, title=title, options={**always.get(name, {}), **options})
+            yield name, variant, spec
 
 
-class Bench:
-    """What all cells are measured with."""
+def make(seeds: int, steps: Sequence[int], only: Sequence[str] = ()) -> Evaluation:
+    """The whole grid, the cheapest cells first."""
+    pair = get_pair(PAIR)
+    points = [Point(spec, count, 0.0) for _, _, spec in variants(only) for count in steps if count >= spec.min_steps]
+    return Evaluation(
+        models=(Model("base", pair.base), Model("tuned", pair.tuned)),
+        points=tuple(sorted(points, key=lambda point: (point.evaluations, point.title))),
+        seeds=tuple(FIRST_SEED + place for place in range(seeds)),
+        scorers=(rewards.get(SCORER),),
+        precision=PRECISION,
+    )
 
-    def __init__(self, compute: Compute, seeds: int) -> None:
-        self.compute, self.seeds = compute, list(range(FIRST_SEED, FIRST_SEED + seeds))
-        pair = PAIRS["church-64"]
-        self.models = {"base": load_model(pair.base, compute), "tuned": load_model(pair.tuned, compute)}
-        self.reward = rewards.load("photographic", compute)
-        self.meter = FidelityMeter(None)
 
-    def measure(self, name: str, variant: Variant, steps: int) -> Measured:
-        """Draw a cell and look at its pictures."""
-        begun = time.monotonic()
-        pictures, evaluations = self._draw(self.models[name], variant, steps)
-        seconds = (time.monotonic() - begun) / len(self.seeds)
-        with torch.no_grad():
-            score = float(self.reward(pictures).mean())
-        found = self.meter(to_uint8(pictures))
-        return Measured(
-            name, variant.title, steps, evaluations, round(score, 3), round(found.distance, 1),
-            round(found.standard_error, 1), round(seconds, 4),
+def measure(evaluation: Evaluation) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The rows of what could be drawn, and what could not with the reason."""
+    cells: list[CellResult] = []
+    failed: dict[str, str] = {}
+    for point in evaluation.points:
+        try:
+            for event in evaluate(evaluation, CellStore(STORE), [point]):
+                if isinstance(event, CellDone):
+                    cells.append(event.cell)
+                    print(event.cell.cell.title, f"{event.cell.mean(SCORER):.2f}", flush=True)
+        except UserError as error:  # a variant whose pictures are no numbers
+            failed[point.title] = str(error)
+            print(point.title, error, flush=True)
+    return rows(Results(evaluation, cells)), failed
+
+
+def rows(results: Results) -> list[dict[str, Any]]:
+    """A row a cell: its mean with its interval, and its difference to the plain variant on the same seeds."""
+    found = []
+    by_name = {(name, variant): spec for name, variant, spec in variants()}
+    of_spec = {spec.name: key for key, spec in by_name.items()}
+    for result in results.cells:
+        point = result.cell.point
+        name, variant = of_spec[point.scheduler.name]
+        plain = results.by_cell.get(replace(result.cell, point=replace(point, scheduler=by_name[name, "plain"])))
+        found.append(
+            {
+                "model": result.cell.model.name, "scheduler": name, "variant": variant, "steps": point.steps,
+                "evaluations": result.evaluations, **_mean(result), **_against(plain, result),
+            }
         )  # fmt: skip
-
-    def _draw(self, model: DiffusionModel, variant: Variant, steps: int) -> tuple[torch.Tensor, int]:
-        spec = SCHEDULERS[variant.scheduler]
-        spec = replace(spec, options={**spec.options, **variant.options})
-        finished, total = [], 0
-        for first in range(0, len(self.seeds), BATCH):
-            for state in sample(model, self.seeds[first : first + BATCH], spec, steps, self.compute):
-                last, total = state.x_t, state.total
-            finished.append(last.clamp(-1, 1).cpu())
-        return torch.cat(finished), total
+    return found
 
 
-def table(cells: list[Measured]) -> str:
-    """Score and distance of each variant by steps, as Markdown; the base's first, then the tuned model's scores."""
-    lines = ["| base | " + " | ".join(f"{steps} steps" for steps in STEPS) + " |", "|---" * (1 + len(STEPS)) + "|"]
-    found = {(cell.model, cell.variant, cell.steps): cell for cell in cells}
-    for variant in VARIANTS:
-        row = [found.get(("base", variant.title, steps)) for steps in STEPS]
-        shown = [f"{cell.score:.2f}, {cell.distance:.0f}" if cell else "" for cell in row]
-        lines.append(f"| {variant.title} | " + " | ".join(shown) + " |")
+def _mean(result: CellResult) -> dict[str, Any]:
+    low, high = interval_of(result, SCORER) or (None, None)
+    return {"mean": round(result.mean(SCORER), 3), "low": _rounded(low), "high": _rounded(high)}
+
+
+def _against(plain: CellResult | None, result: CellResult) -> dict[str, Any]:
+    if plain is None or plain is result:
+        return {}
+    gain = paired_gain(plain.scores[SCORER], result.scores[SCORER])
+    low, high = gain.interval or (None, None)
+    return {"over_plain": _rounded(gain.paired.mean_difference), "over_low": _rounded(low), "over_high": _rounded(high)}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def enough(found: Sequence[dict[str, Any]], name: str) -> int | None:
+    """The fewest steps from which on both models' means, as the app draws, are within WITHIN of those of most steps."""
+    (of_app,) = (
+        variant for key, variant, spec in variants() if key == name and spec.options == SCHEDULERS[name].options
+    )
+    means: dict[int, list[float]] = {}
+    for row in sorted(found, key=lambda row: row["model"]):
+        if (row["scheduler"], row["variant"]) == (name, of_app):
+            means.setdefault(row["steps"], []).append(row["mean"])
+    if not means:  # it was left out by --only
+        return None
+    last = means[max(means)]
+    good = [all(abs(a - b) <= WITHIN for a, b in zip(means[steps], last, strict=True)) for steps in sorted(means)]
+    first = len(good) - next((place for place, fine in enumerate(reversed(good)) if not fine), len(good))
+    return sorted(means)[first]
+
+
+def table(found: Sequence[dict[str, Any]], model: str) -> str:
+    """Mean scores of one model in Markdown: a line a variant, a column a number of steps."""
+    steps = sorted({row["steps"] for row in found})
+    lines = [f"| {model} | {' | '.join(map(str, steps))} |", "|---" * (len(steps) + 1) + "|"]
+    for name, variant, _ in variants():
+        means = {
+            row["steps"]: row["mean"]
+            for row in found
+            if (row["model"], row["scheduler"], row["variant"]) == (model, name, variant)
+        }
+        if means:
+            cells = (f"{means[count]:.2f}" if count in means else "-" for count in steps)
+            lines.append(f"| {SCHEDULERS[name].title}, {variant} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Measure what is missing, and write after each cell."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure what is missing, write and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="print the table of what is there")
+    parser.add_argument("--steps", default=",".join(map(str, STEPS)))
+    parser.add_argument("--only", nargs="*", default=[], choices=list(VARIANTS))
     options = parser.parse_args()
-    before = json.loads(options.out.read_text()) if options.out.exists() else {}
-    cells = [Measured(**cell) for cell in before.get("cells", [])] if before.get("seeds") == options.seeds else []
-    if options.table:
-        print(table(cells))
-        return
-    done = {(cell.model, cell.variant, cell.steps) for cell in cells}
-    compute = choose_compute(None, "cpu")
-    bench = Bench(compute, options.seeds)
-    for steps in STEPS:
-        for variant in VARIANTS:
-            for name in bench.models:
-                if (name, variant.title, steps) in done:
-                    continue
-                cells.append(bench.measure(name, variant, steps))
-                print(json.dumps(asdict(cells[-1])), flush=True)
-                _write(options.out, cells, options.seeds, compute)
-
-
-def _write(path: Path, cells: list[Measured], seeds: int, compute: Compute) -> None:
-    results = {
-        "machine": describe_machine(), "compute": str(compute), "seeds": seeds,
-        "cells": [asdict(cell) for cell in cells],
+    evaluation = make(options.seeds, [int(part) for part in options.steps.split(",")], options.only)
+    found, failed = measure(evaluation)
+    facts = {
+        "machine": describe_machine(), "ddpo": ddpo.__version__, "pair": PAIR, "scorer": SCORER,
+        "compute": str(choose_compute(PRECISION)), "seeds": options.seeds, "first_seed": FIRST_SEED, "failed": failed,
+        "rows": found,
     }  # fmt: skip
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    for model in ("base", "tuned"):
+        print(table(found, model), end="\n\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ LAYERS = (
     "errors", "_torchvision_guard", "common", "hub", "diffusion", "rewards", "training", "runs", "comparison",
     "evaluation", "public", "publish", "cli", "church64", "ui",
 )  # fmt: skip
-UI_LAYERS = ("shared", "space", "compare", "evaluate", "train", "score", "api", "address", "page")
+UI_LAYERS = ("shared", "space", "compare", "evaluate", "train", "explorer", "score", "api", "address", "page")
 # What huggingface_hub and spaces keep to themselves, and tests cannot reach by another way.
 PRIVATE_OF_OTHERS = {"_IN_MEMORY_TREE_CACHE", "_read_gpu_information"}
 TORCH_ALONE = ("diffusion/step.py", "training/objective.py")

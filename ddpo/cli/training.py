@@ -132,7 +132,10 @@ def _reporter(run: Run, tracked: Accelerator | None, is_new: bool) -> Reporter:
 
 def _report_end(run: Run, outcome: Outcome) -> int:
     if outcome == "finished":
+        from ddpo.publish import evaluated
+
         print(f"Finished. The finetuned model is in {run.result}")
+        print(f"Is it better? {evaluated.command(run)}")
         return DONE
     print(f"Stopped ({outcome}) and saved. Go on with: {_resume_command(run)}")
     return OUT_OF_TIME if outcome == "out of time" else DONE

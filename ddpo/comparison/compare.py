@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ddpo import rewards
 from ddpo.common import company
 from ddpo.common.statistics import paired_statistics
+from ddpo.comparison.diversity import diversity_kept
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.loading import download_scorer, import_engine, load
 from ddpo.comparison.settings import Comparison, ComparisonSettings, resolve
@@ -53,7 +54,7 @@ def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | 
     from ddpo.diffusion.precision import choose_compute
 
     compute = choose_compute(comparison.precision)
-    base, tuned = yield from _load_pair(comparison, compute)
+    base, tuned = yield from load_pair(comparison, compute)
     comparison.check_cost(max(base.picture_shape[1:]), most)  # what a model on the Hub draws is known only now
     for model in (base, tuned):
         footprint.most_at_once(model.unet, comparison.samples, compute)  # refused before the scorer is had
@@ -64,7 +65,7 @@ def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | 
     started = time.perf_counter()
     next_preview = started
     final: tuple[DenoisingState, DenoisingState] | None = None
-    for final in _denoise_both(base, tuned, comparison, compute):
+    for final in denoise_both(base, tuned, comparison, compute):
         preview_is_due = time.perf_counter() >= next_preview
         if preview_is_due:
             next_preview = time.perf_counter() + PREVIEW_INTERVAL
@@ -109,9 +110,14 @@ def picture_scorer(scorer: str, own_functions: bool = False) -> Callable[[Image]
     return score
 
 
-def _load_pair(
+def load_pair(
     comparison: Comparison, compute: Compute
 ) -> Generator[Progress, None, tuple[DiffusionModel, DiffusionModel]]:
+    """Both models, which draw pictures of one size.
+
+    Raises:
+        UserError: one cannot be had, or they do not.
+    """
     base = yield from load(comparison.base, compute)
     tuned = yield from load(comparison.tuned, compute)
     if base.picture_shape != tuned.picture_shape:
@@ -120,7 +126,7 @@ def _load_pair(
     return base, tuned
 
 
-def _denoise_both(
+def denoise_both(
     base: DiffusionModel, tuned: DiffusionModel, comparison: Comparison, compute: Compute
 ) -> Iterator[tuple[DenoisingState, DenoisingState]]:
     """Both models in step, so that the previews show the same moment of both."""
@@ -136,7 +142,7 @@ def _denoise_both(
 def _progress(states: tuple[DenoisingState, DenoisingState], started: float, with_preview: bool) -> Progress:
     done, total = states[0].step, states[0].total
     elapsed = time.perf_counter() - started
-    previews = (_pictures(states[0].x_0), _pictures(states[1].x_0)) if with_preview else None
+    previews = (pictures_of(states[0].x_0), pictures_of(states[1].x_0)) if with_preview else None
     return Progress("Denoising", 2 * done, 2 * total, elapsed / done * (total - done), previews)
 
 
@@ -147,8 +153,8 @@ def _finish(
     compute: Compute,
     started: float,
 ) -> ComparisonResult:
-    base, tuned = (_pictures(state.x_t) for state in states)
-    base_scores, tuned_scores = (_scores(state.x_t, reward) for state in states)
+    base, tuned = (pictures_of(state.x_t) for state in states)
+    base_scores, tuned_scores = (scores_of(state.x_t, reward) for state in states)
     return ComparisonResult(
         comparison=comparison,
         base_images=base,
@@ -158,10 +164,12 @@ def _finish(
         statistics=paired_statistics(base_scores, tuned_scores),
         seconds=time.perf_counter() - started,
         compute=str(compute),
+        diversity=diversity_kept(base, tuned),
     )
 
 
-def _pictures(x: Tensor) -> list[Image]:
+def pictures_of(x: Tensor) -> list[Image]:
+    """Pictures (B, 3, H, W) in [-1, 1], rounded to 8 bits."""
     from PIL import Image
 
     from ddpo.diffusion.pictures import to_uint8
@@ -169,7 +177,7 @@ def _pictures(x: Tensor) -> list[Image]:
     return [Image.fromarray(pixels) for pixels in to_uint8(x)]
 
 
-def _scores(x: Tensor, reward: rewards.Reward) -> list[float]:
+def scores_of(x: Tensor, reward: rewards.Reward) -> list[float]:
     """Scores of the pictures as they are shown and saved, rounded to 8 bits."""
     from ddpo.diffusion.pictures import from_uint8, to_uint8
 

@@ -24,6 +24,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class DiversityKept:
+    """How different a model's pictures are from each other, as a share of the base's, and its standard error."""
+
+    value: float
+    noise: float
+
+
+@dataclass(frozen=True)
 class ComparisonResult:
     """Pictures, scores and statistics, all in the order of `seeds`."""
 
@@ -35,6 +43,7 @@ class ComparisonResult:
     statistics: PairedStatistics
     seconds: float  # sampling and scoring, without loading
     compute: str  # device and dtype
+    diversity: DiversityKept | None = None  # None for too few pictures, see `diversity.diversity_kept`
 
     @property
     def seeds(self) -> list[int]:
@@ -64,4 +73,5 @@ class ComparisonResult:
             "sentence": self.sentence,
             "seconds_per_image": self.seconds_per_image,
             "compute": self.compute,
+            "diversity": asdict(self.diversity) if self.diversity else None,
         }

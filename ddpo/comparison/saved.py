@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from ddpo.common.statistics import PairedStatistics
-from ddpo.comparison.events import ComparisonResult
+from ddpo.comparison.events import ComparisonResult, DiversityKept
 from ddpo.comparison.files import ROLES, json_text, png_files
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion.catalogue import ASSETS
@@ -54,6 +54,7 @@ def load(folder: Path) -> ComparisonResult:
             statistics=PairedStatistics(**facts["statistics"]),
             seconds=facts["seconds_per_image"] * 2 * len(base),
             compute=facts["compute"],
+            diversity=DiversityKept(**facts["diversity"]) if facts.get("diversity") else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"The folder {str(folder)!r} holds no comparison that can be read.") from error

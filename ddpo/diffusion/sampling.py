@@ -34,7 +34,8 @@ class DenoisingState:
     step: int  # 1 .. total
     total: int  # evaluations of the network
     x_t: Tensor  # (B, C, H, W) float32, the sample so far; the finished pictures when step == total
-    x_0: Tensor  # (B, C, H, W) float32 in [-1, 1], the clean picture that the network sees in it
+    x_0: Tensor  # (B, C, H, W) float32 in [-1, 1], the clean picture that the network saw before the step
+    noise: float  # sqrt(1 - alpha_bar_t), the share of noise in what it saw, in [0, 1]
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
@@ -84,7 +85,7 @@ def sample(
         output, at_once = in_parts(evaluate, x_in, at_once, TOO_LARGE)
         x_t = noise_scheduler.step(output, t, x_t, **options).prev_sample.float()
         x_0 = predict_x_0(output, x_in, t.long().expand(len(x_in)).to(x_in.device), schedule).clamp(-1, 1)
-        yield DenoisingState(i + 1, total, x_t, x_0)
+        yield DenoisingState(i + 1, total, x_t, x_0, float((1 - schedule.alphas_cumprod[t.long()]).sqrt()))
 
 
 def sample_pictures(

@@ -20,6 +20,8 @@ from ddpo.errors import Failed, UserError, under_way
 from ddpo.evaluation.plan import DEFAULT_GRID, DEFAULT_SEEDS, FIRST_SEED, Evaluation, make_evaluation
 from ddpo.evaluation.results import Results
 from ddpo.evaluation.store import CellStore
+from ddpo.runs.pairs import RUN
+from ddpo.runs.store import open_run, runs_root
 
 CACHE, OUT = Path("evaluations/cache"), Path("evaluations/report")
 
@@ -44,7 +46,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--scorers", nargs="+", default=[], help="the target first (default: the pair's reward)")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default=None)
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"folder of pictures and scores (default {CACHE})")
-    parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the report (default {OUT})")
+    parser.add_argument(
+        "--out", type=Path, default=None, help=f"folder of the report (default {OUT}, of a run within its own folder)"
+    )
     return parser
 
 
@@ -57,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed=options.seed, scorers=options.scorers, precision=options.precision, own_functions=True,
         )  # fmt: skip
         with under_way():
-            return _run(evaluation, CellStore(options.cache), options.out)
+            return _run(evaluation, CellStore(options.cache), options.out or _out(options.pair))
     except Failed as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -67,6 +71,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; the same command goes on where it was.", file=sys.stderr)
         return FAILED
+
+
+def _out(pair: str) -> Path:
+    """Where the report goes if nobody says: that of a run beside what it made, where its model card finds it."""
+    if not pair.startswith(RUN) or "@" in pair:  # an epoch's verdict is not that of the result
+        return OUT
+    return open_run(runs_root(), pair.removeprefix(RUN)).folder / "evaluation"
 
 
 def _models(listed: list[str]) -> dict[str, str]:

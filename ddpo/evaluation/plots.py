@@ -28,6 +28,7 @@ class Series:
     dashed: bool = False
     errors: Sequence[tuple[float, float]] = ()  # lower and upper end of each point's interval
     marked: int | None = None  # index of the point with a ring
+    faint: bool = False  # one of many: thin, without dots, and not in the legend
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def lines(title: str, series: Sequence[Series], x_title: str, y_title: str, log_
             (px, bottom), (_, top) = axes.at(x, low), axes.at(x, high)
             parts.append(f'<path class="thin {_class(line)}" d="M{px:.1f} {bottom:.1f}V{top:.1f}"/>')
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-        parts.append(f'<path class="{_class(line)}" d="M{way}"{_dash(line)}/>')
-        for place, (x, y) in enumerate(places):
+        parts.append(f'<path class="{"faint " if line.faint else ""}{_class(line)}" d="M{way}"{_dash(line)}/>')
+        for place, (x, y) in enumerate([] if line.faint else places):
             ring = ' r="8" class="ring"' if place == line.marked else f' r="3" class="dot {_class(line)}"'
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}"{ring}/>')
     return _svg(title, [*parts, _legend(series)])
@@ -156,7 +157,7 @@ def _x_ticks(axes: Axes) -> list[float]:
 
 def _legend(series: Sequence[Series]) -> str:
     parts = []
-    for place, line in enumerate(series):
+    for place, line in enumerate(line for line in series if not line.faint):
         x, y = WIDTH - RIGHT + 12, TOP + 12 + 18 * place
         parts.append(f'<path class="{_class(line)}" d="M{x} {y}h24"{_dash(line)}/>')
         parts.append(f'<text x="{x + 30}" y="{y + 4}">{escape(line.name)}</text>')

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ddpo.evaluation import sections
+from ddpo.evaluation import frontier, sections
 from ddpo.evaluation.results import AgainstBase, CellResult, Pictures, Results, interval_of
 from ddpo.evaluation.statistics import power_hint
 from ddpo.rewards import RewardSpec
@@ -53,6 +53,7 @@ def render(results: Results, pictures: Pictures, facts: dict[str, Any]) -> str:
         sections.cells(results),
         sections.gains(results),
         sections.measures(results),
+        frontier.section(results.evaluation),
         *(_of_comparison(compared, results, pictures) for compared in sections.highest(results)),
         _one_seed(results, pictures),
         _method(facts),

@@ -17,6 +17,7 @@ from ddpo.common.statistics import PairedStatistics, describe
 from ddpo.common.words import epochs_in_words, in_words
 from ddpo.diffusion.catalogue import ASSETS
 from ddpo.hub import downloads, ids
+from ddpo.publish import evaluated
 from ddpo.runs.store import Run
 from ddpo.training.config import settings
 from ddpo.training.events import EpochMetrics
@@ -53,7 +54,7 @@ In DDPO Studio, `{repo_id}` can be given as a model to compare with any other of
 {progress}
 {curve}
 {epochs}
-{statistics}
+{statistics}{evaluated}
 ## How it was made
 
 {made}
@@ -103,6 +104,7 @@ def write_card(
         curve=f"\n![Mean reward by epoch, with the 10% and 90% quantiles]({CURVE})\n" if len(epochs) > 1 else "",
         epochs=_epochs(epochs),
         statistics=_statistics(statistics, scorer or run.spec.reward) if statistics else "",
+        evaluated=evaluated.section(run),
         made=_made(run),
         settings=_settings(run),
         licence=(

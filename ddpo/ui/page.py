@@ -27,8 +27,8 @@ from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
 SENTENCE = "One diffusion model before and after reinforcement learning: same seeds, same noise, every picture scored."
-STYLES = [Path(__file__).with_name(name) for name in ("style.css", "access.css")]
-SCRIPTS = [Path(__file__).with_name(name) for name in ("page.js", "access.js")]
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "access.css", "explore.css")]
+SCRIPTS = [Path(__file__).with_name(name) for name in ("page.js", "access.js", "explore.js")]
 ICON = ASSETS / "favicon.png"
 MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
 # Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that

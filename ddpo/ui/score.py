@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from html import escape, unescape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL.Image import Image
 
 from ddpo import rewards
 from ddpo.common.words import shown
+from ddpo.comparison import why
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
+from ddpo.ui import explorer
+from ddpo.ui.compare.closer_views import terms_table
 from ddpo.ui.shared import html, scorer_fields
+from ddpo.ui.shared.carried import carried
 from ddpo.ui.shared.events import PRIVATE, QUICK, SCORES
 from ddpo.ui.shared.html import amount
 from ddpo.ui.shared.inputs import Upload
 from ddpo.ui.shared.sentences import sentence_for, sentences
 from ddpo.ui.shared.uploads import LARGEST_SIDE, open_upload
-from ddpo.ui.space import quota
+from ddpo.ui.space import quota, scoring
 from ddpo.ui.space.scoring import score, scoring_seconds
 
 EMPTY = html.message("No score yet", "Upload a picture and press Score; its score appears here.")
@@ -37,7 +43,8 @@ def build() -> None:
             cost = quota.build("score-quota")
             button = gr.Button("Score", variant="primary", size="lg", elem_id="score-button")
         with gr.Column(scale=1, min_width=300):
-            verdict = gr.HTML(EMPTY, elem_id="verdict")
+            verdict = gr.HTML(EMPTY, elem_id="verdict", js_on_load="explore.settings(element)")
+    explorer.build(scorer)
     button.click(_on_score, [picture, *scorer], verdict, **PRIVATE, **SCORES)
     quota.follow(cost, [picture, *scorer], _cost)
     picture.upload(_on_upload, picture, [picture, verdict], **QUICK)
@@ -70,10 +77,32 @@ def _on_score(path: str | None, name: Any, like: Any, unlike: Any) -> Iterator[s
             if not isinstance(scorer, str):
                 raise UserError(f"The scorer must be given as text, and {shown(scorer)} is not.")
             spec = rewards.get(scorer)
-            yield score_card(score(open_upload(path), scorer), spec)
+            picture = open_upload(path)
+            card = score_card(score(picture, scorer), spec)
+            yield card + _why(picture, spec) + _settings(path)
     except gr.Error as error:
         yield html.message(TROUBLE, unescape(error.message))  # which stays, in the place of an older score
         raise error
+
+
+def _why(picture: Image, spec: RewardSpec) -> str:
+    """The terms of the score that is made of some."""
+    if spec.name != why.SCORER:
+        return ""
+    (terms,) = scoring.terms([picture])
+    return (
+        f'<div class="evaluation"><section><h2>Why this score</h2><div class="wide" tabindex="0">'
+        f"{terms_table(terms)}</div></section></div>"
+    )
+
+
+def _settings(path: str | None) -> str:
+    """What a picture of this app carries."""
+    if not path:
+        return ""
+    with Path(path).open("rb") as file:
+        found = explorer.use_settings(carried(file))
+    return f'<div class="evaluation"><section>{found}</section></div>' if found else ""
 
 
 def score_card(score: float, spec: RewardSpec) -> str:

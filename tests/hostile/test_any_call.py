@@ -19,10 +19,10 @@ from ddpo.errors import UserError
 from ddpo.runs.store import runs_root
 from ddpo.training.config import TrainConfig, settings
 from ddpo.training.recipes import make_config
-from ddpo.ui import address, score
+from ddpo.ui import address, explorer, score
 from ddpo.ui.api import comparing, evaluating, training
+from ddpo.ui.compare import closer, views
 from ddpo.ui.compare import tab as compare_tab
-from ddpo.ui.compare import views
 from ddpo.ui.evaluate import tab as evaluate_tab
 from ddpo.ui.shared.sentences import UNEXPECTED, sentence_for
 from ddpo.ui.space.asker import Asker
@@ -93,6 +93,16 @@ def test_score(picture: str | None, scorer: Any) -> None:
     answered(lambda: comparing.score(picture, scorer))
     answered(lambda: list(score._on_score(picture, scorer, scorer, None)))
     answered(lambda: score._cost(None, picture, scorer, "a", None))
+    answered(lambda: list(explorer._on_many(scorer, scorer, scorer, None)))
+    answered(lambda: list(explorer._on_many([picture], scorer, scorer, None)) if picture else None)
+
+
+@given(anything, anything)
+def test_a_closer_look(key: Any, seed: Any) -> None:
+    answered(lambda: list(closer._on_scorers(key)))
+    answered(lambda: list(closer._on_together(HERE, None, key)))
+    answered(lambda: closer._on_why(key))
+    answered(lambda: closer._on_seed(key, seed))
 
 
 @given(

@@ -10,7 +10,9 @@ from typing import Any
 
 from PIL import Image
 
+from ddpo.common.files import write_json
 from ddpo.common.statistics import paired_statistics
+from ddpo.publish import evaluated
 from ddpo.publish.curve import draw_curve
 from ddpo.publish.push import write_card
 from ddpo.runs.metrics import read_epoch
@@ -89,3 +91,20 @@ def test_a_curve_needs_two_epochs_and_rises_where_the_reward_does() -> None:
 def is_line(pixel: Any) -> bool:
     red, green, blue = pixel
     return bool(blue > 200 and red < 120 and green < 120)
+
+
+def test_the_card_has_the_verdict_of_an_evaluation(run: Run) -> None:
+    assert "Is it better?" not in write_card(run)
+    verdicts = [("tuned", "Better: it gains 1.2."), ("other", "Worse.")]
+    found = [
+        {"model": model, "scheduler": "ddim", "steps": 50, "verdict": {"sentence": sentence}}
+        for model, sentence in verdicts
+    ]
+    path = run.folder / evaluated.FOLDER / "results.json"
+    write_json(path, {"comparisons": found})
+    card = write_card(run)
+    assert "**ddim, 50 steps:** Better: it gains 1.2." in card and "Worse." not in card
+    assert f"python -m ddpo.evaluation --pair run:{run.id}" in card
+    for damaged in ("{", "[]", '{"comparisons": 3}', '{"comparisons": [1, {"model": "tuned"}]}'):
+        path.write_text(damaged)
+        assert "How it was made" in write_card(run)

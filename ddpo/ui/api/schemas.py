@@ -87,6 +87,14 @@ COMPARISON = record(
     sentence=text("The outcome in words, ready to be quoted."),
     seconds_per_image=number("Seconds that a picture took."),
     compute=text("Device and precision."),
+    diversity=maybe(
+        record(
+            "How different the finetuned model's pictures are from each other, as a share of the base's; null below 8 "
+            "pictures.",
+            value=number("The share."),
+            noise=number("Its standard error."),
+        )
+    ),
 )
 _CELL: dict[str, Schema] = {
     "model": text("What the model is called."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 from ddpo.comparison.events import ComparisonResult
@@ -43,6 +44,20 @@ def find_same(comparison: Comparison) -> str | None:
     stamp = _stamp(comparison)
     with _lock:
         keys = [key for key, result in results.items() if result.comparison == comparison and _stamps[key] == stamp]
+    return keys[-1] if keys else None
+
+
+def find_drawn(comparison: Comparison) -> str | None:
+    """Key of the latest result of the same pictures, by another scorer; None as for `find_same`."""
+    stamp = _stamp(comparison)
+    with _lock:
+        keys = [
+            key
+            for key, result in results.items()
+            if _stamps[key] == stamp
+            and result.comparison.scorer.name != comparison.scorer.name
+            and replace(result.comparison, scorer=comparison.scorer) == comparison
+        ]
     return keys[-1] if keys else None
 
 

@@ -10,12 +10,12 @@ import gradio as gr
 
 from ddpo.common.machine import on_space
 from ddpo.comparison import first_choice
-from ddpo.comparison.events import ComparisonResult
-from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
+from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings, resolve
 from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
-from ddpo.ui.compare import results, views
+from ddpo.ui.compare import closer, rescoring, results, views
 from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
@@ -46,6 +46,7 @@ def build() -> tuple[dict[str, gr.Component], Results]:
                     )
         with gr.Column(scale=3, min_width=320, elem_id="results"):
             outcome = results.build(compare, cancel)
+            closer.build(outcome)
     _connect(controls, outcome)
     quota.follow(cost, controls, _cost)
     return dict(zip(FIELDS, controls, strict=True)), outcome
@@ -137,7 +138,7 @@ def _on_compare(
         with sentences(TROUBLE):
             asker = who(request, profile)
             settings = _read(asker, dict(zip(FIELDS, values, strict=True)))
-            for event in follow(settings, permission.most_pixel_steps(asker)):
+            for event in _events(settings, permission.most_pixel_steps(asker)):
                 if isinstance(event, ComparisonResult):
                     yield results.finished(event)
                 else:
@@ -146,6 +147,12 @@ def _on_compare(
         # An error alone would leave the buttons as they are, and what was shown before stays.
         yield results.shown(key, html.message(TROUBLE, unescape(error.message)))
         raise error
+
+
+def _events(settings: ComparisonSettings, most: float | None) -> Iterator[Progress | ComparisonResult]:
+    """Of pictures that were drawn here for another scorer, nothing is drawn again."""
+    drawn = rescoring.drawn(settings)
+    return follow(settings, most) if drawn is None else rescoring.follow(drawn, resolve(settings).scorer.name)
 
 
 def _read(asker: Asker, values: dict[str, Any]) -> ComparisonSettings:

@@ -155,7 +155,7 @@ def figures(result: ComparisonResult, timed: bool = True) -> str:
         result: of a comparison.
         timed: it was drawn here and now, so that its time means something.
     """
-    s, spec = result.statistics, result.comparison.scorer
+    s, spec, kept = result.statistics, result.comparison.scorer, result.diversity
     interval = "one pair has no interval"
     if s.interval_low is not None and s.interval_high is not None:
         ends = [difference(end, spec) for end in (s.interval_low, s.interval_high)]
@@ -166,6 +166,7 @@ def figures(result: ComparisonResult, timed: bool = True) -> str:
         ("Finetuned, mean", amount(s.mean_tuned, spec), spec.name),
         ("Paired difference", difference(s.mean_difference, spec), interval),
         ("Win rate", f"{s.win_rate:.0%}", f"{s.wins} of {s.n}{ties}, {spec.name}"),
+        *([("Diversity kept", f"{kept.value:.0%} ± {kept.noise:.0%}", "of the base's")] if kept else []),
         *([("Time per image", f"{result.seconds_per_image:.2f} s", result.compute)] if timed else []),
     )
     tiles = "".join(

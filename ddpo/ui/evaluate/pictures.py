@@ -10,6 +10,7 @@ from PIL import Image
 from ddpo.common.words import signed
 from ddpo.evaluation import sections
 from ddpo.evaluation.evaluate import pictures_in
+from ddpo.evaluation.neighbours import nearest_pairs
 from ddpo.evaluation.plan import Cell
 from ddpo.evaluation.results import AgainstBase, Results
 from ddpo.evaluation.store import CellStore
@@ -39,6 +40,33 @@ def by_gain(results: Results, store: CellStore, chosen: int) -> str:
         UserError: the pictures are gone.
     """
     return "".join(_comparison(compared, results, store, chosen) for compared in sections.highest(results))
+
+
+def neighbours(results: Results, store: CellStore) -> str:
+    """Of each model where it scores highest, the pictures that are most like each other, beside those of its base.
+
+    Raises:
+        UserError: the pictures are gone.
+    """
+    of, groups = pictures_in(store, results), []
+    for compared in sections.highest(results):
+        for result in (compared.base, compared.cell):
+            pictures, figures = of(result.cell), []
+            for first, second, distance in nearest_pairs(pictures):
+                seeds = f"seeds {results.evaluation.seeds[first]} and {results.evaluation.seeds[second]}"
+                both = _image(np.concatenate([pictures[first], pictures[second]], axis=1), f"{seeds}, most alike")
+                caption = f"<figcaption><span>{seeds}</span><span>{distance:.2f}</span></figcaption>"
+                figures.append(f'<figure class="pic">{both}{caption}</figure>')
+            if figures:
+                title = escape(result.cell.title)
+                groups.append(f'<section><h4>{title}</h4><div class="pairs">{"".join(figures)}</div></section>')
+    if not groups:
+        return ""
+    return (
+        '<div class="card evaluation by-gain"><h2>Most alike</h2><p>The nearest pairs among the pictures of a model, '
+        "with their distance: 0 is the same picture twice. Pairs nearer than the base's are a sign of collapse.</p>"
+        f'<div class="gain-groups">{"".join(groups)}</div></div>'
+    )
 
 
 def _comparison(compared: AgainstBase, results: Results, store: CellStore, chosen: int) -> str:

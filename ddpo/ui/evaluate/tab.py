@@ -46,6 +46,7 @@ class Shown:
     figures: gr.HTML
     by_gain: gr.HTML
     one_seed: gr.HTML
+    neighbours: gr.HTML
     state: gr.State
 
 
@@ -83,6 +84,7 @@ def _build_results(evaluate: gr.Button, cancel: gr.Button) -> Shown:
         figures=gr.HTML("", elem_id="evaluate-figures"),
         by_gain=gr.HTML("", elem_id="by-gain", js_on_load="studio.choices(element, trigger)"),
         one_seed=gr.HTML("", elem_id="one-seed"),
+        neighbours=gr.HTML("", elem_id="neighbours"),
         state=gr.State(None, time_to_live=STATE_LIFE),
     )
 
@@ -137,7 +139,9 @@ def _on_evaluate(request: gr.Request, profile: gr.OAuthProfile | None, *values: 
             asker = who(request, profile)
             evaluation = evaluate_form.read(asker, values)
             results, seldom = Results(evaluation, []), Seldom()
-            yield _changed(figures="", verdicts="", by_gain="", one_seed="", report=gr.update(visible=False))
+            yield _changed(
+                figures="", verdicts="", by_gain="", one_seed="", neighbours="", report=gr.update(visible=False)
+            )
             for event in follow(evaluation, permission.most_pixel_steps(asker)):
                 if not isinstance(event, CellDone):
                     card = views.progress_card(event, len(results.cells), evaluation)
@@ -182,6 +186,7 @@ def _finished(results: Results, folder: Path) -> list[Any]:
         figures=views.figures(results),
         by_gain=pictures.by_gain(results, store, place),
         one_seed=pictures.one_seed(results, store, place),
+        neighbours=pictures.neighbours(results, store),
         state=kept.keep(results),
     )
 

@@ -6,7 +6,7 @@ from html import escape
 
 from ddpo.common.words import duration
 from ddpo.comparison.events import Progress
-from ddpo.evaluation import sections
+from ddpo.evaluation import frontier, sections
 from ddpo.evaluation.plan import Evaluation
 from ddpo.evaluation.results import AgainstBase, Results
 from ddpo.evaluation.statistics import power_hint
@@ -102,6 +102,7 @@ def _colour(verdict: Verdict) -> str:
 def figures(results: Results) -> str:
     """Plots and tables of the cells that are done."""
     parts = [sections.quality(results), sections.cells(results), sections.gains(results), sections.measures(results)]
+    parts.append(frontier.section(results.evaluation))
     for compared in sections.highest(results):
         title = escape(compared.cell.cell.title)
         parts.append(f"<section><h2>{title}</h2>{sections.distributions(compared, results)}</section>")

@@ -92,3 +92,26 @@ class Upload(gr.Image):
     def preprocess(self, payload: Any) -> str | None:
         """Path of the upload, which Gradio has put into its own folder; None where there is none."""
         return payload.path if payload is not None else None
+
+
+class Uploads(gr.File):
+    """A field for any files, which hands on their paths; addresses are not fetched.
+
+    Whoever makes one sets its `data_model` to `sent.AnyFiles`, as Gradio sets it for each anew.
+    """
+
+    is_template = True
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        """As Gradio does it, for files only.
+
+        Raises:
+            gr.Error: it is an address.
+        """
+        if isinstance(url_or_file_path, str) and url_or_file_path.lower().startswith(("http://", "https://")):
+            raise gr.Error("Upload the files themselves; addresses are not fetched here.", print_exception=False)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def preprocess(self, payload: Any) -> list[str]:
+        """Paths of the uploads, which Gradio has put into its own folder."""
+        return [file.path for file in payload.root] if payload is not None else []

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import urljoin
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -46,10 +47,8 @@ def open_upload(path: str | None) -> Image.Image:
     if not path:
         raise UserError(f"No picture was uploaded; {CHOOSE}.")
     try:
-        if Path(path).stat().st_size == 0:
-            raise UserError(f"The uploaded file is empty; {CHOOSE}.")
-        with _sentences(path), Image.open(path, formats=FORMATS) as picture:
-            return _reduced(picture)
+        with Path(path).open("rb") as file:
+            return read_picture(file)
     except FileNotFoundError as error:
         raise UserError("The uploaded picture is gone, as uploads are kept for a day; upload it again.") from error
     except UserError:
@@ -58,8 +57,21 @@ def open_upload(path: str | None) -> Image.Image:
         raise UserError(f"The uploaded file cannot be read; {CHOOSE}.") from error
 
 
+def read_picture(file: IO[bytes]) -> Image.Image:
+    """The picture in a file that can be read again from its beginning; as `open_upload` gives it.
+
+    Raises:
+        UserError: it is empty, no picture, damaged, or too large to open.
+    """
+    if not file.read(1):
+        raise UserError(f"The uploaded file is empty; {CHOOSE}.")
+    file.seek(0)
+    with _sentences(file), Image.open(file, formats=FORMATS) as picture:
+        return _reduced(picture)
+
+
 @contextmanager
-def _sentences(path: str) -> Iterator[None]:
+def _sentences(file: IO[bytes]) -> Iterator[None]:
     """What Pillow trips over in a file."""
     try:
         yield
@@ -68,7 +80,7 @@ def _sentences(path: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise UserError(f"The picture has too many pixels to be scored; {_REDUCE}.") from error
     except UnidentifiedImageError as error:
-        raise UserError(_not_read(path)) from error
+        raise UserError(_not_read(file)) from error
     except Exception as error:  # each of its readers has errors of its own
         if memory.is_short(error):
             raise
@@ -86,18 +98,35 @@ def _reduced(picture: Image.Image) -> Image.Image:
     picture.draft("RGB", (LARGEST_SIDE, LARGEST_SIDE))
     try:
         # Pillow reduces palettes without mixing their colours.
-        smooth = picture if picture.mode in ("RGB", "RGBA", "L", "LA", "CMYK", "YCbCr") else picture.convert("RGB")
+        known = picture.mode in ("RGB", "RGBA", "L", "LA", "CMYK", "YCbCr")
+        smooth = picture if known else _expanded(picture)
         smooth.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-        return ImageOps.exif_transpose(smooth).convert("RGB")
+        return _on_white(ImageOps.exif_transpose(smooth))
     finally:
         if pixels > LARGE:
             picture.close()
             allocator.give_back()
 
 
-def _not_read(path: str) -> str:
-    with Path(path).open("rb") as file:
-        begin = file.read(32)
+def _expanded(picture: Image.Image) -> Image.Image:
+    """In a mode of which levels can be mixed: palettes as colours, and 16 bits as the upper 8 of them."""
+    if picture.mode.startswith("I"):
+        return picture.point(lambda level: level / 256).convert("L")
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """In RGB, with what is transparent as pages show it."""
+    if picture.mode not in ("RGBA", "LA"):
+        return picture.convert("RGB")
+    flat = Image.new("RGB", picture.size, "white")
+    flat.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
+    return flat
+
+
+def _not_read(file: IO[bytes]) -> str:
+    file.seek(0)
+    begin = file.read(32)
     for offset, mark, name in _OTHER_FORMATS:
         if begin[offset:].startswith(mark):
             return f"The uploaded file is in the format {name}, which is not read here; {CHOOSE}."

@@ -1,0 +1,95 @@
+"""The score along the way, as the page runs it: in the one place for comparisons, on a borrowed GPU if need be."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import closing
+
+from ddpo.common import allocator, lent_gpu
+from ddpo.common.machine import on_zero_gpu
+from ddpo.comparison import trajectory
+from ddpo.comparison.events import Progress
+from ddpo.comparison.loading import download_models, download_scorer
+from ddpo.comparison.settings import Comparison
+from ddpo.comparison.trajectory import MOMENTS, Trajectory
+from ddpo.diffusion.network import read_network
+from ddpo.runs.estimate import gpu_seconds
+from ddpo.ui.compare.run import HEARTBEAT
+from ddpo.ui.shared import places
+from ddpo.ui.shared.one_thread import in_one_thread
+from ddpo.ui.space import zero_gpu
+
+MOST_KEPT = 4  # of 24 MB at most
+
+_kept: OrderedDict[str, Trajectory] = OrderedDict()
+_lock = threading.Lock()
+
+
+def keep(found: Trajectory) -> str:
+    """Keep a trajectory in place of the oldest; returns what `find` finds it by."""
+    key = secrets.token_hex(8)
+    with _lock:
+        _kept[key] = found
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return key
+
+
+def find(key: object) -> Trajectory | None:
+    """The trajectory, None where it had to make room."""
+    with _lock:
+        return _kept.get(key) if isinstance(key, str) else None
+
+
+def follow(comparison: Comparison, most: float | None = None) -> Iterator[Progress | Trajectory]:
+    """The events of `trajectory.follow`, one a HEARTBEAT. Closing the iterator stops between two steps.
+
+    Args:
+        comparison: what is followed.
+        most: that it may cost, see `permission.most_pixel_steps`.
+
+    Raises:
+        UserError: as `trajectory.follow` does.
+    """
+    trajectory.followed(comparison, 1).check_cost(1, most)
+    while not places.COMPARING.take(HEARTBEAT):
+        yield Progress("Waiting for another comparison", 0, 0)
+    try:
+        if on_zero_gpu():
+            yield from download_models(comparison.base, comparison.tuned)
+            yield from download_scorer(comparison.scorer)
+        yield from _beats(comparison, most)
+    finally:
+        allocator.give_back()
+        places.COMPARING.give_back()
+
+
+def lent_seconds(comparison: Comparison) -> float:
+    """How long it keeps a lent GPU busy, in seconds.
+
+    Raises:
+        UserError: a model is not there.
+    """
+    networks = [read_network(source) for source in (comparison.base, comparison.tuned)]
+    samples = trajectory.followed(comparison, networks[0].sample_size).samples
+    evaluations = comparison.steps * comparison.scheduler.evaluations
+    drawing = sum(gpu_seconds(network, evaluations, samples) for network in networks)
+    scoring = MOMENTS * sum(samples * network.sample_size**2 for network in networks) / lent_gpu.PIXELS_SCORED
+    return drawing + scoring + zero_gpu.loading_seconds((comparison.base, comparison.tuned), comparison.scorer.name)
+
+
+@zero_gpu.lent(lambda comparison, most: lent_seconds(comparison))
+def _beats(comparison: Comparison, most: float | None) -> Iterator[Progress | Trajectory]:
+    stage, passed_on = "", 0.0
+    with closing(in_one_thread(trajectory.follow(comparison, most))) as events:
+        for event in events:
+            now = time.monotonic()
+            if isinstance(event, Trajectory):
+                yield event
+            elif event.stage != stage or now - passed_on >= HEARTBEAT:
+                stage, passed_on = event.stage, now
+                yield event
