@@ -82,7 +82,7 @@ const access = (() => {
     event.preventDefault();
     document.activeElement?.dispatchEvent(new Event('change', {bubbles: true}));  // what was typed last counts
     setTimeout(() => find(MAIN.compare)?.click(), 50);
-  });
+  }, true);  // before a field takes the key for itself
 
   /* The handle between both pictures of a seed is a range, which follows the pointer and the arrow keys by itself. */
   const slider = (element) => element.addEventListener('input', ({target}) => {
