@@ -80,9 +80,8 @@ const access = (() => {
     if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || event.repeat) return;
     if (selected() !== 'compare' || find('dialog[open]') || !usable(find(MAIN.compare))) return;
     event.preventDefault();
-    document.activeElement?.dispatchEvent(new Event('change', {bubbles: true}));  // what was typed last counts
-    setTimeout(() => find(MAIN.compare)?.click(), 50);
-  });
+    setTimeout(() => find(MAIN.compare)?.click(), 50);  // once what was typed last has been taken up
+  }, true);  // before a field takes the key for itself
 
   /* The handle between both pictures of a seed is a range, which follows the pointer and the arrow keys by itself. */
   const slider = (element) => element.addEventListener('input', ({target}) => {
