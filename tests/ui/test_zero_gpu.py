@@ -87,7 +87,8 @@ def test_the_time_asked_for_grows_with_steps_pictures_and_their_size() -> None:
 
 def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:
     check = (
-        "import sys, spaces, app; from ddpo.ui.compare import along, rescoring, run; from ddpo.ui.evaluate.run import events_at;"
+        "import sys, spaces, app; from ddpo.ui.compare import along, rescoring, run;"
+        "from ddpo.ui.evaluate.run import events_at;"
         "from ddpo.ui.space import scoring, slices; lent = run._beats, events_at, scoring._score, slices.train_slice,"
         "along._beats, rescoring._beats, scoring._score_many;"
         "print([hasattr(f, '__wrapped__') for f in lent],"
