@@ -24,6 +24,7 @@ class SchedulerSpec:
     min_steps: int = 1
     evaluations: int = 1  # of the network in a step
     options: Mapping[str, Any] = field(default_factory=dict)  # set on top of the model's own scheduler config
+    enough: int | None = None  # steps that score church-64 as 50 do (benchmarks/schedulers.py); None: not measured
 
 
 SCHEDULERS: dict[str, SchedulerSpec] = {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ddpo.training.modes import MOST
-
 SHOWN = 4  # pairs
 
 
@@ -23,6 +21,7 @@ def nearest_pairs(pictures: np.ndarray, count: int = SHOWN) -> list[tuple[int, i
 
     from ddpo.diffusion.pictures import from_uint8
     from ddpo.training.diversity import describe_pictures
+    from ddpo.training.modes import MOST
 
     if len(pictures) < 2 or min(pictures.shape[1:3]) < 16:
         return []

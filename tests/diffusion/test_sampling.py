@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from ddpo.diffusion.precision import Compute
 from ddpo.diffusion.sampling import sample, sample_pictures
 from ddpo.diffusion.schedulers import SCHEDULERS, create_scheduler, get_scheduler
 from ddpo.errors import UserError
+from tests.helpers.here import ROOT
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -86,3 +88,13 @@ def test_sampling_reports_every_step_and_can_be_stopped_between_two(
     assert (first.step, first.total) == (1, 5) and first.x_0.abs().max() <= 1
     run.close()
     assert [state.step for state in sample(tiny_model, [0], get_scheduler("ddim"), 5, compute)] == [1, 2, 3, 4, 5]
+
+
+def test_the_steps_that_are_called_enough_are_those_that_were_measured() -> None:
+    results = ROOT / "benchmarks" / "results" / "schedulers.json"
+    if not results.exists():
+        assert not any(spec.enough for spec in SCHEDULERS.values())  # nothing is claimed that was not measured
+        return
+    found = json.loads(results.read_text(encoding="utf-8"))
+    measured = {name: steps if steps != 50 else None for name, steps in found["enough"].items()}
+    assert {name: spec.enough for name, spec in SCHEDULERS.items()} == measured and found["seeds"] >= 64

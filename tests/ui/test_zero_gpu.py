@@ -87,8 +87,10 @@ def test_the_time_asked_for_grows_with_steps_pictures_and_their_size() -> None:
 
 def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:
     check = (
-        "import sys, spaces, app; from ddpo.ui.compare import run; from ddpo.ui.evaluate.run import events_at;"
-        "from ddpo.ui.space import scoring, slices; lent = run._beats, events_at, scoring._score, slices.train_slice;"
+        "import sys, spaces, app; from ddpo.ui.compare import along, rescoring, run;"
+        "from ddpo.ui.evaluate.run import events_at;"
+        "from ddpo.ui.space import scoring, slices; lent = run._beats, events_at, scoring._score, slices.train_slice,"
+        "along._beats, rescoring._beats, scoring._score_many;"
         "print([hasattr(f, '__wrapped__') for f in lent],"
         "'torch' in sys.modules)"
     )
@@ -96,7 +98,7 @@ def test_elsewhere_nothing_is_wrapped_and_nothing_heavy_imported() -> None:
     answer = subprocess.run(
         [sys.executable, "-c", check], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert answer.stdout.strip().splitlines()[-1] == "[False, False, False, False] False"
+    assert answer.stdout.strip().splitlines()[-1] == f"{[False] * 7} False"
 
 
 def test_the_first_pair_is_set_aside_for_the_gpu_before_the_page_is_served(space: RunningApp, lender: Lender) -> None:

@@ -84,7 +84,7 @@ def _connect(outcome: Results, shown: Closer, why: gr.Button, others: gr.Button,
         run.failure(lambda: _changed(status="", cancel=gr.update(visible=False)), None, outputs, **QUICK)
     shown.cancel.click(_on_cancel, None, outputs, cancels=[scoring, following], **QUICK)
     shown.seed.input(_on_seed, [shown.state, shown.seed], outputs, **hidden)
-    outcome.state.change(_cleared, None, outputs, **QUICK)
+    outcome.state.change(_cleared, None, outputs, cancels=[scoring, following], **QUICK)
 
 
 def _changed(**parts: Any) -> list[Any]:
