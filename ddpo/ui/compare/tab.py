@@ -13,8 +13,9 @@ from ddpo.comparison import first_choice
 from ddpo.comparison.events import ComparisonResult
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings
 from ddpo.diffusion import schedulers
+from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
-from ddpo.runs.pairs import OWN, all_pairs, get_pair
+from ddpo.runs.pairs import OWN, get_pair, run_pairs
 from ddpo.ui.compare import results, views
 from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
@@ -51,13 +52,21 @@ def build() -> tuple[dict[str, gr.Component], Results]:
     return dict(zip(FIELDS, controls, strict=True)), outcome
 
 
-def pair_choices() -> Any:
-    """An update of the list of pairs, which grows with every run that is finished."""
-    return gr.update(choices=_pairs())
+def pair_choices(named: str | None = None) -> Any:
+    """An update of the list of pairs, which grows with every run that is finished.
+
+    Args:
+        named: of one that is chosen, such as an epoch of a run, which the list has only then.
+    """
+    return gr.update(choices=_pairs(named))
 
 
-def _pairs() -> list[tuple[str, str]]:
-    return [(pair.title, pair.name) for pair in (*all_pairs(), get_pair(OWN))]
+def _pairs(named: str | None = None) -> list[tuple[str, str]]:
+    """The catalogue and two models of one's own, and behind them the runs, so that these bury nothing."""
+    pairs = [*PAIRS.values(), get_pair(OWN), *run_pairs()]
+    if named is not None and (chosen := get_pair(named)) not in pairs:
+        pairs.append(chosen)
+    return [(pair.title, pair.name) for pair in pairs]
 
 
 def _build_controls() -> list[gr.Component]:
