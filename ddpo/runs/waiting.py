@@ -43,8 +43,7 @@ def enqueue(run: Run, time_budget: float | None) -> None:
         Busy: too many wait.
         UserError: the disk refuses.
     """
-    if len(queued(list_runs(run.root))) >= MOST:
-        raise Busy(f"{MOST} runs wait already, and no more may; take one out of the queue, or wait.")
+    check_free(list_runs(run.root))
     facts = {"since": datetime.now(UTC).isoformat(), "time_budget": time_budget}
     try:
         write_json(run.folder / FILE, facts, storage=run.storage)
@@ -52,6 +51,12 @@ def enqueue(run: Run, time_budget: float | None) -> None:
         raise storage_error(error, run.folder, "The place in the queue") from error
     run.clear_stop()
     run.write_status(state="queued", error=None, notice=None, seconds_left=None)
+
+
+def check_free(runs: Sequence[Run]) -> None:
+    """Raises Busy where too many wait already."""
+    if len(queued(runs)) >= MOST:
+        raise Busy(f"{MOST} runs wait already, and no more may; take one out of the queue, or wait.")
 
 
 def leave(run: Run) -> None:

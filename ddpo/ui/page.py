@@ -22,8 +22,9 @@ from ddpo.ui.space import duplicate, permission, reach, sign_in, zero_gpu
 from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
-STYLE = Path(__file__).with_name("style.css")
-SCRIPT = Path(__file__).with_name("page.js")
+_HERE = Path(__file__).parent
+STYLES = (_HERE / "style.css", _HERE / "train" / "train.css")
+SCRIPTS = (_HERE / "page.js", _HERE / "train" / "fields.js", _HERE / "train" / "runs.js")
 MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
 # Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that
 # has lost what the page remembers (which run was chosen, the pictures behind the slider), and nothing else.
@@ -88,8 +89,8 @@ def serve(demo: gr.Blocks) -> None:
     print(reach.sentence(), flush=True)
     demo.launch(
         theme=theme(),
-        css_paths=STYLE,
-        head=f"{framed.HEAD}<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        css_paths=list(STYLES),
+        head=framed.HEAD + "".join(f"<script>{path.read_text(encoding='utf-8')}</script>" for path in SCRIPTS),
         show_error=True,
         max_file_size=MAX_UPLOAD,
         state_session_capacity=MOST_VISITS,

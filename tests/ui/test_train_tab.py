@@ -15,13 +15,15 @@ from gradio_client.exceptions import AppError
 
 from ddpo.errors import UserError
 from ddpo.runs.store import open_run, training_lock
-from ddpo.ui.train.actions import write_archive
+from ddpo.ui.train.archive import write_archive
 from tests.helpers.here import ROOT
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 from tests.helpers.training_calls import TINY, assert_whole, wait_for
 
-TRAINING = {"/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs"}
+TRAINING = {
+    "/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs", "/rename_run", "/delete_run",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -53,6 +55,7 @@ def test_the_endpoints_are_documented_and_have_defaults(client: Client) -> None:
     names = [p["parameter_name"] for p in api["named_endpoints"]["/start_run"]["parameters"]]
     assert names == [
         "pair", "reward", "recipe", "epochs", "learning_rate", "kl_weight", "minutes", "settings", "base",
+        "wait",
     ]  # fmt: skip
 
 

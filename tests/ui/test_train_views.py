@@ -20,7 +20,7 @@ from ddpo.training.recipes import make_config
 from ddpo.ui.space import asker, permission, sign_in
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.sign_in_button import SIGN_IN
-from ddpo.ui.train import actions, motion, tab, views
+from ddpo.ui.train import actions, beginning, motion, tab, views
 from ddpo.ui.train.plots import Curve, chart
 from tests.helpers.run_folders import CHURCH, draw_grid, epoch_line, make_run
 
@@ -209,7 +209,7 @@ def test_the_time_budget_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_longest_time_is_for_all_goes_of_a_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     budgets: list[float | None] = []
-    monkeypatch.setattr(actions, "start_process", lambda run, budget: budgets.append(budget))
+    monkeypatch.setattr(beginning, "start_process", lambda run, budget: budgets.append(budget))
     monkeypatch.setenv("DDPO_MAX_MINUTES", "5")
     run = make_run(tmp_path, "stopped", 2)
     run.write_status(seconds=200.0)
