@@ -22,7 +22,8 @@ from ddpo.ui.train import actions
 
 STATUS = (
     "id, name and note (texts or null), created, state (queued, starting, running, stopping, stopped, finished, failed "
-    "or interrupted), queue (place and seconds of one that waits, or null), pair, base, reward, recipe, epoch and epochs, step and steps, seconds, seconds_left, error and notice (a sentence or null), metrics "
+    "or interrupted), queue (place and seconds of one that waits, or null), pair, base, reward, recipe, "
+    "epoch and epochs, step and steps, seconds, seconds_left, error and notice (a sentence or null), metrics "
     "(of the last epoch: reward_mean, reward_std, reward_quantiles, kl, clip_fraction, grad_norm, diversity, ...), "
     "diagnosis (verdict, title and sentence), and result (run:<id>, a model pair for /compare, once there is one), "
     "kept_epochs (with run:<id>@<epoch> as their pairs)"

@@ -16,7 +16,7 @@ from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, get_pair, run_pairs
-from ddpo.ui.compare import results, views
+from ddpo.ui.compare import results, turn, views
 from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
@@ -110,7 +110,8 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
     run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
-    outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
+    outcome.cancel.click(_on_cancel, [outcome.state, outcome.status], outputs, cancels=[run], **QUICK)
+    turn.connect(outcome)
     chosen = [outcome.line, outcome.slider]
     outcome.pictures.click(_on_choose, outcome.state, chosen, trigger_mode="multiple", **QUICK)  # none is left out
 
@@ -174,8 +175,8 @@ def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
         return ""
 
 
-def _on_cancel(key: str | None) -> list[Any]:
-    return results.shown(key, html.message("Cancelled", "The computation was stopped between two steps."))
+def _on_cancel(key: str | None, status: Any) -> list[Any]:
+    return results.shown(key, html.message("Cancelled", turn.cancelled(status)))
 
 
 def _on_choose(key: str | None, event: gr.EventData) -> tuple[Any, Any]:

@@ -3,12 +3,12 @@ Object.assign(studio, (() => {
   const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
   const two = (number) => String(number).padStart(2, '0');
 
-  /* Calls `then` now, and whenever what is in an element was replaced. */
+  /* Calls `then` now, and whenever the server has changed what is in an element. Gradio patches nodes in place, so that
+     what was changed here is undone piece by piece; what `then` changes itself does not count. */
   const whenever = (element, then) => {
-    let busy = false;
-    const run = () => { if (!busy) { busy = true; then(); observer.takeRecords(); busy = false; } };
-    const observer = new MutationObserver(run);
-    observer.observe(element, {childList: true, subtree: true});
+    const observer = new MutationObserver(() => run());
+    const run = () => { try { then(); } finally { observer.takeRecords(); } };
+    observer.observe(element, {childList: true, subtree: true, characterData: true, attributes: true});
     run();
   };
 

@@ -72,7 +72,8 @@ Object.assign(studio, (() => {
       draw();
       const list = element.querySelector('.run-rows');
       if (list) list.scrollTop = top;
-      if (focus?.[0] && !element.contains(document.activeElement)) {
+      const at = document.activeElement?.closest?.('#all-runs [data-run]')?.dataset.run;
+      if (focus?.[0] && at !== focus[0]) {  // the list was patched row by row, and another run stands there now
         const row = rows().find((other) => other.dataset.run === focus[0]);
         row?.querySelector(focus[1].toLowerCase())?.focus({preventScroll: true});
       }
@@ -213,7 +214,7 @@ Object.assign(studio, (() => {
   const overlay = (element) => {
     pointed(element);
     const tools = {x: 'epoch', smooth: 0, log: false};
-    let open = false;
+    let open = false, drawn = '';  // whether the table is open, and the figures that are drawn
     const redraw = () => {
       const place = element.querySelector('.overlay-charts');
       if (!place) return;
@@ -240,12 +241,10 @@ Object.assign(studio, (() => {
       draw();
       told();
     });
-    let drawn = null;  // the figures that are drawn, so that drawing itself is not taken for new ones
     studio.whenever(element, () => {
       const place = element.querySelector('.overlay-charts');
-      if (place === drawn) return;
-      drawn = place;
-      if (!place) return;
+      if (!place || (place.childElementCount && place.dataset.overlay === drawn)) return;
+      drawn = place.dataset.overlay;
       element.querySelector('[data-tool="x"]').value = tools.x;
       element.querySelector('[data-tool="smooth"]').value = tools.smooth;
       element.querySelector('[data-tool="log"]').checked = tools.log;

@@ -217,6 +217,8 @@ def _on_delete(
 ) -> list[Any]:
     def action() -> None:
         _check(who(request, profile), profile, label, permission.check_managing)
+        if not doomed:
+            raise UserError("Nothing was asked; press Delete of a run first.")
         actions.delete(actions.need(doomed))
 
     return [managing.HIDDEN, *_act(action, epoch, shown)]
