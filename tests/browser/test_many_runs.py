@@ -1,4 +1,4 @@
-"""Many runs in Chromium: found, ticked, laid over each other, named and deleted; and settings that say what is wrong."""
+"""Many runs in Chromium: found, ticked, laid over each other, named and deleted; and settings with their errors."""
 
 from __future__ import annotations
 
