@@ -11,19 +11,20 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from ddpo.cli import job_options
+from ddpo.cli import job_options, managing
 from ddpo.cli.options import build_parser
-from ddpo.cli.training import root_of, train
+from ddpo.cli.training import open_named, root_of, train
 from ddpo.common.exit_codes import BUSY, DONE, FAILED, WRONG_USAGE
 from ddpo.common.files import storage_error
 from ddpo.common.words import in_words
 from ddpo.errors import Busy, Failed, UserError
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import diagnose
+from ddpo.runs.labels import label_of
 from ddpo.runs.metrics import epoch_facts, held_out_facts
 from ddpo.runs.specs import found_anywhere, make_spec
 from ddpo.runs.startable import check_startable
-from ddpo.runs.store import Run, check_idle, create_run, list_runs, open_run
+from ddpo.runs.store import Run, check_idle, create_run, list_runs
 from ddpo.training import held_out_curve
 from ddpo.training.config import settings
 
@@ -73,7 +74,7 @@ def _start(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace) -> int:
     def unfinished() -> Run:
-        run = _open(options)
+        run = open_named(options)
         if run.status().state == "finished":
             raise UserError(f"The run {run.id} is finished, and its model is in {run.result}; start a new one.")
         return run
@@ -82,7 +83,7 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    run = _open(options)
+    run = open_named(options)
     status, epochs, seen = run.status(), run.epochs(), run.evaluations()
     diagnosis = diagnose(epochs, finished=status.state == "finished", config=run.spec.config)
     if options.json:
@@ -110,12 +111,14 @@ def _list(options: argparse.Namespace) -> int:
         print("There are no runs yet; `train_space.py start` makes one.")
     for run in runs:
         status = run.status()
-        print(f"{run.id}  {status.state:<11}  epoch {status.epoch:>3} of {status.epochs:<3}  {run.spec.reward}")
+        name = label_of(run).name
+        facts = f"{run.id}  {status.state:<11}  epoch {status.epoch:>3} of {status.epochs:<3}  {run.spec.reward}"
+        print(f"{facts}  {name}" if name else facts)
     return DONE
 
 
 def _export(options: argparse.Namespace) -> int:
-    run = _open(options)
+    run = open_named(options)
     result = run.need_result()
     if options.folder.exists():
         raise UserError(f"{options.folder} is there already; name a folder that is not.")
@@ -139,7 +142,7 @@ def _copy(source: Path, target: Path) -> None:
 def _push(options: argparse.Namespace) -> int:
     from ddpo.publish import push
 
-    run = _open(options)
+    run = open_named(options)
     plan = push.plan_push(run, options.repository)
     if options.dry_run:
         print(plan)
@@ -148,21 +151,14 @@ def _push(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _open(options: argparse.Namespace) -> Run:
-    root = root_of(options)
-    if options.run != "latest":
-        return open_run(root, options.run)
-    runs = list_runs(root)
-    if not runs:
-        raise UserError("There are no runs yet; `train_space.py start` makes one.")
-    return runs[0]
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "start": _start,
     "resume": _resume,
     "status": _status,
     "list": _list,
+    "rename": managing.rename,
+    "note": managing.note,
+    "delete": managing.delete,
     "export": _export,
     "push": _push,
 }

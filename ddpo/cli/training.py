@@ -19,7 +19,7 @@ from ddpo.common.exit_codes import DONE, OUT_OF_TIME
 from ddpo.common.words import epochs_in_words
 from ddpo.errors import Busy, UserError, under_way
 from ddpo.hub import client
-from ddpo.runs.store import Run, open_run, runs_root
+from ddpo.runs.store import Run, list_runs, open_run, runs_root
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -185,3 +185,14 @@ def _accelerator(options: argparse.Namespace) -> Accelerator | None:
 def root_of(options: argparse.Namespace) -> Path:
     """The folder of the runs that the options or the environment name."""
     return options.root or runs_root()
+
+
+def open_named(options: argparse.Namespace) -> Run:
+    """The run that the options name by its id or as `latest`; raises UserError where there is none."""
+    root = root_of(options)
+    if options.run != "latest":
+        return open_run(root, options.run)
+    runs = list_runs(root)
+    if not runs:
+        raise UserError("There are no runs yet; `train_space.py start` makes one.")
+    return runs[0]

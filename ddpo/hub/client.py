@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
+import urllib.error
 import urllib.request
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -24,16 +24,31 @@ def answers(model: HubModel, seconds: float = SECONDS_TO_PROBE) -> bool:
 
     The question is asked in a thread that may outlive the call, since looking up a name takes as long as it takes.
     """
+    return _is_answered(f"/api/models/{model.id}", seconds, refusals=False)
+
+
+def is_reachable(seconds: float = SECONDS_TO_PROBE) -> bool:
+    """Whether the Hub answers at all, asked as by `answers`."""
+    return _is_answered("/api/models?limit=1", seconds, refusals=True)
+
+
+def _is_answered(path: str, seconds: float, refusals: bool) -> bool:
+    """Whether an address of the Hub is answered in time; `refusals` says whether "no" is an answer too."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
-    address = f"{constants.ENDPOINT}/api/models/{model.id}"
     found = threading.Event()
 
     def ask() -> None:
-        with suppress(OSError, ValueError), urllib.request.urlopen(address, timeout=seconds):
-            found.set()
+        try:
+            with urllib.request.urlopen(f"{constants.ENDPOINT}{path}", timeout=seconds):
+                found.set()
+        except urllib.error.HTTPError:
+            if refusals:
+                found.set()
+        except (OSError, ValueError):
+            pass
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()

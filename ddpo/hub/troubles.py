@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from pathlib import Path
 
@@ -85,6 +85,11 @@ def download_error(error: BaseException, id: str, revision: str | None) -> UserE
         case Trouble.BROKEN_OFF:
             sentence = f"The download of {name} broke off; try again, every file that has arrived whole is kept."
     return UserError(sentence)
+
+
+def not_to_be_had(names: Sequence[str]) -> str:
+    """What is said of models before anything is begun with them."""
+    return f"{' and '.join(names)}: not on this machine, and not to be had from the Hugging Face Hub now."
 
 
 def cache_error(error: BaseException, what: str) -> UserError:

@@ -18,7 +18,7 @@ from ddpo.publish.card import AFTER, BEFORE, CURVE, base_licence, hub_base, writ
 from ddpo.publish.curve import draw_curve
 from ddpo.runs.store import Run
 
-__all__ = ["PushPlan", "check_name", "make_repository", "plan_push", "push", "write_card"]
+__all__ = ["PushPlan", "check_name", "contents", "make_repository", "plan_push", "push", "write_card"]
 
 ALLOWED = (".json", ".safetensors")  # what a result may consist of
 
@@ -68,9 +68,22 @@ def plan_push(run: Run, repo_id: str, statistics: PairedStatistics | None = None
     base = hub_base(run)
     if base and base.id.lower() == repo_id.lower():
         raise UserError(f"{repo_id!r} is the base of this run; choose another name, so that it is not overwritten.")
+    return PushPlan(repo_id, contents(run, repo_id, statistics))
+
+
+def contents(run: Run, repo_id: str, statistics: PairedStatistics | None = None) -> dict[str, bytes | Path]:
+    """Card, model and pictures of a run by their paths, each as its content or where that is.
+
+    Args:
+        run: a run with a result.
+        repo_id: what the card says to load.
+        statistics: as `plan_push` takes them.
+
+    Raises:
+        UserError: there is no result, or something in it is not published.
+    """
     card = write_card(run, statistics, repo_id, base_licence(run))
-    files: dict[str, bytes | Path] = {"README.md": card.encode(), **_result(run), **_pictures(run)}
-    return PushPlan(repo_id, files)
+    return {"README.md": card.encode(), **_result(run), **_pictures(run)}
 
 
 def check_name(repo_id: str) -> None:

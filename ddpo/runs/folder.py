@@ -113,6 +113,10 @@ class Run:
 
         return CheckpointStore(self.folder / "checkpoints", storage=self.storage)
 
+    def has_checkpoint(self) -> bool:
+        """Whether there is anything to go on from. Imports nothing that is slow."""
+        return any((self.folder / "checkpoints").glob("*.pt"))
+
     def status(self) -> RunStatus:
         """Where it stands now: "interrupted" where its process is gone without having said so."""
         stored = self.stored_status()

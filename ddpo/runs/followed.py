@@ -114,6 +114,12 @@ def check_resumable_here(run: Run) -> None:
         raise UserError(f"The run {run.id} does not train on this machine. {how_to_go_on(run)}")
 
 
+def check_kept_here(run: Run) -> None:
+    """Raises UserError for a run of which only a copy is here, so that nothing of it can be changed."""
+    if isinstance(run, FollowedRun):
+        raise UserError(f"The run {run.id} is kept in the bucket {run.mirror.bucket}; change it where that is mounted.")
+
+
 def follow_line(root: Path) -> str:
     """What the page says of the bucket that is followed; "" where none is."""
     try:

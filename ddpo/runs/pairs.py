@@ -1,4 +1,4 @@
-"""Everything that can be compared by name: the catalogue, the runs that have a result, and two models of one's own."""
+"""Everything that can be compared by name: the catalogue, the runs that have weights, and two models of one's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ddpo.diffusion.catalogue import ALIASES, PAIRS, Cost, Pair, current_base
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
 from ddpo.hub import ids
+from ddpo.runs import epoch_weights
 from ddpo.runs.base_weights import other_base
+from ddpo.runs.labels import label_of
 from ddpo.runs.store import Run, list_runs, open_run, runs_root
 
 RUN = "run:"  # before the id of a run, makes the name of a pair
@@ -22,8 +24,9 @@ def get_pair(name: str) -> Pair:
     """The pair of that name.
 
     Args:
-        name: of an entry of PAIRS or ALIASES; "run:<id>" is the base and the result of a finetuning run; "own" is a
-            pair without models, for whoever gives both.
+        name: of an entry of PAIRS or ALIASES; "run:<id>" is the base and the result of a finetuning run, and
+            "run:<id>@<epoch>" the base and an epoch of which the run has kept the weights; "own" is a pair without
+            models, for whoever gives both.
 
     Raises:
         UserError: there is no such pair, or the run has no result yet.
@@ -33,9 +36,7 @@ def get_pair(name: str) -> Pair:
     if name == OWN:
         return _OWN
     if name.startswith(RUN):
-        run = open_run(runs_root(), name.removeprefix(RUN))
-        run.need_result()
-        return _run_pair(run)
+        return _named_run(name.removeprefix(RUN))
     name = ALIASES.get(name, name)
     if name not in PAIRS:
         raise UserError(
@@ -45,9 +46,22 @@ def get_pair(name: str) -> Pair:
     return PAIRS[name]
 
 
+def _named_run(name: str) -> Pair:
+    """The pair of "<id>" or "<id>@<epoch>"."""
+    run_id, at, number = name.partition("@")
+    run = open_run(runs_root(), run_id)
+    if not at:
+        return _run_pair(run, run.need_result(), "")
+    epochs = {str(epoch): epoch for epoch in epoch_weights.kept(run)}
+    if number not in epochs:
+        there = ", ".join(epochs) or "none; keep_every has a run keep them"
+        raise UserError(f"The run {run.id} has no weights of epoch {shown(number)}; there are those of: {there}.")
+    return _run_pair(run, epoch_weights.folder_of(run, epochs[number]), number)
+
+
 def run_pairs() -> list[Pair]:
     """The finetuning runs that have a result, the newest first."""
-    return [_run_pair(run) for run in list_runs(runs_root()) if run.has_result()]
+    return [_run_pair(run, run.result, "") for run in list_runs(runs_root()) if run.has_result()]
 
 
 def all_pairs() -> list[Pair]:
@@ -55,18 +69,22 @@ def all_pairs() -> list[Pair]:
     return [*PAIRS.values(), *run_pairs()]
 
 
-def _run_pair(run: Run) -> Pair:
+def _run_pair(run: Run, tuned: Path, epoch: str) -> Pair:
+    """The base of a run and a model that it has made: its result, or that of an epoch."""
     spec = run.spec
     base = spec.pair or ids.short_name(spec.base)
-    description = f"The base of {base} and what a finetuning run of {run.created[:10]} on {spec.reward} made of it."
+    after = f", after epoch {epoch}" if epoch else ""
+    description = f"The base of {base} and what a finetuning run of {moment(run.created)} on {spec.reward} made of it"
+    name = label_of(run).name
+    what = f"{name}, {spec.reward}" if name else spec.reward
     return Pair(
-        name=RUN + run.id,
-        title=f"Run of {moment(run.created)}, {spec.reward}",
-        description=" ".join(filter(None, (description, other_base(run)))),
+        name=RUN + run.id + (f"@{epoch}" if epoch else ""),
+        title=f"Run of {moment(run.created)}, {what}{after}",
+        description=" ".join(filter(None, (f"{description}{after}.", other_base(run)))),
         base=current_base(spec.pair, spec.base),
-        tuned=str(run.result),
+        tuned=str(tuned),
         reward=spec.reward,
-        sample_size=_sample_size(run.result),
+        sample_size=_sample_size(tuned),
         cost=_run_cost(spec.pair),
     )
 

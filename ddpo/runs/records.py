@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,44 +62,49 @@ class RecordKeeper:
             self._lines = []
 
 
+def new_result(run: Run) -> AbstractContextManager[Path]:
+    """As `new_folder`, for the finetuned model."""
+    return new_folder(run, run.result)
+
+
 @contextmanager
-def new_result(run: Run) -> Iterator[Path]:
-    """An empty folder for the finetuned model, which becomes the run's result when the block ends, and only then.
+def new_folder(run: Run, target: Path) -> Iterator[Path]:
+    """An empty folder for a model, which takes its place in the run when the block ends, and only then.
 
     Raises:
         OSError: the disk refuses.
     """
     if run.storage.plain:
-        with _beside(run) as folder:
+        with _beside(target) as folder:
             yield folder
     else:
         with tempfile.TemporaryDirectory() as local:
             yield Path(local)
-            _put(run, Path(local))
+            _put(run, target, Path(local))
 
 
 @contextmanager
-def _beside(run: Run) -> Iterator[Path]:
-    part = run.result.with_name("result.part")
+def _beside(target: Path) -> Iterator[Path]:
+    part = target.with_name(f"{target.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         yield part
-        shutil.rmtree(run.result, ignore_errors=True)
-        part.replace(run.result)
+        shutil.rmtree(target, ignore_errors=True)
+        part.replace(target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
 
 
-def _put(run: Run, local: Path) -> None:
-    """Copy the files one by one, whole; the index goes first and comes last, so that half a result is none."""
-    index = run.result / INDEX
+def _put(run: Run, folder: Path, local: Path) -> None:
+    """Copy the files one by one, whole; the index goes first and comes last, so that half a model is none."""
+    index = folder / INDEX
     if index.exists():
         index.unlink()
         confirm(index, lambda: not index.exists())
     files = [path for path in sorted(local.rglob("*")) if path.is_file()]
     for path in sorted(files, key=lambda path: path.name == INDEX):
-        target, checksum = run.result / path.relative_to(local), sha256(path)
+        target, checksum = folder / path.relative_to(local), sha256(path)
         with path.open("rb") as source, replacing(target, run.storage) as file:
             shutil.copyfileobj(source, file, 1 << 20)
         confirm(target, lambda target=target, checksum=checksum: sha256(target) == checksum)  # type: ignore[misc]

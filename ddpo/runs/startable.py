@@ -7,7 +7,7 @@ from pathlib import Path
 from ddpo.diffusion import bounds
 from ddpo.diffusion.network import find_part
 from ddpo.errors import UserError
-from ddpo.hub import downloads, ids
+from ddpo.hub import client, downloads, ids, troubles
 from ddpo.hub.downloads import WEIGHTS
 from ddpo.rewards.weights import is_offline
 from ddpo.runs import room
@@ -24,13 +24,26 @@ def check_startable(spec: RunSpec) -> None:
     if ids.is_folder(spec.base):
         _check_folder(ids.as_path(spec.base), spec)
     else:
-        model = ids.need(spec.base)
-        if is_offline() and not downloads.is_cached(model):
-            raise UserError(
-                f"{spec.base!r} is not on this machine, or not all of it, and HF_HUB_OFFLINE forbids downloading it; "
-                "unset that, or choose another base."
-            )
+        check_at_hand(spec, client.SECONDS_TO_ANSWER)
     room.check_room(spec)
+
+
+def check_at_hand(spec: RunSpec, seconds: float = client.SECONDS_TO_PROBE) -> None:
+    """Refuse a base that is on the Hub, not on this machine, and cannot be downloaded now.
+
+    Args:
+        spec: of the run.
+        seconds: that the Hub has to answer.
+
+    Raises:
+        UserError: in the words that a comparison has for it.
+    """
+    if ids.is_folder(spec.base):
+        return
+    model = ids.need(spec.base)
+    if not downloads.is_cached(model) and not client.is_reachable(seconds):
+        offline = " HF_HUB_OFFLINE forbids downloading it." if is_offline() else ""
+        raise UserError(f"{troubles.not_to_be_had([spec.base])}{offline}")
 
 
 def _check_folder(folder: Path, spec: RunSpec) -> None:

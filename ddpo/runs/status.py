@@ -11,7 +11,7 @@ from typing import Any
 from ddpo.common import typed
 from ddpo.common.statistics import PairedStatistics
 
-STATES = ("starting", "running", "stopped", "finished", "failed", "interrupted")
+STATES = ("queued", "starting", "running", "stopped", "finished", "failed", "interrupted")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from typing import Any
 from ddpo.common import leases, locks
 from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.common.storage import Storage, probe, storage_of
-from ddpo.common.words import in_words, shown
+from ddpo.common.words import in_words, moment, shown
 from ddpo.diffusion.catalogue import current_base
 from ddpo.errors import Busy, UserError
 from ddpo.runs.base_weights import fingerprint, need_same_base
@@ -279,9 +279,9 @@ def _busy(root: Path, holder: dict[str, Any]) -> Busy:
     except UserError:
         return Busy("Another run is training; wait until it is done, or stop it.")
     begun = holder.get("since")
-    since = f" since {begun[:16].replace('T', ' ')} UTC" if isinstance(begun, str) else ""
-    rest = "an unknown time" if left is None else in_words(left)
-    return Busy(f"The run {holder['id']} has been training{since} and needs {rest} more; wait for it, or stop it.")
+    since = f" since {moment(begun)}" if isinstance(begun, str) else ""
+    known = f" and needs {in_words(left)} more" if left is not None else ", and cannot yet say how long it needs"
+    return Busy(f"The run {holder['id']} has been training{since}{known}; wait for it, or stop it.")
 
 
 def _versions() -> dict[str, str]:

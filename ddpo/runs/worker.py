@@ -25,7 +25,7 @@ from ddpo.diffusion.catalogue import current_base
 from ddpo.diffusion.models import load_model, save_model
 from ddpo.diffusion.precision import choose_compute
 from ddpo.errors import UserError
-from ddpo.runs import limits, room
+from ddpo.runs import epoch_weights, limits, room
 from ddpo.runs.base_weights import need_same_base
 from ddpo.runs.checkpoints import LoadedCheckpoint
 from ddpo.runs.fixed_seeds import FixedSeeds
@@ -229,7 +229,9 @@ class _Worker:
         if self.records is not None:
             self.records.add(event)
             if event.finished_epoch is not None:
-                self.fixed_seeds.draw_grid(self.trainer.result(), event.epoch)
+                unet = self.trainer.result()
+                self.fixed_seeds.draw_grid(unet, event.epoch)
+                epoch_weights.keep(self.run, unet, self.model.scheduler_config, event.epoch)
             if self.records.is_due(event):
                 with self.records.telling():
                     self.records.flush()

@@ -155,6 +155,10 @@ class TrainConfig:
     keep: str = _setting(
         "last", "which weights are the result: the last, or the best on the held-out seeds", choices=("last", "best")
     )
+    keep_every: int = _setting(
+        0, "keep the weights of every so many epochs too, in half precision, to compare them later; more rarely where "
+        "that would be over 20 epochs or 2 GB; 0: none", 0, 100_000,
+    )  # fmt: skip
     stop_gain: float = _setting(
         0.0, "end the run once the held-out seeds have gained so many standard deviations of the base's rewards; 0: "
         "never", 0,

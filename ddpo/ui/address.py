@@ -185,7 +185,7 @@ def _controls(values: Mapping[str, Any]) -> dict[str, Any]:
     """Updates of the controls of a comparison, with what follows from a value as if a hand had chosen it."""
     found: dict[str, Any] = {name: values[name] for name in NUMBERS if name in values}
     if "pair" in values:
-        found["pair"] = {**pair_choices(), "value": values["pair"]}
+        found["pair"] = {**pair_choices(values["pair"]), "value": values["pair"]}
         own = gr.update(visible=values["pair"] == OWN)
         found.update({name: {**own, "value": values.get(name, "")} for name in ("base", "tuned")})
     if "scheduler" in values:

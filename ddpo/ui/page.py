@@ -27,8 +27,9 @@ from ddpo.ui.train import tab as train_page
 
 TITLE = "DDPO Studio"
 SENTENCE = "One diffusion model before and after reinforcement learning: same seeds, same noise, every picture scored."
-STYLES = [Path(__file__).with_name(name) for name in ("style.css", "access.css", "explore.css")]
-SCRIPTS = [Path(__file__).with_name(name) for name in ("page.js", "access.js", "explore.js")]
+_HERE = Path(__file__).parent
+STYLES = [_HERE / name for name in ("style.css", "access.css", "explore.css", "train/train.css")]
+SCRIPTS = [_HERE / name for name in ("page.js", "access.js", "explore.js", "train/fields.js", "train/runs.js")]
 ICON = ASSETS / "favicon.png"
 MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
 # Gradio keeps 0.3 MB of every page and of every program that ever came, up to this many; who comes back later than that

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from ddpo.runs.store import Run, RunSpec, create_run
+from ddpo.runs.store import Run, RunSpec, create_run, open_run
 from ddpo.training.recipes import get_recipe, make_config
 from tests.helpers.here import ROOT
 
@@ -60,6 +60,21 @@ def make_run(
     if result is not None:
         shutil.copytree(result, run.result)
     return run
+
+
+def many_runs(root: Path, count: int) -> list[Run]:
+    """Runs of all kinds, copied from a few, so that they are there at once."""
+    kinds = [("finished", 4, "photographic"), ("stopped", 2, "colourfulness"), ("failed", 1, "photographic")]
+    runs = [make_run(root, state, done, reward=reward) for state, done, reward in kinds]
+    for number in range(count - len(runs)):
+        source = runs[number % len(kinds)]
+        folder = root / f"20260101-{number:06d}-{source.spec.reward}-copy"
+        shutil.copytree(source.folder, folder)
+        facts = (folder / "run.json").read_text().replace(source.id, folder.name)
+        created = f"2026-01-01T{number // 60:02d}:{number % 60:02d}:00+00:00"
+        (folder / "run.json").write_text(facts.replace(source.created, created))
+        runs.append(open_run(root, folder.name))
+    return runs
 
 
 def epoch_line(epoch: int, epochs: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from ddpo.ui.compare import tab as compare_tab
 from ddpo.ui.evaluate import tab as evaluate_tab
 from ddpo.ui.shared.sentences import UNEXPECTED, sentence_for
 from ddpo.ui.space.asker import Asker
-from ddpo.ui.train import actions, form, push
+from ddpo.ui.train import beginning, form, push
 from ddpo.ui.train import tab as train_tab
 from tests.helpers.asking import HERE
 from tests.helpers.run_folders import make_run
@@ -40,7 +40,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("DDPO_RUNS", str(root))
         patch.setenv("DDPO_EVALUATIONS", str(root / "evaluations"))
         patch.delenv("SPACE_ID", raising=False)
-        patch.setattr(actions, "start_process", lambda run, budget: 0)  # a process for each example would take hours
+        patch.setattr(beginning, "start_process", lambda run, budget: 0)  # a process for each example would take hours
         make_run(root, "stopped", 2)
         yield root
 

@@ -62,7 +62,8 @@ def test_both_ways_of_starting_serve_the_same_page(app: RunningApp, tmp_path: Pa
 def test_only_the_documented_endpoints_are_offered(client: Client) -> None:
     api = client.view_api(return_format="dict", print_info=False)
     assert isinstance(api, dict)
-    training = {"/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs"}
+    training = {f"/{verb}_run" for verb in ("start", "stop", "resume", "rename", "delete")}
+    training |= {"/run_status", "/list_runs"}
     assert (
         set(api["named_endpoints"]) == {"/compare", "/evaluate", "/score", "/models", *training}
         and not api["unnamed_endpoints"]

@@ -85,10 +85,15 @@ DOORS: dict[str, tuple[Callable[[Knocker], str], str]] = {
     ),
     "ask what there is": (lambda who: who.call("models"), '"local_folders": true'),
     "download a folder's result": (lambda who: who.press("_on_download"), r"\.zip"),
+    "name one of the runs": (lambda who: who.call("rename_run", run="nothing", name="x"), "There is no run"),
+    "delete one of the runs": (lambda who: who.call("delete_run", run="nothing"), "There is no run"),
+    "press Save name": (lambda who: who.press("_on_label", run_name="x" * 81), "at most 80 characters"),
+    "press Delete it": (lambda who: who.press("_on_delete"), "Nothing was asked"),
     "push with the operator's token": (lambda who: who.press("_on_push", push_repository="of/mine"), "/of/mine"),
     "use the tool start_run": (lambda who: who.use_tool("start_run", reward="no such"), "no such"),
     "use the tool compare": (lambda who: who.use_tool("compare", base=FOLDER, tuned=FOLDER, **QUICK), "sentence"),
 }
+MANAGING = ["name one of the runs", "delete one of the runs", "press Save name", "press Delete it"]
 TRAINING = [door for door in DOORS if re.search(r" run$|Start|Stop|Resume|start_run", door)]
 
 
@@ -222,7 +227,7 @@ def test_on_a_space_the_sign_in_counts_and_not_in_another_sites_hands(
     }
     who = Knocker(space, headers=headers, cookies=cookies(user) if user else {}, prefix="studio_")
     hub.requests.clear()
-    for door in TRAINING:
+    for door in (*TRAINING, *MANAGING):
         knock, answer = DOORS[door]
         said = knock(who)
         assert bool(re.search(answer, said)) == trains and bool(REFUSED.search(said)) != trains, (door, said[:400])

@@ -13,7 +13,8 @@ import pytest
 from tests.helpers.serving import RunningApp
 
 pytest.importorskip("mcp")
-TOOLS = {"compare", "evaluate", "score", "models", "start_run", "run_status", "stop_run", "resume_run", "list_runs"}
+TOOLS = {"compare", "evaluate", "score", "models", "run_status", "list_runs"}
+TOOLS |= {f"{verb}_run" for verb in ("start", "stop", "resume", "rename", "delete")}
 
 
 def ask(app: RunningApp, tool: str | None = None, **arguments: Any) -> Any:

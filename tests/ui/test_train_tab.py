@@ -14,14 +14,17 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from ddpo.errors import UserError
+from ddpo.publish.push import contents
 from ddpo.runs.store import open_run, training_lock
-from ddpo.ui.train.actions import write_archive
+from ddpo.ui.train.archive import write_archive
 from tests.helpers.here import ROOT
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 from tests.helpers.training_calls import TINY, assert_whole, wait_for
 
-TRAINING = {"/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs"}
+TRAINING = {
+    "/start_run", "/run_status", "/stop_run", "/resume_run", "/list_runs", "/rename_run", "/delete_run",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -53,6 +56,7 @@ def test_the_endpoints_are_documented_and_have_defaults(client: Client) -> None:
     names = [p["parameter_name"] for p in api["named_endpoints"]["/start_run"]["parameters"]]
     assert names == [
         "pair", "reward", "recipe", "epochs", "learning_rate", "kl_weight", "minutes", "settings", "base",
+        "wait",
     ]  # fmt: skip
 
 
@@ -138,6 +142,37 @@ def test_a_second_run_is_refused_with_the_one_that_trains_and_its_time(client: C
     assert len(client.predict(api_name="/list_runs")) == 2
 
 
+def test_a_run_waits_for_another_says_when_it_starts_and_leaves_the_queue(client: Client, runs: Path) -> None:
+    run = make_run(runs, "running", 2, epochs=20)  # needs 180 s more
+    tiny = {"epochs": 1, "settings": TINY, "wait": True}
+    with training_lock(runs, run):
+        first, second = (client.predict(**tiny, minutes=1, api_name="/start_run") for _ in range(2))
+        assert [one["state"] for one in (first, second)] == ["queued"] * 2
+        assert first["queue"] == {"place": 1, "seconds": 180.0} and second["queue"]["place"] == 2
+        assert 180 < second["queue"]["seconds"] <= 240
+        assert "waits in the queue" in refusal(client, "/resume_run", run=first["id"])
+        assert client.predict(first["id"], api_name="/stop_run")["state"] == "stopped"
+        assert client.predict(second["id"], api_name="/run_status")["queue"]["place"] == 1
+    done = wait_for(client, second["id"], lambda s: s["state"] in ("finished", "failed"))
+    assert done["state"] == "finished" and done["queue"] is None  # it began by itself
+    assert client.predict(first["id"], api_name="/run_status")["state"] == "stopped"
+
+
+def test_a_run_is_named_noted_and_deleted(client: Client, runs: Path) -> None:
+    run = make_run(runs, "finished", 2)
+    named = client.predict(run.id, "warm evenings", "Fog stays fog.", api_name="/rename_run")
+    assert (named["name"], named["note"]) == ("warm evenings", "Fog stays fog.")
+    assert client.predict(run.id, note="", api_name="/rename_run")["name"] == "warm evenings"
+    assert "at most 80 characters" in refusal(client, "/rename_run", run=run.id, name="x" * 81)
+    for endpoint in ("/rename_run", "/delete_run"):
+        assert "Say which run" in refusal(client, endpoint)
+        assert "There is no run" in refusal(client, endpoint, run="../runs")
+    with training_lock(runs, run):
+        assert "stop it first" in refusal(client, "/delete_run", run=run.id)
+    assert client.predict(run.id, api_name="/delete_run") == {"deleted": run.id}
+    assert client.predict(api_name="/list_runs") == [] and not run.folder.exists()
+
+
 def test_the_result_of_a_run_can_be_compared_with_its_base(client: Client, runs: Path, tiny_folder: Path) -> None:
     run = make_run(runs, "finished", 2, base=tiny_folder, result=tiny_folder)
     pair = client.predict(run.id, api_name="/run_status")["result"]
@@ -149,11 +184,15 @@ def test_the_result_of_a_run_can_be_compared_with_its_base(client: Client, runs:
 
 
 def test_the_archive_holds_the_pipeline_in_a_folder_of_its_own(tmp_path: Path, tiny_folder: Path) -> None:
-    run = make_run(tmp_path / "runs", "finished", 1, base=tiny_folder, result=tiny_folder)
+    run = make_run(tmp_path / "runs", "finished", 2, base=tiny_folder, result=tiny_folder)
     with zipfile.ZipFile(write_archive(run, tmp_path)) as archive:
         names = archive.namelist()
         assert archive.testzip() is None
-    assert f"{run.id}/model_index.json" in names and all(name.startswith(f"{run.id}/") for name in names)
+        metrics = archive.read(f"{run.id}/metrics.jsonl").decode().splitlines()
+        assert f'from_pretrained("{run.id}")' in archive.read(f"{run.id}/README.md").decode()
+    assert {*names} - {f"{run.id}/metrics.jsonl"} == {f"{run.id}/{name}" for name in contents(run, run.id)}
+    assert f"{run.id}/model_index.json" in names and f"{run.id}/grids/after.png" in names
+    assert [json.loads(line)["epoch"] for line in metrics] == [1, 2]
     with pytest.raises(UserError, match="no result yet"):
         write_archive(make_run(tmp_path / "runs", "stopped", 1), tmp_path)
 

@@ -20,7 +20,7 @@ from ddpo.training.recipes import make_config
 from ddpo.ui.space import asker, permission, sign_in
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.sign_in_button import SIGN_IN
-from ddpo.ui.train import actions, motion, tab, views
+from ddpo.ui.train import actions, beginning, live, motion, run_list, tab, views
 from ddpo.ui.train.plots import Curve, chart
 from tests.helpers.run_folders import CHURCH, draw_grid, epoch_line, make_run
 
@@ -33,6 +33,9 @@ def decoded(uri: str) -> Image.Image:
 
 def test_the_status_says_state_progress_and_what_went_wrong(tmp_path: Path) -> None:
     run = make_run(tmp_path, "failed", 2, error="The disk is <b>full</b>.")
+    assert "before its first checkpoint, so nothing of it is kept" in views.status_card(actions.look_at(run))
+    (run.folder / "checkpoints").mkdir()
+    (run.folder / "checkpoints" / "0000000018.pt").touch()
     card = views.status_card(actions.look_at(run))
     assert "Failed" in card and "50%" in card and "epoch 2 of 4" in card
     assert "The disk is &lt;b&gt;full&lt;/b&gt;." in card and "Resume goes on" in card
@@ -132,7 +135,7 @@ def test_an_animation_of_many_epochs_keeps_the_first_and_the_last() -> None:
 
 def test_the_list_names_every_run_and_marks_the_chosen_one(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, "finished", 4), make_run(tmp_path, "stopped", 2, reward="colourfulness")]
-    html = views.run_list(list_runs(tmp_path), runs[0].id)
+    html = run_list.run_list(list_runs(tmp_path), runs[0].id)
     assert html.count("data-run=") == 2 and "+0.30" in html and "+0.1" in html
     assert f'chosen" data-run="{runs[0].id}"' in html
 
@@ -140,26 +143,26 @@ def test_the_list_names_every_run_and_marks_the_chosen_one(tmp_path: Path) -> No
 def test_only_what_has_changed_is_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DDPO_RUNS", str(tmp_path))
     run = make_run(tmp_path, "stopped", 2)
-    names = list(tab.Live.__dataclass_fields__)
-    shown, *first = tab._look(None, 0, tab.Shown())
+    names = list(live.Live.__dataclass_fields__)
+    shown, *first = live.look(None, 0, live.Shown())
     assert shown.run_id == run.id and not any(part == gr.skip() for part in first)
-    shown, *second = tab._look(None, 2, shown)
+    shown, *second = live.look(None, 2, shown)
     assert all(part == gr.skip() for part in second)
     run.write_status(notice="The newest checkpoint was damaged.")
-    shown, *third = tab._look(None, 2, shown)
+    shown, *third = live.look(None, 2, shown)
     assert [n for n, part in zip(names, third, strict=True) if part != gr.skip()] == ["status"]
 
 
 def test_the_epoch_that_a_visitor_looks_at_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DDPO_RUNS", str(tmp_path))
     run = make_run(tmp_path, "stopped", 2)
-    place = 1 + list(tab.Live.__dataclass_fields__).index("pictures")
-    shown = tab._look(None, 0, tab.Shown())[0]
-    looked = tab._look(None, 1, shown)
+    place = 1 + list(live.Live.__dataclass_fields__).index("pictures")
+    shown = live.look(None, 0, live.Shown())[0]
+    looked = live.look(None, 1, shown)
     assert "Epoch 1" in looked[place]
     draw_grid(run.folder / "samples" / "00003.png", 9)
-    assert tab._look(None, 1, looked[0])[place] == gr.skip()  # another epoch came, and the visitor sees the same
-    assert "Epoch 3" in tab._look(None, 2, shown)[place]  # who had looked at the newest sees the newer one
+    assert live.look(None, 1, looked[0])[place] == gr.skip()  # another epoch came, and the visitor sees the same
+    assert "Epoch 3" in live.look(None, 2, shown)[place]  # who had looked at the newest sees the newer one
 
 
 def test_the_estimate_says_that_it_is_one() -> None:
@@ -209,7 +212,7 @@ def test_the_time_budget_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_longest_time_is_for_all_goes_of_a_run_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     budgets: list[float | None] = []
-    monkeypatch.setattr(actions, "start_process", lambda run, budget: budgets.append(budget))
+    monkeypatch.setattr(beginning, "start_process", lambda run, budget: budgets.append(budget))
     monkeypatch.setenv("DDPO_MAX_MINUTES", "5")
     run = make_run(tmp_path, "stopped", 2)
     run.write_status(seconds=200.0)

@@ -221,8 +221,10 @@ RUN = record(
     "Where a run stands. With history=true, `history` holds the metrics of every epoch, and `held_out_history` every "
     "look at held-out seeds.",
     id=text("What `run` takes."),
+    name=maybe(text("What people call it.")),
+    note=maybe(text("What they noted of it.")),
     created=text("When it was created (ISO 8601, UTC)."),
-    state=text("starting, running, stopping, stopped, finished, failed or interrupted."),
+    state=text("queued, starting, running, stopping, stopped, finished, failed or interrupted."),
     pair=maybe(text("Pair whose base is finetuned; null for a model of one's own.")),
     base=text("The base."),
     reward=text("The reward."),
@@ -233,6 +235,9 @@ RUN = record(
     steps=whole("Steps in all; 0 until it has begun."),
     seconds=number("Seconds of training so far."),
     seconds_left=maybe(number("Estimate for the rest.")),
+    queue=maybe(
+        anything("Of a run that waits: its place (1 is the next) and the seconds until it is likely to start, or null.")
+    ),
     error=maybe(text("Why it failed, a sentence.")),
     notice=maybe(text("What else is to be known, a sentence.")),
     held_out=maybe(
@@ -254,5 +259,7 @@ RUN = record(
         sentence=text("What to do."),
     ),
     result=maybe(text("run:<id>, a model pair for /compare, once there is one.")),
+    kept_epochs=several({"type": "integer"}, "Epochs of which there are weights; run:<id>@<epoch> is a pair too."),
 )
+DELETED = record("What is gone.", deleted=text("Id of the run."))
 RUNS = several(RUN, "All runs, the newest first.")

@@ -1,4 +1,4 @@
-"""Finetuning for other programs: /start_run, /run_status, /stop_run, /resume_run and /list_runs.
+"""Finetuning for other programs: runs are started, stopped, resumed, listed, named and deleted.
 
 Annotations are evaluated here (no `from __future__ import annotations`), as Gradio reads the types from them.
 """
@@ -21,18 +21,23 @@ from ddpo.ui.space import asker, permission
 from ddpo.ui.train import actions
 
 STATUS = (
-    "id, created, state (starting, running, stopping, stopped, finished, failed or interrupted), pair, base, reward, "
-    "recipe, epoch and epochs, step and steps, seconds, seconds_left, error and notice (a sentence or null), metrics "
+    "id, name and note (texts or null), created, state (queued, starting, running, stopping, stopped, finished, failed "
+    "or interrupted), queue (place and seconds of one that waits, or null), pair, base, reward, recipe, "
+    "epoch and epochs, step and steps, seconds, seconds_left, error and notice (a sentence or null), metrics "
     "(of the last epoch: reward_mean, reward_std, reward_quantiles, kl, clip_fraction, grad_norm, diversity, ...), "
-    "diagnosis (verdict, title and sentence), and result (run:<id>, a model pair for /compare, once there is one)"
+    "diagnosis (verdict, title and sentence), and result (run:<id>, a model pair for /compare, once there is one), "
+    "kept_epochs (with run:<id>@<epoch> as their pairs)"
 )
 PERMISSION = (
     "Where only the owner of the Space may finetune, programs are refused: a token does not sign them in, so the owner "
     "uses the page. Elsewhere only programs on the app's own machine may, unless it lets everybody."
 )
+OWNERS = "Only who runs the app may: its owner on a Space, elsewhere programs on the app's own machine."
+WAIT = "Whether the run takes its turn where another trains; false: it is refused then."
 START_RUN = (
     "Starts finetuning a base model on a reward; it goes on when the caller is gone. "
-    f"One run trains at a time; another is refused with the time that it has to wait. Returns at once: {STATUS}. "
+    "One run trains at a time; another is refused with the time that it has to wait, or takes its turn with wait. "
+    f"Returns at once: {STATUS}. "
     f"Ask /run_status every few seconds how far it is. {PERMISSION} {ENDS} {QUOTA}"
 )
 RUN_STATUS = f"Where a run stands. Without an id: the run that trains, else the newest. Returns {STATUS}. {ENDS}"
@@ -43,6 +48,14 @@ STOP_RUN = (
 RESUME_RUN = (
     "Goes on with a run that was stopped, failed or was interrupted, from its last checkpoint; nothing is computed "
     f"twice that was saved. Returns at once what /run_status returns. {PERMISSION} {ENDS} {QUOTA}"
+)
+RENAME_RUN = (
+    "Gives a run a name and a note, which the page shows; null leaves either as it is, and an empty text takes it "
+    f"away. Returns what /run_status returns. {OWNERS} {ENDS}"
+)
+DELETE_RUN = (
+    "Deletes a run with its checkpoints and its result, which cannot be had back. One that trains is refused. Returns "
+    f"the id of what was deleted. {OWNERS} {ENDS}"
 )
 LIST_RUNS = f"All runs, the newest first. Returns a list of: {STATUS}. {ENDS}"
 RUN = "Id of a run, see /list_runs; null: the run that trains, else the newest."
@@ -78,16 +91,23 @@ def build() -> None:
             "Another base in place of the pair's: owner/name on the Hub (@revision), or a folder (only for programs on "
             "the app's own machine); null: the pair's.",
         ),
+        parameter(bool, False, "Wait", WAIT),
     ]  # fmt: skip
     run = parameter(str | None, None, "Run", RUN)
     history = parameter(bool, False, "History", "Whether to return the figures of every epoch as `history`.")
     minutes = parameter(float | None, None, "Minutes", MINUTES, example=5)
+    wait = parameter(bool, False, "Wait", WAIT)
+    name = parameter(str | None, None, "Name", "At most 80 characters; null: as it is.", example="warm evenings")
+    note = parameter(str | None, None, "Note", "At most 2,000 characters; null: as it is.", example="Fog stays fog.")
+    one = parameter(str | None, None, "Run", "Id of a run, see /list_runs. It must be given.")
     limit = parameter(int, 50, "Limit", "The most runs to return, at least 1.")
     for function, inputs, text, schema in (
         (start_run, start, START_RUN, schemas.RUN),
         (run_status, [run, history], RUN_STATUS, schemas.RUN),
         (stop_run, [run], STOP_RUN, schemas.RUN),
-        (resume_run, [run, minutes], RESUME_RUN, schemas.RUN),
+        (resume_run, [run, minutes, wait], RESUME_RUN, schemas.RUN),
+        (rename_run, [one, name, note], RENAME_RUN, schemas.RUN),
+        (delete_run, [one], DELETE_RUN, schemas.DELETED),
         (list_runs, [limit], LIST_RUNS, schemas.RUNS),
     ):
         document(function, text, inputs)
@@ -105,6 +125,7 @@ def start_run(
     minutes: float | None = None,
     settings: dict[str, Any] | None = None,
     base: str | None = None,
+    wait: bool = False,
     profile: gr.OAuthProfile | None = None,
     request: gr.Request | None = None,
 ) -> dict[str, Any]:
@@ -116,7 +137,8 @@ def start_run(
             raise UserError(f"The settings must be given by name, as in {{'seed': 1}}, and {shown(settings)} is not.")
         plain = {"epochs": epochs, "learning_rate": learning_rate, "kl_weight": kl_weight}
         values = {**(settings or {}), **{name: value for name, value in plain.items() if value is not None}}
-        return actions.facts(actions.start(actions.make_spec(who, pair, base, reward, recipe, values), minutes))
+        spec = actions.make_spec(who, pair, base, reward, recipe, values)
+        return actions.facts(actions.start(spec, minutes, wait is True))
 
 
 def run_status(run: str | None = None, history: bool = False) -> dict[str, Any]:
@@ -137,13 +159,45 @@ def stop_run(
 def resume_run(
     run: str | None = None,
     minutes: float | None = None,
+    wait: bool = False,
     profile: gr.OAuthProfile | None = None,
     request: gr.Request | None = None,
 ) -> dict[str, Any]:
     """See RESUME_RUN."""
     with sentences("Cannot resume", for_page=False):
         permission.check_training(asker.who(request, profile))
-        return actions.facts(actions.resume(actions.need(run), minutes))
+        return actions.facts(actions.resume(actions.need(run), minutes, wait is True))
+
+
+def rename_run(
+    run: str | None = None,
+    name: str | None = None,
+    note: str | None = None,
+    profile: gr.OAuthProfile | None = None,
+    request: gr.Request | None = None,
+) -> dict[str, Any]:
+    """See RENAME_RUN."""
+    with sentences("Cannot rename", for_page=False):
+        permission.check_managing(asker.who(request, profile))
+        return actions.facts(actions.label(_given(run), name, note))
+
+
+def delete_run(
+    run: str | None = None, profile: gr.OAuthProfile | None = None, request: gr.Request | None = None
+) -> dict[str, Any]:
+    """See DELETE_RUN."""
+    with sentences("Cannot delete", for_page=False):
+        permission.check_managing(asker.who(request, profile))
+        doomed = _given(run)
+        actions.delete(doomed)
+        return {"deleted": doomed.id}
+
+
+def _given(run: str | None) -> store.Run:
+    """The run of an id; raises UserError where none is given, as nobody should change whichever is the newest."""
+    if not run:
+        raise UserError("Say which run: give its id, as /list_runs has it.")
+    return actions.need(run)
 
 
 def list_runs(limit: int = 50) -> list[dict[str, Any]]:

@@ -13,9 +13,10 @@ from ddpo.comparison import first_choice
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.settings import DEFAULT_SAMPLES, MAX_SAMPLES, MAX_SEED, ComparisonSettings, resolve
 from ddpo.diffusion import schedulers
+from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
-from ddpo.runs.pairs import OWN, all_pairs, get_pair
-from ddpo.ui.compare import closer, rescoring, results, views
+from ddpo.runs.pairs import OWN, get_pair, run_pairs
+from ddpo.ui.compare import closer, rescoring, results, turn, views
 from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
@@ -52,13 +53,21 @@ def build() -> tuple[dict[str, gr.Component], Results]:
     return dict(zip(FIELDS, controls, strict=True)), outcome
 
 
-def pair_choices() -> Any:
-    """An update of the list of pairs, which grows with every run that is finished."""
-    return gr.update(choices=_pairs())
+def pair_choices(named: str | None = None) -> Any:
+    """An update of the list of pairs, which grows with every run that is finished.
+
+    Args:
+        named: of one that is chosen, such as an epoch of a run, which the list has only then.
+    """
+    return gr.update(choices=_pairs(named))
 
 
-def _pairs() -> list[tuple[str, str]]:
-    return [(pair.title, pair.name) for pair in (*all_pairs(), get_pair(OWN))]
+def _pairs(named: str | None = None) -> list[tuple[str, str]]:
+    """The catalogue and two models of one's own, and behind them the runs, so that these bury nothing."""
+    pairs = [*PAIRS.values(), get_pair(OWN), *run_pairs()]
+    if named is not None and (chosen := get_pair(named)) not in pairs:
+        pairs.append(chosen)
+    return [(pair.title, pair.name) for pair in pairs]
 
 
 def _build_controls() -> list[gr.Component]:
@@ -102,7 +111,8 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
     run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
-    outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
+    outcome.cancel.click(_on_cancel, [outcome.state, outcome.status], outputs, cancels=[run], **QUICK)
+    turn.connect(outcome)
     chosen = [outcome.line, outcome.slider]
     outcome.pictures.click(_on_choose, outcome.state, chosen, trigger_mode="multiple", **QUICK)  # none is left out
 
@@ -174,8 +184,8 @@ def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
         return ""
 
 
-def _on_cancel(key: str | None) -> list[Any]:
-    return results.shown(key, html.message("Cancelled", "The comparison was stopped; nothing more of it is drawn."))
+def _on_cancel(key: str | None, status: Any) -> list[Any]:
+    return results.shown(key, html.message("Cancelled", turn.cancelled(status)))
 
 
 def _on_choose(key: str | None, event: gr.EventData) -> tuple[Any, Any]:

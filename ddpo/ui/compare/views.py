@@ -13,7 +13,7 @@ from ddpo.comparison import first_choice, saved
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
-from ddpo.hub import client, ids
+from ddpo.hub import client, ids, troubles
 from ddpo.runs.pairs import get_pair
 from ddpo.ui.shared.html import amount, data_uri, difference
 
@@ -100,10 +100,9 @@ def _to_download(pair: Pair) -> str:
     missing = pair.missing
     if not missing:
         return ""
-    names = " and ".join(missing)
     if all(client.answers(ids.need(source)) for source in missing):
-        return f"{names} will be downloaded first."
-    return f"{names}: not on this machine, and not to be had from the Hugging Face Hub now."
+        return f"{' and '.join(missing)} will be downloaded first."
+    return troubles.not_to_be_had(missing)
 
 
 def waiting() -> str:

@@ -7,7 +7,7 @@ import io
 from html import escape
 from typing import TYPE_CHECKING
 
-from ddpo.common.words import signed
+from ddpo.common.words import moment, signed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,3 +36,8 @@ def data_uri(image: Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=90)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def when(text: str) -> str:
+    """An ISO date as HTML, which the browser puts into its own time zone (see `studio.times`)."""
+    return f'<time datetime="{escape(text)}">{escape(moment(text))}</time>'

@@ -55,6 +55,19 @@ def check_training(asker: Asker) -> None:
     raise UserError(f"Finetuning works only {HERE}. Whoever runs it lets everybody train with DDPO_TRAINING=on.")
 
 
+def check_managing(asker: Asker) -> None:
+    """Raises UserError where this one may not name or delete runs: only who runs the app may, whoever may train."""
+    if mode() == "off":
+        return check_training(asker)
+    if asker is Asker.WEBSITE:
+        raise UserError(ANOTHER_SITE)
+    if asker in ITS_OWN:
+        return None
+    if on_space():
+        raise UserError("Only the owner of this Space may name or delete runs here; sign in as the owner.")
+    raise UserError(f"Naming and deleting runs works only {HERE}.")
+
+
 def check_source(source: str, asker: Asker) -> None:
     """Refuse a folder of this machine as a model, but to who sits at it.
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from gradio.queueing import Event, EventQueue, Queue
@@ -65,6 +67,14 @@ def in_turns(events: Iterable[Event], whose: Callable[[Event], Hashable], served
     return [event for *_, event in sorted(places, key=lambda found: found[:3])]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a job that waits stands."""
+
+    before: int  # jobs that come first, those that are computed included
+    seconds: float | None  # that those need, by what earlier ones took; None: none has been done yet
+
+
 class FairQueue(Queue):
     """Gradio's queue, with the above. The app's event loop alone calls it."""
 
@@ -108,6 +118,23 @@ class FairQueue(Queue):
         by_arrival = sorted(queue.queue, key=lambda event: event.enqueue_time)
         by_session = in_turns(by_arrival, _session, self.served)
         queue.queue[:] = in_turns(by_session, _visitor, self.served)
+
+    def place(self, kind: str, session: str) -> Place | None:
+        """Where the first job of a session stands in the queue of a kind of work; None where none of it waits."""
+        queue = self.event_queue_per_concurrency_id.get(kind)
+        waiting = list(queue.queue) if queue else []
+        ahead = next((place for place, event in enumerate(waiting) if event.session_hash == session), None)
+        if queue is None or ahead is None:
+            return None
+        running = [(fn, begun) for fn, times in list(queue.start_times_per_fn.items()) for begun in list(times)]
+        functions = [event.fn for event in waiting[:ahead]]
+        known = {fn: self.process_time_per_fn[fn].avg_time for fn in self.process_time_per_fn}
+        seconds = None
+        if all(fn in known for fn in (*functions, *(fn for fn, _ in running))):
+            now, at_once = time.time(), queue.concurrency_limit or 1
+            rests = [max(0.0, known[fn] - (now - begun)) for fn, begun in running]
+            seconds = (sum(rests) + sum(known[fn] for fn in functions)) / at_once
+        return Place(ahead + len(running), seconds)
 
     def get_events(self) -> tuple[list[Event], bool, str] | None:
         """What is computed next."""

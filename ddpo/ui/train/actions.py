@@ -11,13 +11,13 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.common.files import finite
-from ddpo.common.machine import on_space, on_zero_gpu
+from ddpo.common.machine import on_space
 from ddpo.common.words import shown
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.diffusion.catalogue import base_title as pair_base_title
-from ddpo.errors import UserError
+from ddpo.errors import Busy, UserError
 from ddpo.hub import ids
-from ddpo.runs import followed, room, specs
+from ddpo.runs import epoch_weights, followed, labels, removal, room, specs, waiting
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts, held_out_facts
@@ -30,15 +30,16 @@ from ddpo.runs.store import (
     check_idle,
     create_run,
     current_run,
+    list_runs,
     runs_root,
-    start_process,
 )
 from ddpo.training.events import EpochMetrics
 from ddpo.training.held_out_curve import HeldOutEvaluation
 from ddpo.ui.shared.sentences import without_paths
-from ddpo.ui.space import permission, slices
+from ddpo.ui.space import permission
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.permission import longest_minutes, time_budget
+from ddpo.ui.train import beginning
 
 logger = logging.getLogger("ddpo.ui")
 
@@ -78,50 +79,85 @@ def make_spec(asker: Asker, pair: Any, base: Any, reward: Any, recipe: Any, valu
     return spec
 
 
-def start(spec: RunSpec, minutes: Any) -> Run:
+def start(spec: RunSpec, minutes: Any, wait: bool = False) -> Run:
     """Begin a run, which goes on when the page is closed.
 
+    Args:
+        spec: what is trained on what.
+        minutes: the time budget; None: none.
+        wait: whether it takes its turn where another run trains.
+
     Raises:
-        Busy: another run trains; the sentence says which and for how long yet.
+        Busy: another run trains, and this one is not to wait, or too many do; the sentence says which and how long yet.
         UserError: the time budget is not acceptable, or the disk refuses.
     """
     budget = time_budget(minutes)
     check_startable(spec)
     with _starting, right_to_begin(runs_root()):
-        check_idle(runs_root())  # before a folder is made for it
+        now = _may_begin(runs_root(), wait)  # before a folder is made for it
         run = create_run(runs_root(), spec)
-        _begin(run, budget)
-    logger.info("Run started: %s", run.id)
+        (beginning.begin if now else beginning.enqueue)(run, budget)
+    logger.info("Run started: %s" if now else "Run queued: %s", run.id)
     return run
 
 
-def resume(run: Run, minutes: Any) -> Run:
-    """Go on with a run where it stopped; raises as `start` does, and UserError for one that is done."""
+def resume(run: Run, minutes: Any, wait: bool = False) -> Run:
+    """Go on with a run where it stopped; raises as `start` does, and UserError for one that is done or waits."""
     followed.check_resumable_here(run)
     budget = time_budget(minutes)
     with _starting, right_to_begin(run.root):
         status, longest = run.status(), longest_minutes()
         if status.state == "finished":
             raise UserError(f"The run {run.id} is finished; there is nothing to resume.")
+        if status.state == "queued":
+            raise UserError(f"The run {run.id} waits in the queue, and begins by itself in its turn.")
         if longest is not None and budget is not None:
             budget = min(budget, longest * 60 - status.seconds)
             if budget <= 0:
                 raise UserError(f"The run {run.id} has had the {longest:g} minutes that a run may take here.")
-        _begin(run, budget)
-    logger.info("Run resumed: %s", run.id)
+        now = _may_begin(run.root, wait)
+        (beginning.begin if now else beginning.enqueue)(run, budget)
+    logger.info("Run resumed: %s" if now else "Run queued: %s", run.id)
     return run
 
 
-def _begin(run: Run, budget: float | None) -> None:
-    """In a process of its own, or on ZeroGPU, where no process has a GPU for long, in slices."""
-    if on_zero_gpu():
-        slices.start(run, budget)
+def _may_begin(root: Path, wait: bool) -> bool:
+    """Whether a run may begin at once, and need not take its turn; raises Busy where it can do neither."""
+    try:
+        check_idle(root)
+    except Busy:
+        if not wait:
+            raise
     else:
-        start_process(run, budget)
+        if not wait or not waiting.queued(list_runs(root)):
+            return True
+    waiting.check_free(list_runs(root))
+    return False
+
+
+def delete(run: Run) -> None:
+    """Delete a run; raises Busy where it trains, and UserError where it is kept elsewhere or the disk refuses."""
+    followed.check_kept_here(run)
+    removal.delete(run)
+    logger.info("Run deleted: %s", run.id)
+
+
+def label(run: Run, name: Any = None, note: Any = None) -> Run:
+    """Give a run a name and a note; None leaves either as it is. Raises UserError as `labels` does."""
+    followed.check_kept_here(run)
+    if name is not None:
+        labels.rename(run, name)
+    if note is not None:
+        labels.annotate(run, note)
+    return run
 
 
 def stop(run: Run) -> Run:
-    """Ask a run to stop after its step; raises UserError where it does not train."""
+    """Ask a run to stop after its step, or take it out of the queue; raises UserError where it does neither."""
+    if run.status().state == "queued":
+        waiting.leave(run)
+        logger.info("Run taken out of the queue: %s", run.id)
+        return run
     if run.status().state not in ACTIVE:
         raise UserError(f"The run {run.id} is not training, so there is nothing to stop.")
     run.request_stop()
@@ -166,6 +202,9 @@ class Snapshot:
     has_result: bool
     diagnosis: Diagnosis
     evaluations: list[HeldOutEvaluation]  # of the held-out seeds
+    label: labels.Label
+    kept: list[int]  # epochs of which there are weights
+    turn: waiting.Turn | None  # of a run that waits
 
     @property
     def last_epoch(self) -> int:
@@ -182,7 +221,9 @@ def look_at(run: Run) -> Snapshot:
     stopping = status.state in ACTIVE and run.stop_requested()
     diagnosis = diagnose(epochs, finished=status.state == "finished", config=run.spec.config)
     samples, seen = tuple(run.samples()), run.evaluations()
-    return Snapshot(run, status, epochs, samples, stopping, run.has_result(), diagnosis, seen)
+    kept, turn = epoch_weights.kept(run), waiting.turn(run) if status.state == "queued" else None
+    label = labels.label_of(run)
+    return Snapshot(run, status, epochs, samples, stopping, run.has_result(), diagnosis, seen, label, kept, turn)
 
 
 def facts(run: Run, history: bool = False) -> dict[str, Any]:
@@ -196,6 +237,8 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
     status, spec = seen.status, run.spec
     answer = {
         "id": run.id,
+        "name": seen.label.name or None,
+        "note": seen.label.note or None,
         "created": run.created,
         "state": "stopping" if seen.stopping else status.state,
         "pair": spec.pair,
@@ -208,6 +251,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
         "steps": status.steps,
         "seconds": status.seconds,
         "seconds_left": status.seconds_left,
+        "queue": {"place": seen.turn.place, "seconds": seen.turn.seconds} if seen.turn else None,
         "error": status.error,
         "notice": " ".join(filter(None, (status.notice, other_base(run), followed.whereabouts(run)))) or None,
         "held_out": held_out_facts(seen.evaluations, spec.config),
@@ -218,6 +262,7 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
             "sentence": seen.diagnosis.sentence,
         },
         "result": f"run:{run.id}" if seen.has_result else None,  # a model pair for /compare
+        "kept_epochs": seen.kept,
     }
     if not history:
         return answer
@@ -225,21 +270,14 @@ def facts(run: Run, history: bool = False) -> dict[str, Any]:
     return {**answer, "history": [epoch_facts(epoch) for epoch in seen.epochs], "held_out_history": curve}
 
 
-def write_archive(run: Run, folder: Path) -> Path:
-    """Write the result as a zip into a folder; it unpacks into a folder of the run's name.
+def title_of(seen: Snapshot) -> str:
+    """The name of a run for the page: its own, else what it trains."""
+    return seen.label.name or what_is_trained(seen.run.spec)
 
-    Raises:
-        UserError: the run has no result yet.
-    """
-    import zipfile
 
-    result = run.need_result()
-    path = folder / f"{run.id}.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # weights do not compress
-        for file in sorted(result.rglob("*")):
-            if file.is_file():
-                archive.write(file, Path(run.id) / file.relative_to(result))
-    return path
+def what_is_trained(spec: RunSpec) -> str:
+    """The reward and the base for the page."""
+    return f"{reward_title(spec.reward)} on {base_title(spec)}"
 
 
 def base_title(spec: RunSpec) -> str:

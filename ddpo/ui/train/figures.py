@@ -44,20 +44,22 @@ def curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
         return f"{value:.{decimals}f}" + (f" {unit}" if unit else "")
 
     band = [_band(epoch) for epoch in epochs if math.isfinite(epoch.reward_mean)]
-    held = any(epoch.reward_weight != 1 for epoch in epochs)
+    weight = []
+    if any(epoch.reward_weight != 1 for epoch in epochs):
+        weight = [curve("Weight of the reward", "reward_weight", _percent, floor=0.0, reference=1.0, ceiling=1.0)]
     if run.spec.config.algorithm in GRADIENT_ALGORITHMS:  # it has no policy
         far = [curve("Change of the network's output", "output_change", _short, floor=0.0)]
     else:
-        policy = ("KL to the base", "kl", _short), ("Clip fraction", "clip_fraction", _percent)
-        far = [curve(*figure, floor=0.0) for figure in policy]
+        policy = ("KL to the base", "kl", _short, None), ("Clip fraction", "clip_fraction", _percent, 1.0)
+        far = [curve(*figure, floor=0.0, ceiling=top) for *figure, top in policy]
     return [
         curve("Reward, mean", "reward_mean", score, band=band, note=about),
         *far,
         curve("Gradient norm", "grad_norm", _short, floor=0.0),
-        curve("Diversity kept", "diversity", _percent, floor=0.0, reference=1.0),
-        curve("Different pictures kept", "modes", _percent, floor=0.0, reference=1.0),
-        curve("The base's pictures reached", "recall", _percent, floor=0.0),
-        *([curve("Weight of the reward", "reward_weight", _percent, floor=0.0, reference=1.0)] if held else []),
+        curve("Diversity kept", "diversity", _percent, floor=0.0, reference=1.0, ceiling=1.0),
+        curve("Different pictures kept", "modes", _percent, floor=0.0, reference=1.0, ceiling=1.0),
+        curve("The base's pictures reached", "recall", _percent, floor=0.0, ceiling=1.0),
+        *weight,
         curve("Pictures a second", "samples_per_second", _short, floor=0.0),
     ]
 

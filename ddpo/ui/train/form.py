@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -14,6 +17,7 @@ from ddpo.common.machine import hourly_price, on_space, on_zero_gpu
 from ddpo.diffusion.catalogue import DEFAULT_PAIR, bases
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
+from ddpo.runs import startable
 from ddpo.runs.estimate import estimate
 from ddpo.runs.store import RunSpec, list_runs, runs_root
 from ddpo.training.config import settings
@@ -21,10 +25,11 @@ from ddpo.training.recipes import RECIPES
 from ddpo.training.setting import Setting
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.events import QUICK
-from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
+from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber
 from ddpo.ui.space import asker, permission, quota, slices
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.train import actions, views
+from ddpo.ui.train.groups import GROUPS, TITLES, out_of_use
 
 logger = logging.getLogger("ddpo.ui")
 
@@ -33,9 +38,12 @@ PLAIN = {  # settings that stand outside the drawer, with their names in plain w
     "learning_rate": "Learning rate",
     "kl_weight": "KL weight: how strongly to stay near the base",
 }
-MOST_EPOCHS = 200  # on the slider; the field beside it takes more
 _BY_NAME = {setting.name: setting for setting in settings()}
-_ORDER = (*PLAIN, *(name for name in _BY_NAME if name not in PLAIN))
+_DRAWER = {title: [name for name in group if name not in PLAIN] for title, group in GROUPS.items()}
+ORDER = (*PLAIN, *(name for group in _DRAWER.values() for name in group))
+
+
+COUNT = 7 + len(ORDER)  # controls
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Form:
     recipe: OpenDropdown
     minutes: OpenNumber
     base: gr.Textbox
-    settings: list[Any]  # components, in _ORDER
+    settings: list[Any]  # components, in ORDER
     estimate: gr.HTML
 
     @property
@@ -81,9 +89,14 @@ def build() -> Form:
         base = gr.Textbox(label="Model", placeholder="owner/name", elem_id="train-base")
         folder = "" if on_space() else ", or a folder on the machine that runs this app"
         gr.HTML(f'<p class="hint">Id of an unconditional model on the Hugging Face Hub{folder}.</p>')
-    with gr.Accordion("All settings", open=False, elem_id="all-settings"), gr.Group():
-        rest = [_control(_BY_NAME[name], getattr(first.config, name)) for name in _ORDER if name not in PLAIN]
-    line = gr.HTML(elem_id="train-estimate", render=False)  # `train.build` puts it where Start is
+    rest = []
+    with gr.Accordion("All settings", open=False, elem_id="all-settings"):
+        for title, names in _DRAWER.items():
+            gr.HTML(f"<h3>{title}</h3>", elem_classes="group-title")
+            with gr.Group(elem_classes="settings-group"):
+                rest += [_control(_BY_NAME[name], getattr(first.config, name)) for name in names]
+    # `train.build` puts it where Start is
+    line = gr.HTML(elem_id="train-estimate", js_on_load="studio.fields(element)", render=False)
     form = Form(pair, reward, like, unlike, recipe, minutes, base, [*plain, *rest], line)
     _connect(form, about, about_recipe)
     return form
@@ -92,13 +105,11 @@ def build() -> Form:
 def _control(setting: Setting, value: Any, label: str | None = None) -> Any:
     """The control of a setting, whose value `make_config` checks."""
     name, about = f"setting-{setting.name}", None if label else setting.help
-    label = label or setting.name
+    label = label or f"{TITLES[setting.name]} · {setting.name}"
     if setting.kind is bool:
         return gr.Checkbox(value, label=label, info=about, elem_id=name)
     if setting.choices:
         return OpenDropdown(list(setting.choices), value=value, label=label, info=about, elem_id=name)
-    if setting.name == "epochs":
-        return OpenSlider(1, MOST_EPOCHS, value, step=1, label=label, info=about, buttons=[], elem_id=name)
     return OpenNumber(value, label=label, info=about, elem_id=name, min_width=80)
 
 
@@ -118,7 +129,7 @@ def read(who: Asker, values: Sequence[Any]) -> tuple[RunSpec, Any]:
         UserError: a value is not acceptable.
     """
     pair, reward, like, unlike, recipe, minutes, base, *rest = values
-    given = dict(zip(_ORDER, rest, strict=True))
+    given = dict(zip(ORDER, rest, strict=True))
     for name, value in given.items():
         if value is None:
             raise UserError(f"{PLAIN.get(name, name).partition(':')[0]} is empty; give a number.")
@@ -127,16 +138,34 @@ def read(who: Asker, values: Sequence[Any]) -> tuple[RunSpec, Any]:
 
 
 def told(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: Any) -> str:
-    """How long a run with these values takes, what it costs on ZeroGPU, or why it cannot be started."""
+    """How long a run with these values takes, what it costs on ZeroGPU, or why it cannot be started.
+
+    With it comes what the page says beside its fields: which are wrong, and which are out of use.
+    """
+    wrong = ""
     try:
         spec, minutes = read(asker.who(request, profile), values)
         budget = permission.time_budget(minutes)
+        startable.check_at_hand(spec)
         if on_zero_gpu():
-            return quota.run_line(slices.plan(spec), profile)
-        found = estimate(spec.config, read_network(spec.base), spec.base, list_runs(runs_root()))
+            line = quota.run_line(slices.plan(spec), profile)
+        else:
+            found = estimate(spec.config, read_network(spec.base), spec.base, list_runs(runs_root()))
+            line = views.estimate_line(found, spec.config, budget, hourly_price())
     except UserError as error:
-        return views.problem_line(str(error))
-    return views.estimate_line(found, spec.config, budget, hourly_price())
+        wrong, line = str(error), views.problem_line(str(error))
+    return line + _beside_fields(dict(zip(ORDER, values[-len(ORDER) :], strict=True)), wrong)
+
+
+def _beside_fields(given: Mapping[str, Any], sentence: str) -> str:
+    """For the browser: the sentence with the fields that it names, and those that are out of use with the reason."""
+    told = re.split("[:;]", sentence)[0]
+    named = [name for name in re.findall(r"\w+_\w+|^\w+", told) if name in _BY_NAME]  # "weights" is a common word too
+    empty = [name for name, value in given.items() if value is None and sentence]
+    if empty:
+        named = empty
+    beside = {"sentence": sentence, "wrong": list(dict.fromkeys(named)), "unused": out_of_use(given)}
+    return f'<span hidden data-fields="{escape(json.dumps(beside))}"></span>'
 
 
 def _longest() -> float | None:
@@ -150,8 +179,36 @@ def _longest() -> float | None:
 def _on_recipe(name: Any) -> list[Any]:
     recipe = RECIPES.get(name) if isinstance(name, str) else None
     if recipe is None:
-        return [gr.skip()] * (1 + len(_ORDER))
-    return [_about_recipe(name), *(getattr(recipe.config, setting) for setting in _ORDER)]
+        return [gr.skip()] * (1 + len(ORDER))
+    return [_about_recipe(name), *(getattr(recipe.config, setting) for setting in ORDER)]
+
+
+def filled(who: Asker, spec: RunSpec) -> list[Any]:
+    """Updates of all controls that ask for a run as this one was; a folder that this asker may not name is left out.
+
+    Args:
+        who: asks for it.
+        spec: of the run.
+    """
+    config, skipped = spec.config, gr.skip()
+    name, _, words = spec.reward.partition(":")
+    known = name in rewards.REWARDS
+    like, _, unlike = words.partition("|")
+    spoken = gr.update(visible=bool(words) and known)
+    base = ""
+    if spec.pair not in bases().values():
+        permission.check_source(spec.base, who)
+        base = spec.base
+    return [
+        skipped if base else spec.pair,
+        name if known else skipped,
+        {**spoken, "value": like},
+        {**spoken, "value": unlike},
+        spec.recipe if spec.recipe in RECIPES else skipped,
+        skipped,
+        base,
+        *(getattr(config, setting) for setting in ORDER),
+    ]
 
 
 def _about_reward(name: Any) -> str:

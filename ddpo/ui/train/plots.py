@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+MAX_ROWS = 200  # of a table
 MAX_TIPS = 60  # places of a chart that say their value under the pointer
 HEADROOM = 0.06  # share of the height left free above and below
+ALONE = (0.48, 0.52)  # from where to where a single epoch reaches, as shares of the width
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Curve:
     show: Callable[[float], str]  # a value in words
     band: Sequence[tuple[float, float]] = ()  # low and high of every epoch
     floor: float | None = None  # a value that the axis always reaches down to
+    ceiling: float | None = None  # a value that the axis does not go beyond, unless a value does
     reference: float | None = None  # where a dashed line stands
     note: str = ""  # below the chart
 
@@ -33,14 +36,16 @@ def chart(curve: Curve, wide: bool = False) -> str:
     ys = [1 - _share(value, low, high) for value in curve.values]
     last = curve.show(curve.values[-1])
     label = f"{curve.title}, epoch {curve.epochs[0]} to {curve.epochs[-1]}, now {last}"
+    drawn = (
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{_band(curve, xs, low, high)}'
+        f'{_reference(curve, low, high)}<polyline class="curve" points="{_points(xs, ys)}"/></svg>'
+        f'<i class="dot" style="left:{xs[-1]:.2%};top:{ys[-1]:.2%}"></i>{_tips(curve, xs)}'
+    )
     return (
         f'<figure class="chart{" chart-wide" if wide else ""}">'
         f"<figcaption><span>{escape(curve.title)}</span><b>{escape(last)}</b></figcaption>"
-        f'<div class="plot"><svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(label)}">{_band(curve, xs, low, high)}{_reference(curve, low, high)}'
-        f'<polyline class="curve" points="{_points(xs, ys)}"/></svg>'
-        f'<i class="dot" style="left:{xs[-1]:.2%};top:{ys[-1]:.2%}"></i>{_tips(curve, xs)}'
-        f"</div>{_axis(curve, low, high)}</figure>"
+        f'<div class="plot" tabindex="0" role="group" aria-label="{escape(label)}; the arrow keys tell its values">'
+        f'{drawn}</div><output class="tip"></output>{_axis(curve, low, high)}</figure>'
     )
 
 
@@ -48,7 +53,8 @@ def _axis(curve: Curve, low: float, high: float) -> str:
     """Below the chart: its first and last epoch, and between them from where to where it reaches."""
     between = f"{curve.show(low)} to {curve.show(high)}{curve.note}"
     first, last = curve.epochs[0], curve.epochs[-1]
-    return f'<div class="axis"><span>epoch {first}</span><span>{escape(between)}</span><span>{last}</span></div>'
+    end = str(last) if last != first else ""
+    return f'<div class="axis"><span>epoch {first}</span><span>{escape(between)}</span><span>{end}</span></div>'
 
 
 def _range(curve: Curve) -> tuple[float, float]:
@@ -60,7 +66,8 @@ def _range(curve: Curve) -> tuple[float, float]:
         free = abs(low) / 10 or 1.0
         return low if low == curve.floor else low - free, low + free
     free = (high - low) * HEADROOM
-    return (low if low == curve.floor else low - free), high + free
+    top = high + free if curve.ceiling is None or high > curve.ceiling else min(high + free, curve.ceiling)
+    return (low if low == curve.floor else low - free), top
 
 
 def _share(value: float, low: float, high: float) -> float:
@@ -68,16 +75,16 @@ def _share(value: float, low: float, high: float) -> float:
 
 
 def _points(xs: Sequence[float], ys: Sequence[float]) -> str:
-    """A line needs two points: a single one becomes a level line."""
+    """A line needs two points: a single one becomes a short level line."""
     if len(xs) == 1:
-        return f"0,{100 * ys[0]:.2f} 100,{100 * ys[0]:.2f}"
+        return " ".join(f"{100 * x:.2f},{100 * ys[0]:.2f}" for x in ALONE)
     return " ".join(f"{100 * x:.2f},{100 * y:.2f}" for x, y in zip(xs, ys, strict=True))
 
 
 def _band(curve: Curve, xs: Sequence[float], low: float, high: float) -> str:
     if not curve.band:
         return ""
-    edges = list(xs) if len(xs) > 1 else [0.0, 1.0]
+    edges = list(xs) if len(xs) > 1 else list(ALONE)
     pairs = list(curve.band) if len(xs) > 1 else [curve.band[0], curve.band[0]]
     upper = _points(edges, [1 - _share(top, low, high) for _, top in pairs])
     lower = _points(edges[::-1], [1 - _share(bottom, low, high) for bottom, _ in pairs[::-1]])
@@ -94,10 +101,10 @@ def _reference(curve: Curve, low: float, high: float) -> str:
 def _tips(curve: Curve, xs: Sequence[float]) -> str:
     """Unseen columns that say their epoch's value under the pointer."""
     stride = -(-len(xs) // MAX_TIPS)
-    chosen = range(len(xs) - 1, -1, -stride)
-    width = 1 / max(1, len(chosen) - 1)
+    chosen = range(len(xs) - 1, -1, -stride)[::-1]
+    width = 1 / (len(chosen) - 1) if len(chosen) > 1 else 1.0
     return "".join(
-        f'<u style="left:{xs[i] - width / 2:.2%};width:{width:.2%}" title="{escape(_tip(curve, i))}"></u>'
+        f'<u style="left:{xs[i] - width / 2:.2%};width:{width:.2%}" data-tip="{escape(_tip(curve, i))}"></u>'
         for i in chosen
     )
 
@@ -108,3 +115,20 @@ def _tip(curve: Curve, index: int) -> str:
         low, high = curve.band[index]
         text += f" ({curve.show(low)} to {curve.show(high)})"
     return text
+
+
+def table(curves: Sequence[Curve]) -> str:
+    """The values of charts as one table, folded up: a row an epoch, at most MAX_ROWS of them."""
+    curves = [curve for curve in curves if curve.values]
+    epochs = sorted({epoch for curve in curves for epoch in curve.epochs})
+    if not epochs:
+        return ""
+    stride = -(-len(epochs) // MAX_ROWS)
+    values = [dict(zip(curve.epochs, map(curve.show, curve.values), strict=True)) for curve in curves]
+    heading = "".join(f'<th scope="col">{escape(text)}</th>' for text in ("Epoch", *(curve.title for curve in curves)))
+    cells = {epoch: "".join(f"<td>{escape(of.get(epoch, ''))}</td>" for of in values) for epoch in epochs[::-stride]}
+    rows = "".join(f'<tr><th scope="row">{epoch}</th>{row}</tr>' for epoch, row in cells.items())
+    return (
+        f'<details class="values"><summary>Values as a table</summary><div class="wide" tabindex="0"><table><thead><tr>'
+        f"{heading}</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )

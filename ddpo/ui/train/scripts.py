@@ -1,20 +1,9 @@
-"""What the Train tab does in the browser: choose a run by mouse or key, and bring into view what has changed."""
+"""What the Train tab brings into view in the browser. `runs.js` and `fields.js` have the rest."""
 
 from __future__ import annotations
 
 from ddpo.ui.shared import framed
 
-CHOOSE = """
-const choose = (event) => {
-  const row = event.target.closest('[data-run]');
-  if (!row || (event.type === 'keydown' && event.key !== 'Enter' && event.key !== ' ')) return;
-  event.preventDefault();
-  element.querySelectorAll('[data-run]').forEach((other) => other.classList.toggle('chosen', other === row));
-  trigger('click', {run: row.dataset.run});
-};
-element.addEventListener('click', choose);
-element.addEventListener('keydown', choose);
-"""
 TO_RUN = f"""
 () => setTimeout(() => {{
   const trouble = document.querySelector('#train-notice .card'), card = document.querySelector('#run-status');
@@ -27,4 +16,5 @@ TO_RUN = f"""
 """
 RAN = "() => studio.ran()"  # the address names the run that is shown
 TO_TOP = f"() => {framed.scroll_to('.masthead')}"
+TO_FORM = f"() => {framed.scroll_to('#train-tab')}"
 SAVE_FILE = "() => document.querySelector('#result-file').click()"

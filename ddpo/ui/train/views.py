@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 
 from ddpo import rewards
 from ddpo.common.machine import on_zero_gpu
-from ddpo.common.words import duration, epochs_in_words, moment
+from ddpo.common.words import duration, epochs_in_words
 from ddpo.errors import UserError
 from ddpo.runs import followed
 from ddpo.runs.base_weights import other_base
@@ -18,14 +17,13 @@ from ddpo.runs.place import runs_place
 from ddpo.runs.store import Run, RunStatus, runs_root
 from ddpo.training import held_out_curve
 from ddpo.training.config import TrainConfig
-from ddpo.training.events import EpochMetrics
 from ddpo.training.recipes import RECIPES
+from ddpo.ui.shared import html
 from ddpo.ui.space import quota, slices
 from ddpo.ui.train import figures, motion
-from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot, base_title, reward_title
-from ddpo.ui.train.plots import chart
-
-MAX_LISTED = 40  # runs in the list
+from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot, title_of, what_is_trained
+from ddpo.ui.train.plots import chart, table
+from ddpo.ui.train.run_list import STATES, badge, mean_rewards
 
 EMPTY = """
 <div class="card empty">
@@ -39,14 +37,17 @@ EMPTY = """
 </div>
 """.format(ghosts="<i></i>" * 4)
 
-_STATES = {  # in words, and what may be done now
-    "starting": ("Starting", "The process has started and loads the model."),
-    "running": ("Training", ""),
-    "stopping": ("Stopping", "It finishes its step, saves, and writes the result."),
-    "stopped": ("Stopped", "Resume goes on from here."),
-    "finished": ("Finished", ""),
-    "failed": ("Failed", "Everything before is kept; Resume goes on from the last checkpoint."),
-    "interrupted": ("Interrupted", "Its process is gone. Resume goes on from the last checkpoint."),
+_HINTS = {  # what may be done now
+    "starting": "The process has started and loads the model.",
+    "stopping": "It finishes its step, saves, and writes the result.",
+    "stopped": "Resume goes on from here.",
+    "failed": "Everything before is kept; Resume goes on from the last checkpoint.",
+    "interrupted": "Its process is gone. Resume goes on from the last checkpoint.",
+}
+_NOTHING_KEPT = {  # the same, where there is no checkpoint
+    "stopped": "It has not begun; Resume begins it.",
+    "failed": "It failed before its first checkpoint, so nothing of it is kept: Resume begins anew, Delete removes it.",
+    "interrupted": "Its process is gone since before its first checkpoint: Resume begins anew, Delete removes it.",
 }
 
 
@@ -54,26 +55,40 @@ def status_card(seen: Snapshot) -> str:
     """State, progress, time left, and what went wrong."""
     status, spec = seen.status, seen.run.spec
     state = "stopping" if seen.stopping else status.state
-    word, hint = _STATES[state]
-    if state == "starting" and on_zero_gpu():
-        hint = "It waits for a GPU and loads the model."
-    if followed.is_elsewhere(seen.run):
-        hint = _elsewhere(seen.run, state)
     share = status.step / status.steps if status.steps else status.epoch / max(1, status.epochs)
-    title = f"{reward_title(spec.reward)} on {base_title(spec)}"
-    if status.notice and "Resume" in status.notice:
-        hint = ""  # it has been said
-    told = ("error", status.error), ("notice", status.notice), ("notice", other_base(seen.run)), ("hint", hint)
-    notes = [*(_note(kind, text) for kind, text in told), _rest(seen)]
+    told = ("error", status.error), ("notice", status.notice), ("notice", other_base(seen.run))
+    notes = [_note(kind, text) for kind, text in told]
+    notes += [_waits(seen), _note("hint", _hint(seen, state)), _rest(seen), _note("run-note", seen.label.note)]
     return (
         f'<div class="card progress run-status {state}" data-run="{escape(seen.run.id)}">'
-        f'<div class="line"><b>{_badge(state)}{escape(title)}</b><span class="percent">{share:.0%}</span></div>'
-        f'<div class="bar" role="progressbar" aria-label="{word}" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
-        f'aria-valuemax="100"><div style="width:{share:.1%}"></div></div>'
+        f'<div class="line"><b>{badge(state)}{escape(title_of(seen))}</b><span class="percent">{share:.0%}</span></div>'
+        f'<div class="bar" role="progressbar" aria-label="{STATES[state]}" aria-valuenow="{share * 100:.0f}" '
+        f'aria-valuemin="0" aria-valuemax="100"><div style="width:{share:.1%}"></div></div>'
         f"{_note('held-out', held_out_curve.in_words(seen.evaluations, spec.config))}"
         f"<p>{escape(_how_far(status))}</p>{''.join(notes)}"
-        f'<p class="how">{escape(_origin(seen.run))}</p></div>'
+        f'<p class="how">{_origin(seen)}</p></div>'
     )
+
+
+def _hint(seen: Snapshot, state: str) -> str:
+    if followed.is_elsewhere(seen.run):
+        return _elsewhere(seen.run, state)
+    if seen.status.notice and "Resume" in seen.status.notice:
+        return ""  # it has been said
+    if state == "starting" and on_zero_gpu():
+        return "It waits for a GPU and loads the model."
+    return (_NOTHING_KEPT if state in RESUMABLE and not seen.run.has_checkpoint() else _HINTS).get(state, "")
+
+
+def _waits(seen: Snapshot) -> str:
+    """The place of a run in the queue, and when its turn is likely to come."""
+    if seen.turn is None:
+        return ""
+    before = "It is the next to train" if seen.turn.place == 1 else f"It is number {seen.turn.place} in the queue"
+    if seen.turn.seconds is None:
+        return f'<p class="notice">{before}. How long those before it need is not known yet.</p>'
+    at = (datetime.now(UTC) + timedelta(seconds=seen.turn.seconds)).isoformat(timespec="minutes")
+    return f'<p class="notice">{before}, likely to start in {duration(seen.turn.seconds)}, at {html.when(at)}.</p>'
 
 
 def _elsewhere(run: Run, state: str) -> str:
@@ -103,17 +118,16 @@ def _how_far(status: RunStatus) -> str:
     return " · ".join(parts)
 
 
-def _origin(run: Run) -> str:
+def _origin(seen: Snapshot) -> str:
+    run = seen.run
     recipe = RECIPES[run.spec.recipe].title if run.spec.recipe in RECIPES else run.spec.recipe
-    return f"{recipe} recipe, {run.spec.config.algorithm} · begun {moment(run.created)} · {run.id}"
+    what = f"{what_is_trained(run.spec)} · " if seen.label.name else ""
+    facts = escape(f"{what}{recipe} recipe, {run.spec.config.algorithm}")
+    return f"{facts} · begun {html.when(run.created)} · {escape(run.id)}"
 
 
 def _note(kind: str, text: str | None) -> str:
     return f'<p class="{kind}">{escape(text)}</p>' if text else ""
-
-
-def _badge(state: str) -> str:
-    return f'<span class="state {state}">{_STATES[state][0]}</span>'
 
 
 def diagnosis_card(seen: Snapshot) -> str:
@@ -134,8 +148,10 @@ def charts(seen: Snapshot) -> str:
         waiting = "The first epoch is being drawn; its figures appear here." if seen.status.state in ACTIVE else ""
         return f'<div class="card note"><p>{waiting}</p></div>' if waiting else ""
     reward, *others = figures.curves(seen.epochs, seen.run)
-    first = "".join(chart(curve, wide=True) for curve in (figures.held_out(seen), reward))
-    return f'<div class="charts">{first}{"".join(chart(curve) for curve in others)}</div>'
+    held_out = figures.held_out(seen)
+    first = "".join(chart(curve, wide=True) for curve in (held_out, reward))
+    drawn = f'<div class="charts">{first}{"".join(chart(curve) for curve in others)}</div>'
+    return drawn + table([held_out, reward, *others])
 
 
 def pictures(seen: Snapshot, epoch: int) -> str:
@@ -178,39 +194,12 @@ def animation(seen: Snapshot) -> str:
 
 
 def _gain(seen: Snapshot) -> str:
-    spec, rewarded = rewards.find(seen.run.spec.reward), _rewards(seen.epochs)
+    spec, rewarded = rewards.find(seen.run.spec.reward), mean_rewards(seen.epochs)
     if len(rewarded) < 2:
         return ""
     decimals, unit = (spec.decimals, f" {spec.unit}" if spec.unit else "") if spec else (2, "")
     first, last = rewarded[0], rewarded[-1]
     return f"The mean {seen.run.spec.reward} reward went from {first:.{decimals}f} to {last:.{decimals}f}{unit}."
-
-
-def _rewards(epochs: Sequence[EpochMetrics]) -> list[float]:
-    return [epoch.reward_mean for epoch in epochs if math.isfinite(epoch.reward_mean)]
-
-
-def run_list(runs: Sequence[Run], chosen: str | None) -> str:
-    """All runs, newest first; the chosen one is marked."""
-    if not runs:
-        return ""
-    rows = "".join(_row(run, run.id == chosen) for run in runs[:MAX_LISTED])
-    more = f'<p class="hint">{len(runs) - MAX_LISTED} older ones are not shown.</p>' if len(runs) > MAX_LISTED else ""
-    return f'<div class="card runs"><h2>All runs</h2><div class="run-rows">{rows}</div>{more}</div>'
-
-
-def _row(run: Run, chosen: bool) -> str:
-    status, rewarded, spec = run.status(), _rewards(run.epochs()), rewards.find(run.spec.reward)
-    gain = "<em></em>"
-    if len(rewarded) > 1:
-        change = rewarded[-1] - rewarded[0]
-        gain = f'<em class="{"up" if change > 0 else "down"}">{change:+.{spec.decimals if spec else 2}f}</em>'
-    return (
-        f'<div class="run-row{" chosen" if chosen else ""}" data-run="{escape(run.id)}" role="button" tabindex="0">'
-        f"{_badge(status.state)}<span class='run-title'>{escape(reward_title(run.spec.reward))}"
-        f"<small>{escape(f'{base_title(run.spec)} · {run.spec.recipe} · {moment(run.created)}')}</small></span>"
-        f"<span class='run-epochs'>{status.epoch} of {status.epochs}</span>{gain}</div>"
-    )
 
 
 def estimate_line(found: Estimate, config: TrainConfig, budget: float | None, price: float | None) -> str:
