@@ -116,7 +116,8 @@ def install(work: Path, compute: Compute) -> None:
     released = newest_release(work)
     shutil.copytree(released / "model", BUNDLE / "base", dirs_exist_ok=True)
     facts = read_figures(released / "chosen.json")
-    write_figures(PRETRAINING, {**facts, "before": under_way.led_to(facts["began_with"])})
+    led_here = under_way.led_to(facts.get("began_with", ""))
+    write_figures(PRETRAINING, {**facts, **({"before": led_here} if led_here else {})})
 
 
 def trials(work: Path, compute: Compute, warm_start: str | None = None) -> None:

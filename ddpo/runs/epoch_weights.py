@@ -71,7 +71,7 @@ def keep(run: Run, unet: nn.Module, scheduler_config: dict[str, Any], epoch: int
     try:
         limits.check_disk(run.folder, unet)
         with new_folder(run, target) as folder:
-            save_model(unet, scheduler_config, folder, torch.float16)  # type: ignore[arg-type]
+            save_model(unet, scheduler_config, folder, torch.float16)
     except OSError as error:
         with suppress(OSError):
             shutil.rmtree(target)

@@ -11,8 +11,9 @@ from ddpo import rewards
 from ddpo.common.statistics import paired_statistics
 from ddpo.comparison import saved
 from ddpo.comparison.events import ComparisonResult, Progress
-from ddpo.ui.compare import tab, tour, views
+from ddpo.ui.compare import tab, tour, turn, views
 from ddpo.ui.shared.html import amount, difference
+from ddpo.ui.space.turns import Place
 
 
 @pytest.fixture
@@ -66,9 +67,11 @@ def test_progress_has_a_name_and_is_no_live_region() -> None:
     assert 'aria-label="Denoising"' in card and 'role="status"' not in card and "aria-live" not in card
 
 
-def test_a_cancel_says_nothing_of_steps_that_there_may_not_have_been() -> None:
-    notice = tab._on_cancel(None)[2]
-    assert "Cancelled" in notice and "step" not in notice
+def test_a_cancel_says_nothing_of_steps_that_there_have_not_been() -> None:
+    waiting = turn.waiting_card(Place(1, 5.0))
+    notice = tab._on_cancel(None, waiting)[2]
+    assert "Cancelled" in notice and "step" not in notice and "about 5 s" in waiting
+    assert "between two steps" in tab._on_cancel(None, views.progress_card(Progress("Denoising", 3, 100)))[2]
 
 
 def test_the_tour_has_three_sentences_and_does_without_its_pictures(
