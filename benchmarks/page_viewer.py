@@ -54,6 +54,7 @@ class Viewer:
             found
             for found in config["dependencies"]
             if any(id in timers and on == "tick" for id, on in found["targets"])
+            and "epoch-slider" in [names.get(id) for id in found["inputs"]]
         )
         self._slider_in = [names.get(id) for id in event["inputs"]].index("epoch-slider")
         self._slider_out = [names.get(id) for id in event["outputs"]].index("epoch-slider")

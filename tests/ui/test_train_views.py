@@ -21,7 +21,7 @@ from ddpo.ui.space import asker, permission, sign_in
 from ddpo.ui.space.asker import Asker
 from ddpo.ui.space.sign_in_button import SIGN_IN
 from ddpo.ui.train import actions, beginning, live, motion, run_list, tab, views
-from ddpo.ui.train.plots import Curve, chart
+from ddpo.ui.train.plots import MOST_POINTS, Curve, chart, thinned
 from tests.helpers.run_folders import CHURCH, draw_grid, epoch_line, make_run
 
 OWNER = {"name": "O", "preferred_username": "owner", "profile": "", "picture": ""}
@@ -244,3 +244,9 @@ def test_folders_are_refused_on_a_space(monkeypatch: pytest.MonkeyPatch) -> None
         actions.make_spec(Asker.VISITOR, "church-64", "google/ddpm-church-256", "photographic", "quick", {}).pair
         is None
     )
+
+
+def test_a_chart_of_many_epochs_stays_small_and_keeps_the_last() -> None:
+    assert thinned(range(400)) == list(range(400)) and thinned([]) == []
+    many = thinned(range(100_000))
+    assert len(many) <= MOST_POINTS and many[-1] == 99_999 and many[0] < 250

@@ -12,7 +12,7 @@ from ddpo.training import held_out_curve
 from ddpo.training.config import GRADIENT_ALGORITHMS
 from ddpo.training.events import EpochMetrics
 from ddpo.ui.train.actions import Snapshot
-from ddpo.ui.train.plots import Curve
+from ddpo.ui.train.plots import Curve, thinned
 
 
 def held_out(seen: Snapshot) -> Curve:
@@ -32,7 +32,7 @@ def held_out(seen: Snapshot) -> Curve:
 
 def curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
     """The figures of the epochs, the reward first."""
-    spec = rewards.find(run.spec.reward)
+    spec, epochs = rewards.find(run.spec.reward), thinned(epochs)
     decimals, unit = (spec.decimals, spec.unit) if spec else (2, "")
     about = " · shaded: the middle 80%"
 

@@ -12,9 +12,9 @@ from ddpo.common.words import moment
 from ddpo.runs.labels import label_of
 from ddpo.runs.store import Run
 from ddpo.ui.train import actions, tables
+from ddpo.ui.train.plots import thinned
 from ddpo.ui.train.run_list import MOST_TICKED
 
-MOST_POINTS = 400  # of a curve
 FIGURES = {"reward": "reward_mean", "diversity": "diversity", "kl": "kl"}  # of the epochs
 
 _TOOLS = """
@@ -64,7 +64,7 @@ def _titles(runs: Sequence[Run]) -> list[str]:
 
 
 def _curves(run: Run) -> dict[str, Any]:
-    epochs, looks, each = _thinned(run.epochs()), _thinned(run.evaluations()), run.spec.config.samples_per_epoch()
+    epochs, looks, each = thinned(run.epochs()), thinned(run.evaluations()), run.spec.config.samples_per_epoch()
     return {
         "reward_name": run.spec.reward,
         "epoch": [epoch.epoch for epoch in epochs],
@@ -78,9 +78,3 @@ def _curves(run: Run) -> dict[str, Any]:
             "gain": [look.gain for look in looks],
         },
     }
-
-
-def _thinned(values: Sequence[Any]) -> list[Any]:
-    """At most MOST_POINTS of them, evenly spread, with the last."""
-    stride = -(-len(values) // MOST_POINTS) or 1
-    return list(values[::-stride])[::-1]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeVar
 
+T = TypeVar("T")
+MOST_POINTS = 400  # of a curve
 MAX_ROWS = 200  # of a table
 MAX_TIPS = 60  # places of a chart that say their value under the pointer
 HEADROOM = 0.06  # share of the height left free above and below
@@ -25,6 +28,12 @@ class Curve:
     ceiling: float | None = None  # a value that the axis does not go beyond, unless a value does
     reference: float | None = None  # where a dashed line stands
     note: str = ""  # below the chart
+
+
+def thinned(values: Sequence[T]) -> list[T]:
+    """At most MOST_POINTS of them, evenly spread, with the last."""
+    stride = -(-len(values) // MOST_POINTS) or 1
+    return list(values[::-stride])[::-1]
 
 
 def chart(curve: Curve, wide: bool = False) -> str:
