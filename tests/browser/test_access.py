@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.axe import serious
-from tests.helpers.browsing import DRAWN, SLOW, TINY, WIDE, set_number, settled, wait_for_state
+from tests.helpers.browsing import DRAWN, SLOW, TINY, set_number, settled, wait_for_state, without_errors
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 
@@ -23,24 +23,16 @@ FOCUSED = "document.activeElement?.id"
 
 @pytest.fixture
 def open_page(browser: Browser, app: RunningApp) -> Iterator[Open]:
-    """Opens an address of an app; in the end no page may have logged an error."""
-    pages: list[Page] = []
-    troubles: list[str] = []
+    """Opens an address of an app."""
+    with without_errors(browser) as opened:
 
-    def open_(query: str = "", at: RunningApp = app) -> Page:
-        page = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]})
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(f"{at.url}/?{query}")
-        page.wait_for_selector("#compare-button", state="attached")
-        settled(page)
-        pages.append(page)
-        return page
+        def open_(query: str = "", at: RunningApp = app) -> Page:
+            page = opened(f"{at.url}/?{query}")
+            page.wait_for_selector("#compare-button", state="attached")
+            settled(page)
+            return page
 
-    yield open_
-    for page in pages:
-        page.close()
-    assert not troubles
+        yield open_
 
 
 def said(page: Page, words: str) -> None:

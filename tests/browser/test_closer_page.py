@@ -13,7 +13,7 @@ import pytest
 
 from ddpo.comparison import saved
 from ddpo.comparison.files import png_bytes
-from tests.helpers.browsing import PHONE, WIDE, overflow
+from tests.helpers.browsing import PHONE, WIDE, overflow, without_errors
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -22,16 +22,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
-    """In the end the page may not have logged an error."""
-    troubles: list[str] = []
-    page = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]})
-    page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(f"{app.url}/?__theme=light")
-    page.wait_for_selector("#compare-button")
-    yield page
-    page.close()
-    assert not troubles
+    with without_errors(browser) as opened:
+        page = opened(f"{app.url}/?__theme=light")
+        page.wait_for_selector("#compare-button")
+        yield page
 
 
 def looked_at(page: Page, shots: Path, name: str) -> None:

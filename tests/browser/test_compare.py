@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from tests.helpers.browsing import DRAWN
+from tests.helpers.browsing import DRAWN, without_errors
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -25,23 +25,14 @@ SLOW = 240_000  # milliseconds; the first comparison imports torch, and the mach
 
 @pytest.fixture
 def open_page(browser: Browser, app: RunningApp) -> Iterator[Open]:
-    """Opens the page; in the end no page may have logged an error."""
-    pages: list[Page] = []
-    troubles: list[str] = []
+    with without_errors(browser) as opened:
 
-    def open_(size: tuple[int, int] = WIDE, theme: str = "light") -> Page:
-        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(f"{app.url}/?__theme={theme}")
-        page.wait_for_selector("#compare-button")
-        pages.append(page)
-        return page
+        def open_(size: tuple[int, int] = WIDE, theme: str = "light") -> Page:
+            page = opened(f"{app.url}/?__theme={theme}", size)
+            page.wait_for_selector("#compare-button")
+            return page
 
-    yield open_
-    for page in pages:
-        page.close()
-    assert not troubles
+        yield open_
 
 
 def set_number(page: Page, control: str, value: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.browsing import PHONE, SLOW, WIDE, overflow, set_number
+from tests.helpers.browsing import PHONE, SLOW, WIDE, overflow, set_number, without_errors
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -20,18 +20,13 @@ MIDDLE = (1024, 768)
 
 @pytest.fixture
 def page(browser: Browser, app: RunningApp) -> Iterator[Page]:
-    """The tab with a small evaluation asked for; in the end the page may not have logged an error."""
-    troubles: list[str] = []
-    page = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]})
-    page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(f"{app.url}/?__theme=light&tab=evaluate")
-    page.wait_for_selector("#evaluate-button")
-    set_number(page, "#evaluate-seeds", 5)
-    set_steps(page, "2, 3")
-    yield page
-    page.close()
-    assert not troubles
+    """The tab with a small evaluation asked for."""
+    with without_errors(browser) as opened:
+        page = opened(f"{app.url}/?__theme=light&tab=evaluate")
+        page.wait_for_selector("#evaluate-button")
+        set_number(page, "#evaluate-seeds", 5)
+        set_steps(page, "2, 3")
+        yield page
 
 
 def set_steps(page: Page, steps: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ddpo.runs import labels
 from ddpo.runs.store import Run, list_runs
-from tests.helpers.browsing import PHONE, WIDE, overflow, set_number, show_tab, wait_for_state
+from tests.helpers.browsing import PHONE, WIDE, overflow, set_number, show_tab, wait_for_state, without_errors
 from tests.helpers.run_folders import CHURCH, make_run, many_runs
 from tests.helpers.serving import RunningApp, running_app
 
@@ -35,16 +35,11 @@ def full_app(named: Run) -> Iterator[RunningApp]:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, full_app: RunningApp) -> Iterator[Page]:
-    troubles: list[str] = []
-    opened = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]}, timezone_id="Asia/Tokyo")
-    opened.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: troubles.append(str(error)))
-    opened.goto(full_app.url)
-    show_tab(opened)
-    wait_for_state(opened, "finished")
-    yield opened
-    opened.close()
-    assert not troubles
+    with without_errors(browser) as opened:
+        page = opened(full_app.url, timezone_id="Asia/Tokyo")
+        show_tab(page)
+        wait_for_state(page, "finished")
+        yield page
 
 
 def shown_rows(page: Page) -> int:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ddpo.comparison import saved
-from tests.helpers.browsing import DRAWN, PHONE, SLOW, WIDE, overflow, set_number, settled
+from tests.helpers.browsing import DRAWN, PHONE, SLOW, WIDE, overflow, set_number, settled, without_errors
 from tests.helpers.serving import RunningApp
 
 if TYPE_CHECKING:
@@ -20,23 +20,14 @@ Open = Callable[..., "Page"]
 
 @pytest.fixture
 def open_page(browser: Browser, app: RunningApp) -> Iterator[Open]:
-    """Opens the page, at an address and in a size; in the end no page may have logged an error."""
-    pages: list[Page] = []
-    troubles: list[str] = []
+    with without_errors(browser) as opened:
 
-    def open_(query: str = "", size: tuple[int, int] = WIDE) -> Page:
-        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(f"{app.url}/?{query}")
-        page.wait_for_selector("#compare-button")
-        pages.append(page)
-        return page
+        def open_(query: str = "", size: tuple[int, int] = WIDE) -> Page:
+            page = opened(f"{app.url}/?{query}", size)
+            page.wait_for_selector("#compare-button")
+            return page
 
-    yield open_
-    for page in pages:
-        page.close()
-    assert not troubles
+        yield open_
 
 
 def top(page: Page, selector: str) -> float:

@@ -20,6 +20,7 @@ from tests.helpers.browsing import (
     show_tab,
     wait_for_epoch,
     wait_for_state,
+    without_errors,
 )
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
@@ -39,23 +40,15 @@ def training_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAp
 
 @pytest.fixture
 def open_tab(browser: Browser) -> Iterator[Open]:
-    """Opens the Train tab of an app; in the end no page may have logged an error."""
-    pages: list[Page] = []
-    troubles: list[str] = []
+    """Opens the Train tab of an app."""
+    with without_errors(browser) as opened:
 
-    def open_(app: RunningApp, size: tuple[int, int] = WIDE, theme: str = "light") -> Page:
-        page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(f"{app.url}/?__theme={theme}")
-        show_tab(page)
-        pages.append(page)
-        return page
+        def open_(app: RunningApp, size: tuple[int, int] = WIDE, theme: str = "light") -> Page:
+            page = opened(f"{app.url}/?__theme={theme}", size)
+            show_tab(page)
+            return page
 
-    yield open_
-    for page in pages:
-        page.close()
-    assert not troubles
+        yield open_
 
 
 def test_a_first_visitor_sees_what_will_come_and_how_long_it_takes(training_app: RunningApp, open_tab: Open) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Frame, Page
+    from playwright.sync_api import Browser, Frame, Page
 
 
 QUIET = (
@@ -35,6 +37,26 @@ DRAWN = ".summary:not(:has(.saved))"  # a result that was not there when the pag
 TINY = {
     "batches_per_epoch": 1, "batch_size": 2, "accumulation": 1, "group_size": 1, "sampling_steps": 4, "window_first": 0,
 }  # fmt: skip
+
+
+@contextmanager
+def without_errors(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """What opens an address in a page of its own, in a size; in the end no page may have logged an error."""
+    pages: list[Page] = []
+    troubles: list[str] = []
+
+    def open_(address: str, size: tuple[int, int] = WIDE, **options: Any) -> Page:
+        page = browser.new_page(viewport={"width": size[0], "height": size[1]}, **options)
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        pages.append(page)
+        page.goto(address)
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+    assert not troubles
 
 
 def settled(page: Page | Frame) -> None:
