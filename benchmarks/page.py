@@ -33,7 +33,8 @@ PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1
 def visit(browser: Browser, url: str) -> dict[str, float]:
     """Open the page in a browser without a past; seconds until things are seen, what came, and from whom."""
     context = browser.new_context(viewport={"width": WIDE[0], "height": WIDE[1]})
-    page, sizes, hosts = context.new_page(), [0.0], set()
+    page, sizes = context.new_page(), [0.0]
+    hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     network = context.new_cdp_session(page)
     network.send("Network.enable")

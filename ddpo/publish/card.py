@@ -195,8 +195,8 @@ def _epochs(epochs: Sequence[EpochMetrics]) -> str:
 
 def _statistics(statistics: PairedStatistics, scorer: str) -> str:
     spec = rewards.find(scorer)
-    look = (spec.unit, spec.decimals, spec.minus_a_size) if spec else ()
-    sentence = describe(statistics, scorer, *look)
+    unit, decimals, minus_a_size = (spec.unit, spec.decimals, spec.minus_a_size) if spec else ("", 2, False)
+    sentence = describe(statistics, scorer, unit, decimals, minus_a_size)
     rows = [
         ["seeds", str(statistics.n)],
         ["mean score of the base", _number(statistics.mean_base)],

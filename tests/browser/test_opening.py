@@ -62,7 +62,8 @@ def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: 
 
 
 def test_the_page_is_light_and_asks_nobody_else(browser: Browser, app: RunningApp) -> None:
-    page, asked, weight = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]}), set(), 0
+    page, weight = browser.new_page(viewport={"width": WIDE[0], "height": WIDE[1]}), 0
+    asked: set[str] = set()
     page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
 
     def count(event: dict[str, Any]) -> None:

@@ -22,6 +22,13 @@ def test_a_link_has_a_title_a_sentence_and_a_picture_of_its_own(app: RunningApp)
     assert picture.size == (1200, 630) and httpx.head(app.url).status_code == 200
 
 
+def test_the_page_is_compressed_for_who_can_take_it(app: RunningApp) -> None:
+    plain = httpx.get(app.url, headers={"Accept-Encoding": "identity"})
+    packed = httpx.get(app.url, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.text and int(packed.headers["content-length"]) < len(plain.content) / 3
+
+
 def test_the_tags_name_the_address_that_a_proxy_serves(app: RunningApp) -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": 'studio.example"><script>'}
     page = httpx.get(app.url, headers=forwarded).text

@@ -1,7 +1,8 @@
-"""What other sites show of a link to the page: its title, a sentence and a picture, in place of Gradio's own."""
+"""The page's HTML as it leaves: with what other sites show of a link to it in place of Gradio's own, and compressed."""
 
 from __future__ import annotations
 
+import gzip
 import re
 from html import escape
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PICTURE = ASSETS / "thumbnail.png"
 PICTURE_SIZE = (1200, 630)
 PATH = "/preview.png"
+PACKING = 5  # of 9
 _GRADIOS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 _START = b'<meta charset="utf-8" />'
 
@@ -46,7 +48,8 @@ class Preview:
         if request.url.path.endswith(PATH) and PICTURE.exists():
             return await FileResponse(PICTURE)(scope, receive, send)
         if request.url.path.rstrip("/") in ("", scope.get("root_path", "").rstrip("/")):
-            send = _changing(send, self.tags(request).encode())
+            packs = "gzip" in request.headers.get("accept-encoding", "")
+            send = _changing(send, self.tags(request).encode(), packs)
         return await self.app(scope, receive, send)
 
     def tags(self, request: Request) -> str:
@@ -67,8 +70,14 @@ class Preview:
         return "\n".join([*lines, '<link rel="icon" type="image/png" href="./favicon.ico">'])
 
 
-def _changing(send: Send, tags: bytes) -> Send:
-    """Sends a page of HTML with other tags in its head, and anything else as it comes."""
+def _changing(send: Send, tags: bytes, packs: bool) -> Send:
+    """Sends a page of HTML with other tags in its head, and anything else as it comes.
+
+    Args:
+        send: what it is sent by.
+        tags: of the head.
+        packs: whether it is compressed, to a seventh; Gradio does so only with what has a file's ending in its address.
+    """
     start: Message | None = None
     body = b""
 
@@ -86,7 +95,12 @@ def _changing(send: Send, tags: bytes) -> Send:
             if not message.get("more_body", False):
                 page = _GRADIOS.sub(b"", body).replace(_START, _START + b"\n" + tags, 1)
                 if body:  # HEAD has none
-                    MutableHeaders(scope=start)["content-length"] = str(len(page))
+                    headers = MutableHeaders(scope=start)
+                    if packs:
+                        page = gzip.compress(page, PACKING)
+                        headers["content-encoding"] = "gzip"
+                    headers.add_vary_header("Accept-Encoding")
+                    headers["content-length"] = str(len(page))
                 await send(start)
                 await send({"type": "http.response.body", "body": page})
 
