@@ -14,6 +14,7 @@ import csv
 import io
 import re
 import shlex
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -34,13 +35,14 @@ COLUMNS = 8  # of a sheet
 ON_SHEET = 64  # pictures on a sheet at the most, the first ones
 
 
-def write_folder(results: Results, store: CellStore, folder: Path) -> list[Path]:
+def write_folder(results: Results, store: CellStore, folder: Path, sheets: int | None = None) -> list[Path]:
     """Write everything; files that are there are replaced.
 
     Args:
         results: of the cells that are finished.
         store: where their pictures are.
         folder: made where it is missing.
+        sheets: of how many cells, the first ones, there is a sheet; None: of all.
 
     Returns:
         The files.
@@ -62,7 +64,7 @@ def write_folder(results: Results, store: CellStore, folder: Path) -> list[Path]
             with replacing(folder / name) as file:
                 file.write(content)
             written.append(folder / name)
-        for result in results.cells:
+        for result in results.cells[:sheets]:
             path = folder / "pictures" / f"{file_name(result.cell)}.png"
             with replacing(path) as file:
                 sheet(pictures(result.cell)[:ON_SHEET]).save(file, "PNG")
@@ -70,6 +72,22 @@ def write_folder(results: Results, store: CellStore, folder: Path) -> list[Path]
     except OSError as error:
         raise storage_error(error, folder, "The report of an evaluation") from error
     return written
+
+
+def zip_of(files: Iterable[Path], folder: Path) -> Path:
+    """Pack files of a folder into one zip beside them, and return its path.
+
+    Raises:
+        UserError: the disk refuses.
+    """
+    path = folder / "evaluation.zip"
+    try:
+        with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for entry in files:
+                archive.write(entry, entry.relative_to(folder).as_posix())
+    except OSError as error:
+        raise storage_error(error, folder, "The zip of an evaluation") from error
+    return path
 
 
 def write_report(results: Results, store: CellStore, folder: Path) -> Path:

@@ -42,7 +42,7 @@ def cost_says(page: Page, words: str) -> None:
 
 
 def test_an_evaluation_from_its_cost_to_its_report(page: Page, shots: Path, tmp_path: Path) -> None:
-    assert "Press Evaluate" in page.inner_text("#evaluate-status") and not page.is_visible("#evaluate-report")
+    assert "Press Evaluate" in page.inner_text("#evaluate-status") and not page.is_visible("#evaluate-zip")
     cost_says(page, "8 cells of 5 seeds: 100 evaluations of networks, about 1 s to draw")
     assert page.inner_text("#evaluate-power").startswith("5 seeds find a mean gain of")
     set_steps(page, "2, many")
@@ -71,7 +71,7 @@ def test_an_evaluation_from_its_cost_to_its_report(page: Page, shots: Path, tmp_
         page.click("#evaluate-report")
     report = unescape(download.value.path().read_text(encoding="utf-8"))
     assert report.startswith("<!doctype html>") and download.value.suggested_filename.endswith(".html")
-    assert verdict in report
+    assert verdict in report and page.is_visible("#evaluate-zip")
     for width, height in (WIDE, MIDDLE, PHONE):
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(300)

@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import shlex
+import shutil
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from ddpo.diffusion.models import save_model
 from ddpo.evaluation import plots
 from ddpo.evaluation.command import build_parser, main
 from ddpo.evaluation.evaluate import CellDone, evaluate
-from ddpo.evaluation.export import command, sheet
+from ddpo.evaluation.export import command, sheet, zip_of
 from ddpo.evaluation.plan import make_evaluation
 from ddpo.evaluation.store import CellStore
 from tests.helpers.models import make_unet
@@ -199,6 +201,15 @@ def test_a_part_of_an_evaluation_can_be_written(models: list[str], written: Path
     write_folder(first.results, store, tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert "Not finished: 4 cells were asked for" in text and "Verdicts" not in text
+
+
+def test_all_of_it_fits_into_one_zip(written: Path, tmp_path: Path) -> None:
+    files = [path for path in sorted(written.rglob("*")) if path.is_file()]
+    shutil.copytree(written, tmp_path / "report")
+    path = zip_of([tmp_path / "report" / file.relative_to(written) for file in files], tmp_path / "report")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == [file.relative_to(written).as_posix() for file in files]
+        assert archive.read("results.json") == (written / "results.json").read_bytes()
 
 
 def test_ticks_are_round_and_within() -> None:

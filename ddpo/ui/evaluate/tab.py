@@ -14,7 +14,7 @@ import gradio as gr
 from ddpo.common.machine import on_zero_gpu
 from ddpo.errors import UserError
 from ddpo.evaluation.evaluate import CellDone
-from ddpo.evaluation.export import write_report
+from ddpo.evaluation.export import write_folder, zip_of
 from ddpo.evaluation.results import Results
 from ddpo.ui.evaluate import form as evaluate_form
 from ddpo.ui.evaluate import kept, pictures, storage, views
@@ -27,6 +27,7 @@ from ddpo.ui.space.asker import who
 
 TROUBLE = "This could not be evaluated"
 EVALUATING = "Evaluating…"  # what the button says meanwhile
+MOST_SHEETS = 40  # cells whose pictures are in the zip, 12 MB of church-64
 STATE_LIFE = 3600  # seconds that finished results are remembered for their visitor
 SHOW_RESULTS = (
     f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#evaluate-status')}, 150); }}"
@@ -43,6 +44,7 @@ class Shown:
     status: gr.HTML
     verdicts: gr.HTML
     report: gr.DownloadButton
+    archive: gr.DownloadButton
     figures: gr.HTML
     by_gain: gr.HTML
     one_seed: gr.HTML
@@ -81,6 +83,7 @@ def _build_results(evaluate: gr.Button, cancel: gr.Button) -> Shown:
         status=gr.HTML(views.EMPTY, elem_id="evaluate-status"),
         verdicts=gr.HTML("", elem_id="verdicts"),
         report=gr.DownloadButton("Download the report (HTML)", size="md", visible=False, elem_id="evaluate-report"),
+        archive=gr.DownloadButton("Download all (zip)", size="md", visible=False, elem_id="evaluate-zip"),
         figures=gr.HTML("", elem_id="evaluate-figures"),
         by_gain=gr.HTML("", elem_id="by-gain", js_on_load="studio.choices(element, trigger)"),
         one_seed=gr.HTML("", elem_id="one-seed"),
@@ -176,13 +179,15 @@ def _idle(notice: str) -> list[Any]:
 
 def _finished(results: Results, folder: Path) -> list[Any]:
     store, place = storage.store(), pictures.middle_seed(results)
+    files = write_folder(results, store, folder, MOST_SHEETS)
     return _changed(
         evaluate=gr.update(value="Evaluate", interactive=True),
         cancel=gr.update(visible=False),
         notice="",
         status="",
         verdicts=views.verdicts(results),
-        report=gr.update(value=str(write_report(results, store, folder)), visible=True),
+        report=gr.update(value=str(folder / "report.html"), visible=True),
+        archive=gr.update(value=str(zip_of(files, folder)), visible=True),
         figures=views.figures(results),
         by_gain=pictures.by_gain(results, store, place),
         one_seed=pictures.one_seed(results, store, place),
