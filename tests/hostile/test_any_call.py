@@ -153,7 +153,7 @@ def test_events_of_the_page(some: list[Any], values: list[Any]) -> None:
         lambda: first_of(compare_tab._on_compare(HERE, None, None, *values)),
         lambda: form._on_recipe(one),
         lambda: form._about_reward(one),
-        lambda: form.told(HERE, None, *values[:7], *[three] * len(form._ORDER)),
+        lambda: form.told(HERE, None, *values[:7], *[three] * len(form.ORDER)),
     ):
         answered(call)
 
