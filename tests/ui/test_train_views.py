@@ -93,6 +93,20 @@ def test_a_chart_stays_within_its_box(values: list[float]) -> None:
     assert len(coordinates) >= 4 and all(0 <= number <= 100 for number in coordinates)
 
 
+def test_one_epoch_is_a_mark_and_a_share_ends_at_100_percent() -> None:
+    html = chart(Curve("x", [1], [0.98], "{:.0%}".format, [(0.9, 1.0)], floor=0.0, reference=1.0, ceiling=1.0))
+    band = html.split('class="band" points="')[1].split('"')[0]
+    assert {pair.split(",")[0] for pair in band.split()} == {"48.00", "52.00"}
+    assert "0% to 100%" in html and "106%" not in html
+    beyond = chart(Curve("x", [1, 2], [0.98, 1.2], "{:.0%}".format, floor=0.0, ceiling=1.0))
+    assert "0% to 127%" in beyond
+
+
+def test_the_values_of_charts_are_a_table_too(tmp_path: Path) -> None:
+    html = views.charts(actions.look_at(make_run(tmp_path, "finished", 4)))
+    assert '<th scope="row">4</th><td>4.40</td>' in html and html.count('<th scope="row">') == 4
+
+
 def test_the_grid_is_cut_into_its_pictures(tmp_path: Path) -> None:
     draw_grid(tmp_path / "grid.png", 200)
     cells = motion.cut(tmp_path / "grid.png")

@@ -112,9 +112,10 @@ def _tips(curve: Curve, xs: Sequence[float]) -> str:
     stride = -(-len(xs) // MAX_TIPS)
     chosen = range(len(xs) - 1, -1, -stride)[::-1]
     width = 1 / (len(chosen) - 1) if len(chosen) > 1 else 1.0
+    edges = {i: (max(0.0, xs[i] - width / 2), min(1.0, xs[i] + width / 2)) for i in chosen}
     return "".join(
-        f'<u style="left:{xs[i] - width / 2:.2%};width:{width:.2%}" data-tip="{escape(_tip(curve, i))}"></u>'
-        for i in chosen
+        f'<u style="left:{start:.2%};width:{end - start:.2%}" data-tip="{escape(_tip(curve, i))}"></u>'
+        for i, (start, end) in edges.items()
     )
 
 

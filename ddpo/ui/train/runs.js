@@ -171,7 +171,8 @@ Object.assign(studio, (() => {
     const up = (y) => 100 - 100 * (scale(y) - low) / (high - low);
     const lines = curves.map((curve, i) => curve.length && `<polyline class="curve s${i}" points="${
       (curve.length > 1 ? curve : [[curve[0][0], curve[0][1]], curve[0]])
-        .map(([x, y], n) => `${(across(x) + (curve.length > 1 ? 0 : n ? 2 : -2)).toFixed(2)},${up(y).toFixed(2)}`).join(' ')}"/>`);
+        .map(([x, y], n) => `${Math.min(100, Math.max(0, across(x) + (curve.length > 1 ? 0 : n ? 2 : -2))).toFixed(2)},${
+          up(y).toFixed(2)}`).join(' ')}"/>`);
     const places = [...new Set(xs)].sort((a, b) => a - b);
     const stride = Math.ceil(places.length / COLUMNS), some = places.filter((_, i) => (places.length - 1 - i) % stride === 0);
     const width = some.length > 1 ? 100 / (some.length - 1) : 100;
@@ -181,7 +182,8 @@ Object.assign(studio, (() => {
         return near && Math.abs(near[0] - x) <= Math.max(width * (right - left) / 100, 1) ? `${run.title}: ${short(near[1])}` : '';
       }).filter(Boolean);
       const at = tools.x === 'epoch' ? `epoch ${x}` : `${short(x)} ${X[tools.x]}`;
-      return `<u style="left:${(across(x) - width / 2).toFixed(2)}%;width:${width.toFixed(2)}%" data-tip="${
+      const [start, end] = [Math.max(0, across(x) - width / 2), Math.min(100, across(x) + width / 2)];
+      return `<u style="left:${start.toFixed(2)}%;width:${(end - start).toFixed(2)}%" data-tip="${
         escaped(`${at}: ${said.join(' · ')}`)}"></u>`;
     });
     const back = logarithmic ? (value) => 10 ** value : (value) => value;
