@@ -12,6 +12,7 @@ from ddpo.common.statistics import paired_statistics
 from ddpo.comparison import saved
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.ui.compare import tab, tour, views
+from ddpo.ui.compare.results import CANCELLING
 from ddpo.ui.shared.html import amount, difference
 
 
@@ -67,7 +68,7 @@ def test_progress_has_a_name_and_is_no_live_region() -> None:
 
 
 def test_a_cancel_says_nothing_of_steps_that_there_may_not_have_been() -> None:
-    notice = tab._on_cancel(None)[2]
+    notice = tab._on_ended(CANCELLING, None)[2]
     assert "Cancelled" in notice and "step" not in notice
 
 

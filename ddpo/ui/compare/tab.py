@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from html import unescape
 from typing import Any
@@ -16,7 +17,7 @@ from ddpo.diffusion import schedulers
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, all_pairs, get_pair
 from ddpo.ui.compare import results, views
-from ddpo.ui.compare.results import COMPARING, Results
+from ddpo.ui.compare.results import CANCELLING, COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
 from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK
@@ -30,6 +31,8 @@ TROUBLE = "This could not be compared"
 FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
 
 SHOW_RESULTS = f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#status')}, 150); }}"
+
+CANCELS = f"(label) => label === {json.dumps(COMPARING)} ? {json.dumps(CANCELLING)} : label"
 
 
 def build() -> tuple[dict[str, gr.Component], Results]:
@@ -101,7 +104,10 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
     run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
-    outcome.cancel.click(_on_cancel, outcome.state, outputs, cancels=[run], **QUICK)
+    # Gradio ignores a press that comes before its request to cancel is answered, and ends the run once it is.
+    outcome.cancel.click(None, outcome.compare, outcome.compare, js=CANCELS, **PRIVATE)
+    outcome.cancel.click(None, None, None, cancels=[run], **PRIVATE)
+    run.then(_on_ended, [outcome.compare, outcome.state], outputs, **QUICK)
     chosen = [outcome.line, outcome.slider]
     outcome.pictures.click(_on_choose, outcome.state, chosen, trigger_mode="multiple", **QUICK)  # none is left out
 
@@ -165,7 +171,10 @@ def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
         return ""
 
 
-def _on_cancel(key: str | None) -> list[Any]:
+def _on_ended(label: Any, key: str | None) -> list[Any]:
+    """Where the run was cancelled, as its last words went nowhere."""
+    if label != CANCELLING:
+        return [gr.skip()] * len(Results.__dataclass_fields__)
     return results.shown(key, html.message("Cancelled", "The comparison was stopped; nothing more of it is drawn."))
 
 
