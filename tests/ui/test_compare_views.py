@@ -12,6 +12,7 @@ from ddpo.common.statistics import paired_statistics
 from ddpo.comparison import saved
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.ui.compare import tab, tour, turn, views
+from ddpo.ui.compare.results import CANCELLING
 from ddpo.ui.shared.html import amount, difference
 from ddpo.ui.space.turns import Place
 
@@ -68,10 +69,10 @@ def test_progress_has_a_name_and_is_no_live_region() -> None:
 
 
 def test_a_cancel_says_nothing_of_steps_that_there_have_not_been() -> None:
-    waiting = turn.waiting_card(Place(1, 5.0))
-    notice = tab._on_cancel(None, waiting)[2]
+    waiting, begun = turn.waiting_card(Place(1, 5.0)), views.progress_card(Progress("Denoising", 3, 100))
+    notice = tab._on_ended(CANCELLING, None, waiting)[2]
     assert "Cancelled" in notice and "step" not in notice and "about 5 s" in waiting
-    assert "between two steps" in tab._on_cancel(None, views.progress_card(Progress("Denoising", 3, 100)))[2]
+    assert "between two steps" in tab._on_ended(CANCELLING, None, begun)[2]
 
 
 def test_the_tour_has_three_sentences_and_does_without_its_pictures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from html import unescape
 from typing import Any
@@ -17,7 +18,7 @@ from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, get_pair, run_pairs
 from ddpo.ui.compare import closer, rescoring, results, turn, views
-from ddpo.ui.compare.results import COMPARING, Results
+from ddpo.ui.compare.results import CANCELLING, COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
 from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK
@@ -31,6 +32,8 @@ TROUBLE = "This could not be compared"
 FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
 
 SHOW_RESULTS = f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#status')}, 150); }}"
+
+CANCELS = f"(label) => label === {json.dumps(COMPARING)} ? {json.dumps(CANCELLING)} : label"
 
 
 def build() -> tuple[dict[str, gr.Component], Results]:
@@ -111,7 +114,10 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
     run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
-    outcome.cancel.click(_on_cancel, [outcome.state, outcome.status], outputs, cancels=[run], **QUICK)
+    # Gradio ignores a press that comes before its request to cancel is answered, and ends the run once it is.
+    outcome.cancel.click(None, outcome.compare, outcome.compare, js=CANCELS, **PRIVATE)
+    outcome.cancel.click(None, None, None, cancels=[run], **PRIVATE)
+    run.then(_on_ended, [outcome.compare, outcome.state, outcome.status], outputs, **QUICK)
     turn.connect(outcome)
     chosen = [outcome.line, outcome.slider]
     outcome.pictures.click(_on_choose, outcome.state, chosen, trigger_mode="multiple", **QUICK)  # none is left out
@@ -184,7 +190,10 @@ def _cost(profile: gr.OAuthProfile | None, *values: Any) -> str:
         return ""
 
 
-def _on_cancel(key: str | None, status: Any) -> list[Any]:
+def _on_ended(label: Any, key: str | None, status: Any) -> list[Any]:
+    """Where the run was cancelled, as its last words went nowhere."""
+    if label != CANCELLING:
+        return [gr.skip()] * len(Results.__dataclass_fields__)
     return results.shown(key, html.message("Cancelled", turn.cancelled(status)))
 
 
