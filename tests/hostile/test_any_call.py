@@ -129,6 +129,8 @@ def test_the_other_endpoints_of_runs(run: Any, other: Any, limit: Any) -> None:
         lambda: training.stop_run(run, request=HERE),
         lambda: training.resume_run(run, other, request=HERE),
         lambda: training.list_runs(limit),
+        lambda: training.rename_run(run, other, limit, request=HERE),
+        lambda: training.delete_run(run, request=HERE),
     ):
         answer = answered(call)
         if answer is not None:
@@ -150,9 +152,12 @@ def test_events_of_the_page(some: list[Any], values: list[Any]) -> None:
         lambda: live.look(two if isinstance(two, str) else None, one, live.Shown()),
         lambda: train_tab._on_epoch(one, shown),
         lambda: train_tab._on_choose(one, shown, event),  # type: ignore[arg-type]
-        lambda: train_tab._on_tick(event),  # type: ignore[arg-type]
         lambda: train_tab._on_stop(HERE, None, three, one, shown),
         lambda: train_tab._on_compare(shown, three),
+        lambda: train_tab._on_tick(SimpleNamespace(_data={"ticked": one})),  # type: ignore[arg-type]
+        lambda: train_tab._on_label(HERE, None, three, one, shown, one, two),
+        lambda: train_tab._on_delete(HERE, None, three, one, shown, one),
+        lambda: train_tab._on_use(HERE, shown),
         lambda: first_of(train_tab._on_download(HERE, shown)),
         lambda: push._on_plan(two if isinstance(two, str) else "", shown),
         lambda: compare_tab._on_choose(two if isinstance(two, str) else None, event),  # type: ignore[arg-type]

@@ -128,7 +128,7 @@ class FairQueue(Queue):
             return None
         running = [(fn, begun) for fn, times in list(queue.start_times_per_fn.items()) for begun in list(times)]
         functions = [event.fn for event in waiting[:ahead]]
-        known = {fn: self.process_time_per_fn[fn].avg_time for fn in self.process_time_per_fn}
+        known = {fn: took.avg_time for fn, took in list(self.process_time_per_fn.items())}
         seconds = None
         if all(fn in known for fn in (*functions, *(fn for fn, _ in running))):
             now, at_once = time.time(), queue.concurrency_limit or 1

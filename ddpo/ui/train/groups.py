@@ -80,7 +80,8 @@ def out_of_use(values: Mapping[str, Any]) -> dict[str, str]:
     Args:
         values: all settings as they are in the form, acceptable or not.
     """
-    algorithm, reasons = values["algorithm"], {}
+    algorithm = values["algorithm"]
+    reasons: dict[str, str] = {}
 
     def unless(needed: bool, reason: str, *names: str) -> None:
         reasons.update({name: reason for name in names if not needed and name not in reasons})
