@@ -5,7 +5,6 @@ Whoever serves the page begins the next one, see `ddpo/ui/train/turns.py`. Nothi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ddpo.common.files import read_json, storage_error, write_json
+from ddpo.common.words import is_finite
 from ddpo.diffusion.network import read_network
 from ddpo.errors import Busy, UserError
 from ddpo.runs.estimate import estimate
@@ -80,8 +80,7 @@ def queued(runs: Sequence[Run]) -> list[Run]:
 def time_budget(run: Run) -> float | None:
     """Seconds that a run which waits may train; None: no limit."""
     seconds = _facts(run).get("time_budget")
-    usable = isinstance(seconds, int | float) and math.isfinite(seconds) and seconds > 0
-    return float(seconds) if usable else None
+    return float(seconds) if is_finite(seconds) and seconds is not None and seconds > 0 else None
 
 
 def turn(run: Run) -> Turn:

@@ -26,7 +26,7 @@ from ddpo.ui.compare import views
 from ddpo.ui.evaluate import tab as evaluate_tab
 from ddpo.ui.shared.sentences import UNEXPECTED, sentence_for
 from ddpo.ui.space.asker import Asker
-from ddpo.ui.train import beginning, form, push
+from ddpo.ui.train import beginning, form, live, push
 from ddpo.ui.train import tab as train_tab
 from tests.helpers.asking import HERE
 from tests.helpers.run_folders import make_run
@@ -136,10 +136,10 @@ def test_settings(name: str, value: Any) -> None:
 @given(st.lists(anything, min_size=3, max_size=3), st.lists(anything, min_size=11, max_size=11))
 def test_events_of_the_page(some: list[Any], values: list[Any]) -> None:
     one, two, three = some
-    shown = train_tab.Shown(run_id=two if isinstance(two, str) else None)
+    shown = live.Shown(run_id=two if isinstance(two, str) else None)
     event = SimpleNamespace(_data={"index": one, "run": two})
     for call in (
-        lambda: train_tab.look(two if isinstance(two, str) else None, one, train_tab.Shown()),
+        lambda: live.look(two if isinstance(two, str) else None, one, live.Shown()),
         lambda: train_tab._on_epoch(one, shown),
         lambda: train_tab._on_choose(one, shown, event),  # type: ignore[arg-type]
         lambda: train_tab._on_stop(HERE, None, three, one, shown),

@@ -22,8 +22,7 @@ from ddpo.errors import UserError
 from ddpo.publish.card import write_card
 from ddpo.runs.checkpoints import CheckpointStore
 from ddpo.runs.store import list_runs, open_run
-from ddpo.ui.train import actions, views
-from ddpo.ui.train import tab as train_tab
+from ddpo.ui.train import actions, live, views
 from tests.helpers.run_folders import make_run
 from tests.hostile.values import anything, plain, texts
 
@@ -57,9 +56,9 @@ def look(root: Path) -> None:
         run.result_samples()
         if run.result_epochs():
             write_card(run).encode()
-    train_tab._look(None, None, train_tab.Shown())[1:].__repr__().encode()
+    live.look(None, None, live.Shown())[1:].__repr__().encode()
     for run in runs:
-        train_tab._look(run.id, 1, train_tab.Shown())
+        live.look(run.id, 1, live.Shown())
     for command in (["list"], ["status"], ["status", "--json"]):
         assert main(["--root", str(root), *command]) in (0, 2)
 

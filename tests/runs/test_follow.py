@@ -89,11 +89,11 @@ def test_only_what_has_changed_is_fetched_and_no_weights_are(bucket: tuple[HubSe
 
 
 def test_a_run_in_a_job_is_shown_without_what_makes_no_sense_here(bucket: tuple[HubServer, Path]) -> None:
-    from ddpo.ui.train import tab
+    from ddpo.ui.train import live
 
     run = as_job(make_run(bucket[1], "stopped", 2, result=None))
     (seen,) = followed_now().values()
-    shown = tab._parts(actions.look_at(seen), 2, True)
+    shown = live.parts(actions.look_at(seen), 2, True)
     assert not any(shown[name]["visible"] for name in ("stop", "resume", "compare", "download", "pushing"))
     assert f"trains in a job and is followed in the bucket {BUCKET}" in shown["status"]
     assert "same command" in shown["status"] and "Resume" not in shown["status"]
@@ -108,11 +108,11 @@ def test_a_run_in_a_job_is_shown_without_what_makes_no_sense_here(bucket: tuple[
 def test_a_run_in_a_mounted_bucket_that_a_job_trains_is_not_resumed_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ddpo.ui.train import tab
+    from ddpo.ui.train import live
 
     monkeypatch.setenv("DDPO_RUNS", str(tmp_path))
     run = as_job(make_run(tmp_path, "interrupted", 2))
-    shown = tab._parts(actions.look_at(run), 2, True)
+    shown = live.parts(actions.look_at(run), 2, True)
     assert not shown["resume"]["visible"] and "same command" in shown["status"] and "Resume" not in shown["status"]
     with pytest.raises(UserError, match="The same command that started the job"):
         actions.resume(run, None)
@@ -120,9 +120,9 @@ def test_a_run_in_a_mounted_bucket_that_a_job_trains_is_not_resumed_here(
     write_json(run.folder / ".lease", lease)
     run.write_status(state="running")
     other = make_run(tmp_path, "stopped", 1)  # newer, and of this machine
-    assert tab._parts(actions.look_at(run), 2, True)["stop"]["visible"] and actions.find(None) == run
+    assert live.parts(actions.look_at(run), 2, True)["stop"]["visible"] and actions.find(None) == run
     assert actions.stop(run) == run and run.stop_requested()
-    assert tab._parts(actions.look_at(other), 1, True)["resume"]["visible"]
+    assert live.parts(actions.look_at(other), 1, True)["resume"]["visible"]
 
 
 def lease_at(run: Run, renewed: float) -> None:

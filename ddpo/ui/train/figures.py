@@ -50,8 +50,8 @@ def curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
     if run.spec.config.algorithm in GRADIENT_ALGORITHMS:  # it has no policy
         far = [curve("Change of the network's output", "output_change", _short, floor=0.0)]
     else:
-        policy = ("KL to the base", "kl", _short, None), ("Clip fraction", "clip_fraction", _percent, 1.0)
-        far = [curve(*figure, floor=0.0, ceiling=top) for *figure, top in policy]
+        clipped = curve("Clip fraction", "clip_fraction", _percent, floor=0.0, ceiling=1.0)
+        far = [curve("KL to the base", "kl", _short, floor=0.0), clipped]
     return [
         curve("Reward, mean", "reward_mean", score, band=band, note=about),
         *far,
