@@ -15,7 +15,7 @@ from ddpo.runs.folder import Run
 from ddpo.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from torch import nn
+    from diffusers import UNet2DModel
 
 FOLDER = "epochs"
 MOST = 20  # epochs of a run
@@ -50,7 +50,7 @@ def folder_of(run: Run, epoch: int) -> Path:
     return run.folder / FOLDER / f"{epoch:05d}"
 
 
-def keep(run: Run, unet: nn.Module, scheduler_config: dict[str, Any], epoch: int) -> None:
+def keep(run: Run, unet: UNet2DModel, scheduler_config: dict[str, Any], epoch: int) -> None:
     """Keep the weights of an epoch, if it is one of those that are kept.
 
     Raises:

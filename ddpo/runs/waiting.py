@@ -80,9 +80,7 @@ def queued(runs: Sequence[Run]) -> list[Run]:
 def time_budget(run: Run) -> float | None:
     """Seconds that a run which waits may train; None: no limit."""
     seconds = _facts(run).get("time_budget")
-    if not isinstance(seconds, int | float) or not is_finite(seconds):
-        return None
-    return float(seconds) if seconds > 0 else None
+    return float(seconds) if is_finite(seconds) and seconds is not None and seconds > 0 else None
 
 
 def turn(run: Run) -> Turn:

@@ -99,7 +99,7 @@ def build() -> None:
     wait = parameter(bool, False, "Wait", WAIT)
     name = parameter(str | None, None, "Name", "At most 80 characters; null: as it is.", example="warm evenings")
     note = parameter(str | None, None, "Note", "At most 2,000 characters; null: as it is.", example="Fog stays fog.")
-    one = parameter(str | None, None, "Run", "Id of a run, see /list_runs. It must be given.")
+    one = parameter(str | None, None, "Run", "Id of a run, see /list_runs; null is refused.")
     limit = parameter(int, 50, "Limit", "The most runs to return, at least 1.")
     for function, inputs, text, schema in (
         (start_run, start, START_RUN, schemas.RUN),

@@ -50,10 +50,8 @@ def curves(epochs: Sequence[EpochMetrics], run: Run) -> list[Curve]:
     if run.spec.config.algorithm in GRADIENT_ALGORITHMS:  # it has no policy
         far = [curve("Change of the network's output", "output_change", _short, floor=0.0)]
     else:
-        far = [
-            curve("KL to the base", "kl", _short, floor=0.0),
-            curve("Clip fraction", "clip_fraction", _percent, floor=0.0, ceiling=1.0),
-        ]
+        clipped = curve("Clip fraction", "clip_fraction", _percent, floor=0.0, ceiling=1.0)
+        far = [curve("KL to the base", "kl", _short, floor=0.0), clipped]
     return [
         curve("Reward, mean", "reward_mean", score, band=band, note=about),
         *far,
