@@ -24,26 +24,26 @@ def check_startable(spec: RunSpec) -> None:
     if ids.is_folder(spec.base):
         _check_folder(ids.as_path(spec.base), spec)
     else:
-        check_at_hand(spec, client.SECONDS_TO_ANSWER)
+        check_at_hand(spec.base, client.SECONDS_TO_ANSWER)
     room.check_room(spec)
 
 
-def check_at_hand(spec: RunSpec, seconds: float = client.SECONDS_TO_PROBE) -> None:
+def check_at_hand(base: str, seconds: float = client.SECONDS_TO_PROBE) -> None:
     """Refuse a base that is on the Hub, not on this machine, and cannot be downloaded now.
 
     Args:
-        spec: of the run.
+        base: folder or Hub id.
         seconds: that the Hub has to answer.
 
     Raises:
         UserError: in the words that a comparison has for it.
     """
-    if ids.is_folder(spec.base):
+    if ids.is_folder(base):
         return
-    model = ids.need(spec.base)
+    model = ids.need(base)
     if not downloads.is_cached(model) and not client.is_reachable(seconds):
         offline = " HF_HUB_OFFLINE forbids downloading it." if is_offline() else ""
-        raise UserError(f"{troubles.not_to_be_had([spec.base])}{offline}")
+        raise UserError(f"{troubles.not_to_be_had([base])}{offline}")
 
 
 def _check_folder(folder: Path, spec: RunSpec) -> None:

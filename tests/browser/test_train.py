@@ -136,6 +136,8 @@ def test_start_watch_reload_stop_resume_and_compare(
     assert "It is the next to train" in page.inner_text("#run-status")
     page.click("#stop-button")  # which takes it out again
     wait_for_state(page, "stopped")
+    page.locator(".run-row:has(.state.running)").click()
+    wait_for_state(page, "running")
 
     page.reload()
     show_tab(page)

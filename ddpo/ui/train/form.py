@@ -14,9 +14,10 @@ import gradio as gr
 
 from ddpo import rewards
 from ddpo.common.machine import hourly_price, on_space, on_zero_gpu
-from ddpo.diffusion.catalogue import DEFAULT_PAIR, bases
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS, bases
 from ddpo.diffusion.network import read_network
 from ddpo.errors import UserError
+from ddpo.hub import ids
 from ddpo.runs import startable
 from ddpo.runs.estimate import estimate
 from ddpo.runs.store import RunSpec, list_runs, runs_root
@@ -144,9 +145,9 @@ def told(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: A
     """
     wrong = ""
     try:
+        _check_at_hand(values[0], values[6])
         spec, minutes = read(asker.who(request, profile), values)
         budget = permission.time_budget(minutes)
-        startable.check_at_hand(spec)
         if on_zero_gpu():
             line = quota.run_line(slices.plan(spec), profile)
         else:
@@ -155,6 +156,13 @@ def told(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: A
     except UserError as error:
         wrong, line = str(error), views.problem_line(str(error))
     return line + _beside_fields(dict(zip(ORDER, values[-len(ORDER) :], strict=True)), wrong)
+
+
+def _check_at_hand(pair: Any, base: Any) -> None:
+    """Before its memory is looked at: raises UserError for a model on the Hub that cannot be had now."""
+    source = base or (PAIRS[pair].base if isinstance(pair, str) and pair in PAIRS else "")
+    if isinstance(source, str) and ids.parse(source) is not None:
+        startable.check_at_hand(source)
 
 
 def _beside_fields(given: Mapping[str, Any], sentence: str) -> str:
