@@ -179,6 +179,7 @@ const studio = (() => {
     live = true;
     document.documentElement.classList.remove('linked');
     requestAnimationFrame(settle);
+    setTimeout(settle, 500);  // a frame that is out of sight is never drawn
   };
   const settled = () => settling;
 

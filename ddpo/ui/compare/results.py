@@ -55,8 +55,14 @@ def build(compare: gr.Button, cancel: gr.Button) -> Results:
         with gr.Column(scale=1, min_width=260):
             line = gr.HTML(opened.get("line", ""))
             figures = gr.HTML(opened.get("figures", ""), elem_id="figures")
-            archive = gr.DownloadButton("Download all (zip)", opened.get("archive"), size="md", elem_id="download-zip")
-            table = gr.DownloadButton("Download scores (CSV)", opened.get("table"), size="md", elem_id="download-csv")
+            with gr.Row():
+                archive, table = (
+                    gr.DownloadButton(label, opened.get(name), size="md", min_width=120, elem_id=f"download-{kind}")
+                    for label, name, kind in (
+                        ("Download all (zip)", "archive", "zip"),
+                        ("Scores (CSV)", "table", "csv"),
+                    )
+                )
     gr.HTML(views.RECENT, elem_id="recent", js_on_load="studio.recent(element)")
     state = gr.State(SAVED if result else None, time_to_live=STATE_LIFE)
     return Results(compare, cancel, notice, status, pictures, details, slider, line, figures, archive, table, state)
