@@ -50,14 +50,12 @@ class GuardedBlocks(gr.Blocks):
         """As Gradio's, without what it leaves behind.
 
         A component that `gr.update` has changed is replaced by one of another id. The next plain value of it is kept
-        under that id, which nobody asks for: 60 kB an epoch of a page that watches a run. What every component shows is
-        kept too, for links of Gradio's own, which this page has not: charts and animations of each visit.
+        under that id, which nobody asks for: 60 kB an epoch of a page that watches a run. The configuration of every
+        component of a visit is kept as well, with all that it shows, for links of Gradio's own, which this page has not.
         """
         answers = await super().postprocess_data(block_fn, predictions, state)
         if state is not None:
-            for kept in (state.config_values, state.blocks_config.blocks):
-                for stray in kept.keys() - self.blocks.keys():
-                    del kept[stray]
-            for block in block_fn.outputs:
-                state.config_values.get(block._id, {}).get("props", {}).pop("value", None)
+            state.config_values.clear()
+            for stray in state.blocks_config.blocks.keys() - self.blocks.keys():
+                del state.blocks_config.blocks[stray]
         return answers
