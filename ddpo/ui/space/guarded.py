@@ -50,8 +50,8 @@ class GuardedBlocks(gr.Blocks):
         """As Gradio's, without what it leaves behind.
 
         A component that `gr.update` has changed is replaced by one of another id. The next plain value of it is kept
-        under that id, which nobody asks for: 60 kB an epoch of a page that watches a run. The configuration of every
-        component of a visit is kept as well, with all that it shows, for links of Gradio's own, which this page has not.
+        under that id, which nobody asks for: 60 kB an epoch of a page that watches a run. The configuration of each
+        component of a visit is kept as well, with all that it shows, for links of Gradio's own. This page has none.
         """
         answers = await super().postprocess_data(block_fn, predictions, state)
         if state is not None:
