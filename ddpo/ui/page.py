@@ -32,8 +32,8 @@ STYLES = [_HERE / name for name in ("style.css", "access.css", "explore.css", "t
 SCRIPTS = [_HERE / name for name in ("page.js", "access.js", "explore.js", "train/fields.js", "train/runs.js")]
 ICON = ASSETS / "favicon.png"
 MAX_UPLOAD = f"{uploads.MAX_BYTES // 10**6}mb"
-# Gradio remembers every page and every program that ever came, up to this many, with 15 kB each (see GuardedBlocks). Who
-# comes back later than that has lost what the page remembers (which run was chosen, the pictures behind the slider).
+# Gradio remembers every page and every program that ever came, up to this many, with 15 kB each (see GuardedBlocks).
+# Who comes back later has lost what the page remembers (which run was chosen, the pictures behind the slider).
 MOST_VISITS = 128
 CACHE_LIFE = (3600, 24 * 3600)  # seconds between two sweeps, and the age at which a file is swept away
 

@@ -12,7 +12,7 @@ from ddpo.common.statistics import paired_statistics
 from ddpo.comparison import saved
 from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.ui.compare import tab, tour, turn, views
-from ddpo.ui.compare.results import CANCELLING
+from ddpo.ui.shared.events import CANCELLING
 from ddpo.ui.shared.html import amount, difference
 from ddpo.ui.space.turns import Place
 

@@ -16,7 +16,7 @@ from ddpo.comparison.settings import Comparison, ComparisonSettings
 from ddpo.ui.compare import kept, views
 from ddpo.ui.shared import uploads
 
-COMPARING, CANCELLING = "Comparing…", "Cancelling…"  # what the button says meanwhile
+COMPARING = "Comparing…"  # what the button says meanwhile
 STATE_LIFE = 3600  # seconds that a finished comparison is remembered for its visitor
 SAVED = "saved"  # the key of the comparison that comes with the app
 

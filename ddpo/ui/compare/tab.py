@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from html import unescape
 from typing import Any
@@ -18,10 +17,10 @@ from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN, get_pair, run_pairs
 from ddpo.ui.compare import closer, rescoring, results, turn, views
-from ddpo.ui.compare.results import CANCELLING, COMPARING, Results
+from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
-from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK
+from ddpo.ui.shared.events import CANCELLING, COMPARES, PRIVATE, QUICK, cancelling
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, quota
@@ -32,8 +31,6 @@ TROUBLE = "This could not be compared"
 FIELDS = ("pair", "scheduler", "steps", "eta", "samples", "seed", "scorer", "like", "unlike", "base", "tuned")
 
 SHOW_RESULTS = f"() => {{ if (window.innerWidth < 900) setTimeout(() => {framed.scroll_to('#status')}, 150); }}"
-
-CANCELS = f"(label) => label === {json.dumps(COMPARING)} ? {json.dumps(CANCELLING)} : label"
 
 
 def build() -> tuple[dict[str, gr.Component], Results]:
@@ -115,7 +112,7 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
     # Gradio ignores a press that comes before its request to cancel is answered, and ends the run once it is.
-    outcome.cancel.click(None, outcome.compare, outcome.compare, js=CANCELS, **PRIVATE)
+    outcome.cancel.click(None, outcome.compare, outcome.compare, js=cancelling(COMPARING), **PRIVATE)
     outcome.cancel.click(None, None, None, cancels=[run], **PRIVATE)
     run.then(_on_ended, [outcome.compare, outcome.state, outcome.status], outputs, **QUICK)
     turn.connect(outcome)

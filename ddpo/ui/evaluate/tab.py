@@ -20,7 +20,7 @@ from ddpo.ui.evaluate import form as evaluate_form
 from ddpo.ui.evaluate import kept, pictures, storage, views
 from ddpo.ui.evaluate.run import Seldom, follow, lent_seconds, seconds_here
 from ddpo.ui.shared import framed, html
-from ddpo.ui.shared.events import EVALUATES, PRIVATE, QUICK
+from ddpo.ui.shared.events import CANCELLING, EVALUATES, PRIVATE, QUICK, cancelling
 from ddpo.ui.shared.sentences import sentence_for, sentences
 from ddpo.ui.space import permission, quota
 from ddpo.ui.space.asker import who
@@ -99,7 +99,10 @@ def _connect(form: evaluate_form.Form, shown: Shown) -> None:
     shown.evaluate.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
     run = begun.then(_on_evaluate, form.values, outputs, show_progress="hidden", **PRIVATE, **EVALUATES)
     run.failure(_on_refused, shown.evaluate, outputs, **QUICK)
-    shown.cancel.click(_on_cancel, None, outputs, cancels=[run], **QUICK)
+    # Gradio ignores a press that comes before its request to cancel is answered, and ends the run once it is.
+    shown.cancel.click(None, shown.evaluate, shown.evaluate, js=cancelling(EVALUATING), **PRIVATE)
+    shown.cancel.click(None, None, None, cancels=[run], **PRIVATE)
+    run.then(_on_ended, shown.evaluate, outputs, **QUICK)
     shown.by_gain.click(_on_choose, shown.state, shown.one_seed, trigger_mode="multiple", **QUICK)
 
 
@@ -166,7 +169,10 @@ def _changed(**parts: Any) -> list[Any]:
     return [parts.get(name, gr.skip()) for name in Shown.__dataclass_fields__]
 
 
-def _on_cancel() -> list[Any]:
+def _on_ended(label: Any) -> list[Any]:
+    """Where the run was cancelled, as its last words went nowhere."""
+    if label != CANCELLING:
+        return [gr.skip()] * len(Shown.__dataclass_fields__)
     told = "The evaluation was stopped. Finished cells are kept: Evaluate goes on from there."
     return _idle(html.message("Cancelled", told))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ddpo.ui.shared import places
@@ -13,3 +14,10 @@ EVALUATES: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "evaluate
 SCORES: dict[str, Any] = {"concurrency_limit": places.SCORING.count, "concurrency_id": "score"}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
 QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
+
+CANCELLING = "Cancelling…"  # what a button says between a press of Cancel and the end
+
+
+def cancelling(button: str) -> str:
+    """JavaScript for a press of Cancel: what a button shows that said `button` while its work was done."""
+    return f"(label) => label === {json.dumps(button)} ? {json.dumps(CANCELLING)} : label"
