@@ -172,7 +172,7 @@ def test_two_keys_lead_to_compare_and_the_focus_is_never_lost(open_page: Open) -
 
 def test_ctrl_and_enter_do_nothing_on_another_tab(open_page: Open, runs_app: RunningApp) -> None:
     page = open_page("tab=train", runs_app)
-    wait_for_state(page, "stopped" if page.locator(".run-status.stopped").count() else "finished")
+    page.wait_for_selector(".run-status.stopped, .run-status.finished", timeout=SLOW)
     rows = page.locator(".run-row").count()
     page.focus("#setting-epochs input[type=number]")
     page.keyboard.press("Control+Enter")
