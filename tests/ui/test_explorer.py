@@ -190,9 +190,10 @@ def test_what_a_picture_says_is_escaped() -> None:
 
 def test_the_single_score_tells_why_and_its_settings(tmp_path: Path) -> None:
     (tmp_path / "drawn.png").write_bytes(own_png())
-    card = score._on_score(str(tmp_path / "drawn.png"), "photographic", "", "")
+    (card,) = score._on_score(str(tmp_path / "drawn.png"), "photographic", "", "")
     assert "Why this score" in card and "sharpness" in card and "Use these settings" in card
-    assert "Why this score" not in score._on_score(str(tmp_path / "drawn.png"), "colourfulness", "", "")
+    (other,) = score._on_score(str(tmp_path / "drawn.png"), "colourfulness", "", "")
+    assert "Why this score" not in other
 
 
 def test_nothing_uploaded_is_said_and_files_of_others_cannot_be_named() -> None:
