@@ -55,9 +55,7 @@ def test_a_second_run_is_refused_and_told_who_trains_and_for_how_long(run: Run) 
     second = create_run(run.root, SPEC)
     assert current_run(run.root) is None
     with another_process_trains(run) as process:
-        expected = (
-            rf"^The run {run.id} has been training since \d+ \w+ \d\d:\d\d UTC and needs 12 minutes more; .*\.$"
-        )
+        expected = rf"^The run {run.id} has been training since \d+ \w+ \d\d:\d\d UTC and needs 12 minutes more; .*\.$"
         with pytest.raises(Busy, match=expected), training_lock(run.root, second):
             pass
         with pytest.raises(Busy, match=expected):
