@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import closing
 
 from ddpo.common import allocator, lent_gpu
 from ddpo.common.machine import on_zero_gpu
@@ -18,9 +16,8 @@ from ddpo.comparison.settings import Comparison
 from ddpo.comparison.trajectory import MOMENTS, Trajectory
 from ddpo.diffusion.network import read_network
 from ddpo.runs.estimate import gpu_seconds
-from ddpo.ui.compare.run import HEARTBEAT
 from ddpo.ui.shared import places
-from ddpo.ui.shared.one_thread import in_one_thread
+from ddpo.ui.shared.beats import in_beats, waiting_to_compare
 from ddpo.ui.space import zero_gpu
 
 MOST_KEPT = 4  # of 24 MB at most
@@ -56,8 +53,7 @@ def follow(comparison: Comparison, most: float | None = None) -> Iterator[Progre
         UserError: as `trajectory.follow` does.
     """
     trajectory.followed(comparison, 1).check_cost(1, most)
-    while not places.COMPARING.take(HEARTBEAT):
-        yield Progress("Waiting for another comparison", 0, 0)
+    yield from waiting_to_compare()
     try:
         if on_zero_gpu():
             yield from download_models(comparison.base, comparison.tuned)
@@ -84,12 +80,4 @@ def lent_seconds(comparison: Comparison) -> float:
 
 @zero_gpu.lent(lambda comparison, most: lent_seconds(comparison))
 def _beats(comparison: Comparison, most: float | None) -> Iterator[Progress | Trajectory]:
-    stage, passed_on = "", 0.0
-    with closing(in_one_thread(trajectory.follow(comparison, most))) as events:
-        for event in events:
-            now = time.monotonic()
-            if isinstance(event, Trajectory):
-                yield event
-            elif event.stage != stage or now - passed_on >= HEARTBEAT:
-                stage, passed_on = event.stage, now
-                yield event
+    yield from in_beats(trajectory.follow(comparison, most))

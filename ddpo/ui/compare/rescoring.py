@@ -16,8 +16,8 @@ from ddpo.comparison.loading import download_scorer
 from ddpo.comparison.rescore import rescore, with_scores
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.ui.compare import kept
-from ddpo.ui.compare.run import HEARTBEAT
 from ddpo.ui.shared import places
+from ddpo.ui.shared.beats import waiting_to_compare
 from ddpo.ui.shared.one_thread import in_one_thread
 from ddpo.ui.space import zero_gpu
 
@@ -45,8 +45,7 @@ def follow(result: ComparisonResult, scorer: str) -> Iterator[Progress | Compari
         UserError: as `rescore` does.
     """
     spec = rewards.get(scorer)
-    while not places.COMPARING.take(HEARTBEAT):
-        yield Progress("Waiting for another comparison", 0, 0)
+    yield from waiting_to_compare()
     try:
         if on_zero_gpu():
             yield from download_scorer(spec)

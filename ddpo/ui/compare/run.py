@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -19,13 +18,11 @@ from ddpo.diffusion.network import read_network
 from ddpo.hub import ids
 from ddpo.runs.estimate import gpu_seconds
 from ddpo.ui.shared import places
-from ddpo.ui.shared.one_thread import in_one_thread
+from ddpo.ui.shared.beats import in_beats, waiting_to_compare
 from ddpo.ui.space import permission, zero_gpu
 from ddpo.ui.space.asker import Asker
 
 logger = logging.getLogger("ddpo.ui")
-
-HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled run stops at the next one
 
 
 def make_settings(asker: Asker, **values: Any) -> ComparisonSettings:
@@ -63,8 +60,7 @@ def follow(settings: ComparisonSettings, most: float | None = None) -> Iterator[
         UserError: as `compare` does, or it costs more.
     """
     _check_cost(settings, most)
-    while not places.COMPARING.take(HEARTBEAT):
-        yield Progress("Waiting for another comparison", 0, 0)
+    yield from waiting_to_compare()
     try:
         yield from _follow(settings, most)
     finally:
@@ -121,12 +117,4 @@ def comparison_seconds(settings: ComparisonSettings) -> float:
 @zero_gpu.lent(lambda settings, most: comparison_seconds(settings))
 def _beats(settings: ComparisonSettings, most: float | None) -> Iterator[Progress | ComparisonResult]:
     """The events of a comparison, one a HEARTBEAT."""
-    stage, passed_on = "", 0.0
-    with closing(in_one_thread(compare(settings, most))) as events:
-        for event in events:
-            now = time.monotonic()
-            if isinstance(event, ComparisonResult):
-                yield event
-            elif event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
-                stage, passed_on = event.stage, now
-                yield event
+    yield from in_beats(compare(settings, most))

@@ -26,12 +26,11 @@ from ddpo.hub import ids
 from ddpo.runs.estimate import drawing_seconds, gpu_seconds
 from ddpo.ui.evaluate import storage
 from ddpo.ui.shared import places
-from ddpo.ui.shared.one_thread import in_one_thread
+from ddpo.ui.shared.beats import HEARTBEAT, in_beats
 from ddpo.ui.space import zero_gpu
 
 logger = logging.getLogger("ddpo.ui")
 
-HEARTBEAT = 0.25  # seconds between two events that are passed on; a cancelled evaluation stops at the next one
 PAUSE = 0.1  # seconds without a place, in which a comparison that waits takes it
 MEASURE_SECONDS = 4.0  # assumed, for the measures of a cell on a processor
 
@@ -164,12 +163,4 @@ def lent_seconds(evaluation: Evaluation, point: Point) -> float:
 @zero_gpu.lent(lambda evaluation, root, point, most: lent_seconds(evaluation, point))
 def events_at(evaluation: Evaluation, root: Path, point: Point, most: float | None) -> Iterator[Progress | CellDone]:
     """The events of one scheduler and number of steps, one a HEARTBEAT."""
-    stage, passed_on = "", 0.0
-    with closing(in_one_thread(evaluate(evaluation, CellStore(root), [point], most))) as events:
-        for event in events:
-            now = time.monotonic()
-            if isinstance(event, CellDone):
-                yield event
-            elif event.stage != stage or now - passed_on >= HEARTBEAT:
-                stage, passed_on = event.stage, now
-                yield event
+    yield from in_beats(evaluate(evaluation, CellStore(root), [point], most))
