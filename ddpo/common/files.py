@@ -184,6 +184,11 @@ class FileCache(Generic[T]):
         self._kept: dict[Path, tuple[tuple[int, int, int], T]] = {}
         self._lock = Lock()
 
+    def known(self, path: Path) -> T | None:
+        """What `read` made of a file when it was read last, whatever has become of it since; None where it was not."""
+        kept = self._kept.get(path)
+        return None if kept is None else kept[1]
+
     def get(self, path: Path) -> T:
         """What `read` makes of a file: the same object each time, so not to be changed.
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import IO, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from ddpo.common.files import FileCache
 from ddpo.runs.metric_parts import Line, lines_of
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ MARK = 256  # bytes before the place that was read up to; where they differ, the
 class _Known(Generic[T]):
     """How far a file was read, and what was made of it."""
 
-    stamp: tuple[int, int, int] = (0, 0, 0)  # inode, time of change and size
+    inode: int = 0
     place: int = 0  # behind the last whole line
     mark: bytes = b""  # the bytes before it
     records: list[T] = field(default_factory=list)
@@ -30,9 +30,8 @@ class GrowingFileCache(Generic[T]):
 
     def __init__(self, read: Callable[[list[Line]], list[T]], most: int = 1000) -> None:
         """Prepare for `read`, of which the records of the `most` files that were read last are kept."""
-        self.read, self._most = read, most
-        self._kept: dict[Path, _Known[T]] = {}
-        self._lock = Lock()
+        self.read = read
+        self._files: FileCache[_Known[T]] = FileCache(self._read_on, most)
 
     def get(self, path: Path) -> list[T]:
         """What `read` makes of the lines of a file, in their order; not to be changed.
@@ -40,26 +39,17 @@ class GrowingFileCache(Generic[T]):
         Raises:
             OSError: there is no such file; besides, whatever `read` raises.
         """
-        facts = path.stat()  # before it is read, so that a change in between is noticed the next time
-        stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-        known = self._kept.get(path)
-        if known is None or known.stamp != stamp:
-            with path.open("rb") as file:
-                known = self._read_on(file, known or _Known(), stamp)
-            with self._lock:
-                self._kept.pop(path, None)
-                self._kept[path] = known
-                if len(self._kept) > self._most:
-                    del self._kept[next(iter(self._kept))]
-        return known.records
+        return self._files.get(path).records
 
-    def _read_on(self, file: IO[bytes], known: _Known[T], stamp: tuple[int, int, int]) -> _Known[T]:
-        inode = os.fstat(file.fileno()).st_ino
-        file.seek(max(0, known.place - len(known.mark)))
-        if inode != known.stamp[0] or file.read(len(known.mark)) != known.mark:
-            known = _Known()
-            file.seek(0)
-        content = file.read()
+    def _read_on(self, path: Path) -> _Known[T]:
+        known: _Known[T] = self._files.known(path) or _Known()
+        with path.open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            file.seek(known.place - len(known.mark))
+            if inode != known.inode or file.read(len(known.mark)) != known.mark:
+                known = _Known()
+                file.seek(0)
+            content = file.read()
         whole = content[: content.rfind(b"\n") + 1]
         records = [*known.records, *self.read(list(lines_of(whole)))]
-        return _Known(stamp, known.place + len(whole), (known.mark + whole)[-MARK:], records)
+        return _Known(inode, known.place + len(whole), (known.mark + whole)[-MARK:], records)
