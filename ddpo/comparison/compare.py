@@ -14,7 +14,7 @@ from ddpo.common import company
 from ddpo.common.statistics import paired_statistics
 from ddpo.comparison.diversity import diversity_kept
 from ddpo.comparison.events import ComparisonResult, Progress
-from ddpo.comparison.loading import download_scorer, import_engine, load
+from ddpo.comparison.loading import import_engine, load, load_scorer
 from ddpo.comparison.settings import Comparison, ComparisonSettings, resolve
 from ddpo.errors import UserError
 
@@ -59,9 +59,8 @@ def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | 
     for model in (base, tuned):
         footprint.most_at_once(model.unet, comparison.samples, compute)  # refused before the scorer is had
     yield Progress("Loading the scorer", 0, 0)
-    if comparison.scorer.obstacle() is None:
-        yield from download_scorer(comparison.scorer)
-    reward = rewards.build(comparison.scorer, compute)  # before anything is drawn: its weights may be out of reach
+    # Before anything is drawn, as its weights may be out of reach.
+    reward = yield from load_scorer(comparison.scorer, compute)
     started = time.perf_counter()
     next_preview = started
     final: tuple[DenoisingState, DenoisingState] | None = None

@@ -8,10 +8,11 @@ from concurrent.futures import Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ddpo import rewards
 from ddpo.comparison.events import Progress
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.hub import downloads, ids
-from ddpo.rewards import RewardSpec, weights
+from ddpo.rewards import Reward, RewardSpec, weights
 
 if TYPE_CHECKING:
     from ddpo.diffusion.models import DiffusionModel
@@ -71,6 +72,17 @@ def download_scorer(scorer: RewardSpec) -> Iterator[Progress]:
     for file in scorer.files:
         if weights.cached(file) is None:
             yield from _watched(file.filename, partial(weights.fetch, file))
+
+
+def load_scorer(scorer: RewardSpec, compute: Compute) -> Generator[Progress, None, Reward]:
+    """A scorer with its weights, and how many bytes of them have come.
+
+    Raises:
+        UserError: it cannot be used here, or its weights cannot be had.
+    """
+    if scorer.obstacle() is None:
+        yield from download_scorer(scorer)
+    return rewards.build(scorer, compute)
 
 
 def _watched(

@@ -10,7 +10,7 @@ from ddpo import rewards
 from ddpo.common import company
 from ddpo.common.statistics import paired_statistics
 from ddpo.comparison.events import ComparisonResult, Progress
-from ddpo.comparison.loading import download_scorer, import_engine
+from ddpo.comparison.loading import import_engine, load_scorer
 from ddpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,10 +53,8 @@ def rescore(result: ComparisonResult, scorer: str) -> Iterator[Progress | Compar
     yield Progress(f"Loading the scorer {spec.title}", 0, 0)
     import_engine()
     with company.computing():
-        if spec.obstacle() is None:
-            yield from download_scorer(spec)
         compute = choose_compute(result.comparison.precision)
-        reward = rewards.build(spec, compute)
+        reward = yield from load_scorer(spec, compute)
         pictures = [*result.base_images, *result.tuned_images]
         scores: list[float] = []
         for first in range(0, len(pictures), AT_ONCE):

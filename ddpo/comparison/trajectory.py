@@ -16,7 +16,7 @@ from ddpo import rewards
 from ddpo.common import company
 from ddpo.comparison.compare import denoise_both, load_pair, scores_of
 from ddpo.comparison.events import Progress
-from ddpo.comparison.loading import download_scorer, import_engine
+from ddpo.comparison.loading import import_engine, load_scorer
 from ddpo.comparison.settings import Comparison
 
 if TYPE_CHECKING:
@@ -108,9 +108,7 @@ def _follow(comparison: Comparison, most: float | None) -> Iterator[Progress | T
     side = max(base.picture_shape[1:])
     comparison = followed(comparison, side)
     comparison.check_cost(side, most)
-    if comparison.scorer.obstacle() is None:
-        yield from download_scorer(comparison.scorer)
-    reward = rewards.build(comparison.scorer, compute)
+    reward = yield from load_scorer(comparison.scorer, compute)
     moments: list[Moment] = []
     started, steps = time.perf_counter(), None
     for states in denoise_both(base, tuned, comparison, compute):

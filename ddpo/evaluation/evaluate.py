@@ -16,7 +16,7 @@ import numpy as np
 from ddpo import rewards
 from ddpo.common import company
 from ddpo.comparison.events import Progress
-from ddpo.comparison.loading import download_scorer, import_engine, load
+from ddpo.comparison.loading import import_engine, load, load_scorer
 from ddpo.errors import UserError
 from ddpo.evaluation.plan import Cell, Evaluation, Model, Point
 from ddpo.evaluation.results import CellResult, Pictures, Results
@@ -101,9 +101,7 @@ class _Running:
             raise UserError(f"The models draw pictures of different sizes ({sizes}), so they cannot be compared.")
         self.evaluation.check_cost(max(shape[1:]), self.most)  # what a model on the Hub draws is known only now
         for spec in self.evaluation.scorers:
-            if spec.obstacle() is None:
-                yield from download_scorer(spec)
-            reward = rewards.build(spec, self.compute)
+            reward = yield from load_scorer(spec, self.compute)
             self.scorers[spec.name] = reward, scorer_key(spec, reward, self.compute)
 
     def _stored(self, cell: Cell) -> StoredCell:
