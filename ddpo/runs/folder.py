@@ -18,7 +18,7 @@ from ddpo.common.files import FileCache, read_json, storage_error, write_json
 from ddpo.common.storage import Storage, confirm, storage_of
 from ddpo.errors import UserError
 from ddpo.runs.metrics import MetricsFiles
-from ddpo.runs.status import ResultFacts, RunStatus, age, now_text
+from ddpo.runs.status import ACTIVE, ResultFacts, RunStatus, age, now_text
 from ddpo.training.config import TrainConfig
 from ddpo.training.events import EpochMetrics
 from ddpo.training.held_out_curve import HeldOutEvaluation
@@ -122,7 +122,7 @@ class Run:
         stored = self.stored_status()
         if not self._is_alive(stored):
             stored = self.stored_status()  # what it wrote last, where it ended between the two looks
-            if stored.state in ("starting", "running"):
+            if stored.state in ACTIVE:
                 stored = replace(stored, state="interrupted")
         return stored
 

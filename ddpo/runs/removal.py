@@ -10,9 +10,9 @@ from ddpo.common.files import storage_error
 from ddpo.errors import Busy
 from ddpo.runs.folder import Run
 from ddpo.runs.rights import right_to_begin
+from ddpo.runs.status import ACTIVE
 
 REMOVED = ".deleted-"  # begins the name of a folder that is on its way out
-ACTIVE = ("starting", "running")
 
 
 def delete(run: Run) -> None:

@@ -12,6 +12,7 @@ from ddpo.common import typed
 from ddpo.common.statistics import PairedStatistics
 
 STATES = ("queued", "starting", "running", "stopped", "finished", "failed", "interrupted")
+ACTIVE = ("starting", "running")  # a process trains, or is about to
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Runs that wait until others have trained: in which order they go, and when each is likely to start.
 
-Whoever serves the page begins the next one, see `ddpo/ui/train/turns.py`. Nothing that is slow is imported here.
+Whoever serves the page begins the next one, see `ddpo/ui/train/beginning.py`. Nothing that is slow is imported here.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ def time_budget(run: Run) -> float | None:
 def turn(run: Run) -> Turn:
     """When a run that waits is likely to start."""
     runs = list_runs(run.root)
-    waiting = [other.id for other in queued(runs)]
-    place = waiting.index(run.id) if run.id in waiting else 0
+    waiting = queued(runs)
+    place = next((place for place, other in enumerate(waiting) if other.id == run.id), 0)
     training = current_run(run.root)
     parts = [] if training is None else [_rest(training, runs)]
-    parts += [_whole(other, runs) for other in queued(runs)[:place]]
+    parts += [_whole(other, runs) for other in waiting[:place]]
     known = [part for part in parts if part is not None]
     return Turn(place + 1, sum(known) if len(known) == len(parts) else None)
 

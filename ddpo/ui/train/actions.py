@@ -23,6 +23,7 @@ from ddpo.runs.diagnosis import Diagnosis, diagnose
 from ddpo.runs.metrics import epoch_facts, held_out_facts
 from ddpo.runs.rights import right_to_begin
 from ddpo.runs.startable import check_startable
+from ddpo.runs.status import ACTIVE
 from ddpo.runs.store import (
     Run,
     RunSpec,
@@ -43,7 +44,6 @@ from ddpo.ui.train import beginning
 
 logger = logging.getLogger("ddpo.ui")
 
-ACTIVE = ("starting", "running")
 RESUMABLE = ("stopped", "failed", "interrupted")
 _starting = Lock()  # two visitors who press Start at once
 

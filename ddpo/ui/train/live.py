@@ -11,11 +11,12 @@ import gradio as gr
 from ddpo.common.words import is_finite
 from ddpo.errors import UserError
 from ddpo.runs import followed
+from ddpo.runs.status import ACTIVE
 from ddpo.runs.store import Run, current_run, runs_root
 from ddpo.ui.shared.inputs import OpenDropdown, OpenSlider
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.train import actions, beginning, run_list, tables, views
-from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot
+from ddpo.ui.train.actions import RESUMABLE, Snapshot
 from ddpo.ui.train.overlay import overlay
 
 TROUBLE = "This could not be done"

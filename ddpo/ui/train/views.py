@@ -14,6 +14,7 @@ from ddpo.runs import followed
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.place import runs_place
+from ddpo.runs.status import ACTIVE
 from ddpo.runs.store import Run, RunStatus, runs_root
 from ddpo.training import held_out_curve
 from ddpo.training.config import TrainConfig
@@ -21,7 +22,7 @@ from ddpo.training.recipes import RECIPES
 from ddpo.ui.shared import html
 from ddpo.ui.space import quota, slices
 from ddpo.ui.train import figures, motion
-from ddpo.ui.train.actions import ACTIVE, RESUMABLE, Snapshot, title_of, what_is_trained
+from ddpo.ui.train.actions import RESUMABLE, Snapshot, title_of, what_is_trained
 from ddpo.ui.train.plots import chart, table
 from ddpo.ui.train.run_list import STATES, badge, mean_rewards
 
