@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,15 +39,22 @@ def png_bytes(image: Image, result: ComparisonResult, role: str, index: int) -> 
         index: its place in result.seeds.
     """
     scores = result.base_scores if role == "base" else result.tuned_scores
-    facts = {
-        "Software": "ddpo-studio",
-        "model": role,
-        "seed": str(result.seeds[index]),
-        "score": repr(scores[index]),
-        "scorer": result.comparison.scorer.name,
-        "settings": json.dumps(result.comparison.to_dict()),
-    }
+    return carrying(
+        image,
+        {
+            "model": role,
+            "seed": str(result.seeds[index]),
+            "score": repr(scores[index]),
+            "scorer": result.comparison.scorer.name,
+            "settings": json.dumps(result.comparison.to_dict()),
+        },
+    )
+
+
+def carrying(image: Image, facts: Mapping[str, str]) -> bytes:
+    """A picture as PNG with text chunks, of which the first says that it is this app's."""
     info = PngInfo()
+    facts = {"Software": "ddpo-studio", **facts}
     for key, value in facts.items():
         info.add_itxt(key, value) if not value.isascii() else info.add_text(key, value)
     buffer = io.BytesIO()

@@ -140,6 +140,7 @@ def test_a_run_that_waits_behind_one_of_unknown_length_says_so(tmp_path: Path, m
 def test_a_comparison_that_waits_is_told_its_place() -> None:
     assert "3 comparisons before this one, which need " + duration(40) in turn.waiting_card(Place(3, 40.0))
     assert "one comparison before this one, which needs a time not known yet" in turn.waiting_card(Place(1, None))
+    assert "2 evaluations before this one, which need " in turn.waiting_card(Place(2, 9.0), "evaluation")
     assert turn.cancelled(turn.waiting_card(Place(2, 5.0))) == turn.NOT_BEGUN
     assert turn.cancelled("<b>Drawing</b>") == turn.cancelled(None) == turn.STOPPED
 

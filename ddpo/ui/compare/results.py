@@ -12,6 +12,7 @@ from gradio.processing_utils import save_file_to_cache
 
 from ddpo.comparison import files, saved
 from ddpo.comparison.events import ComparisonResult, Progress
+from ddpo.comparison.poster import write_poster
 from ddpo.comparison.settings import Comparison, ComparisonSettings
 from ddpo.ui.compare import kept, views
 from ddpo.ui.shared import uploads
@@ -36,6 +37,7 @@ class Results:
     figures: gr.HTML
     archive: gr.DownloadButton
     table: gr.DownloadButton
+    poster: gr.DownloadButton
     state: gr.State  # key of the comparison that is shown, for `find`
 
 
@@ -56,16 +58,18 @@ def build(compare: gr.Button, cancel: gr.Button) -> Results:
             line = gr.HTML(opened.get("line", ""))
             figures = gr.HTML(opened.get("figures", ""), elem_id="figures")
             with gr.Row():
-                archive, table = (
-                    gr.DownloadButton(label, opened.get(name), size="md", min_width=120, elem_id=f"download-{kind}")
+                archive, table, poster = (
+                    gr.DownloadButton(label, opened.get(name), size="md", min_width=90, elem_id=f"download-{kind}")
                     for label, name, kind in (
-                        ("Download all (zip)", "archive", "zip"),
+                        ("All (zip)", "archive", "zip"),
                         ("Scores (CSV)", "table", "csv"),
+                        ("Share (PNG)", "poster", "poster"),
                     )
                 )
     gr.HTML(views.RECENT, elem_id="recent", js_on_load="studio.recent(element)")
     state = gr.State(SAVED if result else None, time_to_live=STATE_LIFE)
-    return Results(compare, cancel, notice, status, pictures, details, slider, line, figures, archive, table, state)
+    shown = pictures, details, slider, line, figures
+    return Results(compare, cancel, notice, status, *shown, archive, table, poster, state)
 
 
 def find(key: str | None) -> ComparisonResult | None:
@@ -133,7 +137,7 @@ def _in_order(**values: Any) -> list[Any]:
 def _values(result: ComparisonResult, key: str | None) -> dict[str, Any]:
     """What the components show of a result, by their names."""
     index = views.best_index(result)
-    archive, table = _downloads(result)
+    archive, table, poster = _downloads(result)
     return {
         "status": views.summary_card(result, views.saved_note(result) if key == SAVED else ""),
         "pictures": views.result_panels(result, index),
@@ -142,11 +146,13 @@ def _values(result: ComparisonResult, key: str | None) -> dict[str, Any]:
         "slider": views.before_after(result, index),
         "archive": archive,
         "table": table,
+        "poster": poster,
     }
 
 
 def _downloads(result: ComparisonResult) -> list[str]:
-    """The zip and the CSV, where Gradio keeps what it serves."""
+    """The zip, the CSV and the picture to share, where Gradio keeps what it serves."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = files.write_zip(result, Path(folder)), files.write_csv(result, Path(folder))
+        writers = files.write_zip, files.write_csv, write_poster
+        paths = [write(result, Path(folder)) for write in writers]
         return [save_file_to_cache(path, cache_dir=str(uploads.own_folder())) for path in paths]

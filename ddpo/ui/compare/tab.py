@@ -115,7 +115,7 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     outcome.cancel.click(None, outcome.compare, outcome.compare, js=cancelling(COMPARING), **PRIVATE)
     outcome.cancel.click(None, None, None, cancels=[run], **PRIVATE)
     run.then(_on_ended, [outcome.compare, outcome.state, outcome.status], outputs, **QUICK)
-    turn.connect(outcome)
+    turn.connect(outcome.compare, outcome.status, COMPARING, COMPARES["concurrency_id"], "comparison")
     chosen = [outcome.line, outcome.slider]
     outcome.pictures.click(_on_choose, outcome.state, chosen, trigger_mode="multiple", **QUICK)  # none is left out
 

@@ -16,6 +16,7 @@ from ddpo.errors import UserError
 from ddpo.evaluation.evaluate import CellDone
 from ddpo.evaluation.export import write_folder, zip_of
 from ddpo.evaluation.results import Results
+from ddpo.ui.compare import turn
 from ddpo.ui.evaluate import form as evaluate_form
 from ddpo.ui.evaluate import kept, pictures, storage, views
 from ddpo.ui.evaluate.run import Seldom, follow, lent_seconds, seconds_here
@@ -103,6 +104,7 @@ def _connect(form: evaluate_form.Form, shown: Shown) -> None:
     shown.cancel.click(None, shown.evaluate, shown.evaluate, js=cancelling(EVALUATING), **PRIVATE)
     shown.cancel.click(None, None, None, cancels=[run], **PRIVATE)
     run.then(_on_ended, shown.evaluate, outputs, **QUICK)
+    turn.connect(shown.evaluate, shown.status, EVALUATING, EVALUATES["concurrency_id"], "evaluation")
     shown.by_gain.click(_on_choose, shown.state, shown.one_seed, trigger_mode="multiple", **QUICK)
 
 
