@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
     from ddpo.diffusion.sampling import DenoisingState
 
-PREVIEW_INTERVAL = 0.5  # seconds between two previews
+PREVIEW_INTERVALS = 0.5, 2.0  # least and most seconds between two previews, which grow to a SHARE of the time so far
+SHARE = 0.05
 
 
 def compare(settings: ComparisonSettings, most: float | None = None) -> Iterator[Progress | ComparisonResult]:
@@ -67,7 +68,9 @@ def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | 
     for final in denoise_both(base, tuned, comparison, compute):
         preview_is_due = time.perf_counter() >= next_preview
         if preview_is_due:
-            next_preview = time.perf_counter() + PREVIEW_INTERVAL
+            now = time.perf_counter()
+            least, most = PREVIEW_INTERVALS
+            next_preview = now + min(most, max(least, SHARE * (now - started)))
         yield _progress(final, started, preview_is_due)
     assert final is not None  # every scheduler takes at least one step
     yield Progress("Scoring", 2 * final[0].total, 2 * final[0].total, 0.0)

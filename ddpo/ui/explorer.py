@@ -23,7 +23,7 @@ from ddpo.comparison.rescore import at_hand
 from ddpo.errors import UserError
 from ddpo.rewards import RewardSpec
 from ddpo.ui.shared import carried, many, scorer_fields, uploads
-from ddpo.ui.shared.events import PRIVATE, SCORES
+from ddpo.ui.shared.events import PRIVATE, SCORES, UNTIMED
 from ddpo.ui.shared.html import amount, data_uri, message
 from ddpo.ui.shared.inputs import OpenDropdown, Uploads
 from ddpo.ui.shared.sent import AnyFiles
@@ -66,7 +66,7 @@ def build(scorer: Sequence[OpenDropdown | gr.Textbox]) -> None:
         table = gr.HTML("", elem_id="explorer-table", js_on_load="explore.sortable(element); explore.settings(element)")
         download = gr.DownloadButton("Download scores (CSV)", size="md", visible=False, elem_id="explorer-csv")
     outputs = [status, table, download]
-    button.click(_on_many, [files, *scorer], outputs, show_progress="hidden", **PRIVATE, **SCORES)
+    button.click(_on_many, [files, *scorer], outputs, **UNTIMED, **PRIVATE, **SCORES)
 
 
 def _on_many(paths: Any, name: Any, like: Any, unlike: Any) -> Iterator[list[Any]]:

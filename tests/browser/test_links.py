@@ -130,7 +130,7 @@ def test_what_a_link_gets_wrong_is_said(visit: Visit) -> None:
     words = note.inner_text()
     assert "seed must be" in words and "no scheduler called" in words and "not be longer" in words
     settled(page)
-    assert page.is_visible(".summary .saved")  # as without a link
+    page.locator(".summary .saved").wait_for()  # as without a link
 
 
 def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: RunningApp) -> None:

@@ -21,7 +21,7 @@ from ddpo.errors import UserError
 from ddpo.ui.compare import along, along_views, closer_views, rescoring, results
 from ddpo.ui.compare.results import STATE_LIFE, Results
 from ddpo.ui.shared import uploads
-from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK, SCORES
+from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK, SCORES, UNTIMED
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, scoring
 from ddpo.ui.space.asker import who
@@ -74,7 +74,7 @@ def _download(kind: str) -> gr.DownloadButton:
 
 def _connect(outcome: Results, shown: Closer, why: gr.Button, others: gr.Button, together: gr.Button) -> None:
     outputs = list(vars(shown).values())
-    hidden: dict[str, Any] = {**PRIVATE, "show_progress": "hidden"}
+    hidden: dict[str, Any] = {**PRIVATE, **UNTIMED}
     why.click(_on_why, outcome.state, outputs, **hidden, **SCORES)
     begun = others.click(_on_begin, None, outputs, **QUICK)
     scoring = begun.then(_on_scorers, outcome.state, outputs, **hidden, **COMPARES)

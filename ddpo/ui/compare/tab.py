@@ -20,7 +20,7 @@ from ddpo.ui.compare import closer, rescoring, results, turn, views
 from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import comparison_seconds, follow, make_settings
 from ddpo.ui.shared import framed, html, scorer_fields
-from ddpo.ui.shared.events import CANCELLING, COMPARES, PRIVATE, QUICK, cancelling
+from ddpo.ui.shared.events import CANCELLING, COMPARES, PRIVATE, QUICK, UNTIMED, cancelling
 from ddpo.ui.shared.inputs import OpenDropdown, OpenNumber, OpenSlider
 from ddpo.ui.shared.sentences import sentences
 from ddpo.ui.space import permission, quota
@@ -108,7 +108,7 @@ def _connect(controls: list[gr.Component], outcome: Results) -> None:
     outputs = list(vars(outcome).values())
     begun = outcome.compare.click(results.begun, None, outputs, **QUICK)
     outcome.compare.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
-    run = begun.then(_on_compare, [outcome.state, *controls], outputs, show_progress="hidden", **PRIVATE, **COMPARES)
+    run = begun.then(_on_compare, [outcome.state, *controls], outputs, **UNTIMED, **PRIVATE, **COMPARES)
     run.success(None, None, None, js="() => studio.finished()", **PRIVATE)
     run.failure(_on_refused, [outcome.compare, outcome.state], outputs, **QUICK)
     # Gradio ignores a press that comes before its request to cancel is answered, and ends the run once it is.

@@ -32,11 +32,11 @@ def connect(button: gr.Button, status: gr.HTML, label: str, kind: str, one: str)
     timer = gr.Timer(INTERVAL, active=False)
 
     def on_wait(request: gr.Request, said: Any) -> tuple[Any, Any]:
-        """The place of what waits for this page; the timer rests once nothing of it does."""
-        queue = getattr(LocalContext.blocks.get(None), "_queue", None)
-        if said != label or not isinstance(queue, FairQueue):
+        """The place of what waits for this page; the timer rests once it has begun, or is gone."""
+        queue, session = getattr(LocalContext.blocks.get(None), "_queue", None), str(request.session_hash)
+        if said != label or not isinstance(queue, FairQueue) or queue.is_computing(kind, session):
             return gr.skip(), gr.Timer(active=False)
-        place = queue.place(kind, str(request.session_hash))
+        place = queue.place(kind, session)
         return (gr.skip() if place is None else waiting_card(place, one)), gr.skip()
 
     button.click(lambda: gr.Timer(active=True), None, timer, **QUICK)

@@ -15,7 +15,7 @@ from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
 from ddpo.hub import client, ids, troubles
 from ddpo.runs.pairs import get_pair
-from ddpo.ui.shared.html import amount, data_uri, difference
+from ddpo.ui.shared.html import amount, bar, data_uri, difference
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -119,8 +119,7 @@ def progress_card(progress: Progress) -> str:
     return (
         '<div class="card progress">'  # no live region: it changes at every step
         f'<div class="line"><b>{escape(progress.stage)}</b><span class="percent">{share:.0%}</span></div>'
-        f'<div class="bar" role="progressbar" aria-label="{escape(progress.stage)}" aria-valuenow="{share * 100:.0f}" '
-        f'aria-valuemin="0" aria-valuemax="100"><div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
+        f"{bar(progress.stage, share)}<p>{detail}</p></div>"
     )
 
 

@@ -17,11 +17,12 @@ from ddpo.evaluation.evaluate import CellDone
 from ddpo.evaluation.export import write_folder, zip_of
 from ddpo.evaluation.results import Results
 from ddpo.ui.compare import turn
+from ddpo.ui.compare import views as compare_views
 from ddpo.ui.evaluate import form as evaluate_form
 from ddpo.ui.evaluate import kept, pictures, storage, views
 from ddpo.ui.evaluate.run import Seldom, follow, lent_seconds, seconds_here
 from ddpo.ui.shared import framed, html
-from ddpo.ui.shared.events import CANCELLING, EVALUATES, PRIVATE, QUICK, cancelling
+from ddpo.ui.shared.events import CANCELLING, EVALUATES, PRIVATE, QUICK, UNTIMED, cancelling
 from ddpo.ui.shared.sentences import sentence_for, sentences
 from ddpo.ui.space import permission, quota
 from ddpo.ui.space.asker import who
@@ -98,7 +99,7 @@ def _connect(form: evaluate_form.Form, shown: Shown) -> None:
     buttons = [shown.evaluate, shown.cancel, shown.notice, shown.status]
     begun = shown.evaluate.click(_on_begin, None, buttons, **QUICK)
     shown.evaluate.click(None, None, None, js=SHOW_RESULTS, **PRIVATE)
-    run = begun.then(_on_evaluate, form.values, outputs, show_progress="hidden", **PRIVATE, **EVALUATES)
+    run = begun.then(_on_evaluate, form.values, outputs, **UNTIMED, **PRIVATE, **EVALUATES)
     run.failure(_on_refused, shown.evaluate, outputs, **QUICK)
     # Gradio ignores a press that comes before its request to cancel is answered, and ends the run once it is.
     shown.cancel.click(None, shown.evaluate, shown.evaluate, js=cancelling(EVALUATING), **PRIVATE)
@@ -128,7 +129,7 @@ def _told(request: gr.Request | None, profile: gr.OAuthProfile | None, *values: 
 
 
 def _on_begin() -> tuple[Any, Any, str, str]:
-    return gr.update(value=EVALUATING, interactive=False), gr.update(visible=True), "", html.message("Waiting", "…")
+    return gr.update(value=EVALUATING, interactive=False), gr.update(visible=True), "", compare_views.waiting()
 
 
 def _on_refused(label: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from ddpo.evaluation.plan import Evaluation
 from ddpo.evaluation.results import AgainstBase, Results
 from ddpo.evaluation.statistics import power_hint
 from ddpo.evaluation.verdict import Verdict
+from ddpo.ui.shared.html import bar
 
 COLOURS = {"better": "better", "better at a price": "open", "no difference shown": "open"}  # others: worse
 
@@ -62,8 +63,7 @@ def progress_card(progress: Progress, done: int, evaluation: Evaluation) -> str:
     return (
         '<div class="card progress">'
         f'<div class="line"><b>{escape(progress.stage)}</b><span class="percent">{share:.0%}</span></div>'
-        f'<div class="bar" role="progressbar" aria-label="{escape(progress.stage)}" aria-valuenow="{share * 100:.0f}" '
-        f'aria-valuemin="0" aria-valuemax="100"><div style="width:{share:.1%}"></div></div><p>{detail}</p></div>'
+        f"{bar(progress.stage, share)}<p>{detail}</p></div>"
     )
 
 

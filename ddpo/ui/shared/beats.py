@@ -12,19 +12,24 @@ from ddpo.ui.shared import places
 from ddpo.ui.shared.one_thread import in_one_thread
 
 HEARTBEAT = 0.25  # seconds between two events that are passed on; work that is cancelled stops at the next one
+LONGEST = 1.0  # seconds between two of work that goes on for long, as a phone draws an event in a tenth of a second
+SHARE = 0.05  # of the time so far, which the interval grows to between the two
 T = TypeVar("T")
 
 
 def in_beats(events: Iterator[Progress | T]) -> Iterator[Progress | T]:
-    """The same events by one thread, with one Progress a HEARTBEAT; previews, new stages and results come at once."""
-    stage, passed_on = "", 0.0
+    """The same events by one thread, with one Progress a HEARTBEAT, later one in LONGEST; previews, new stages and
+    results come at once.
+    """
+    stage, begun, passed_on = "", time.monotonic(), 0.0
     with closing(in_one_thread(events)) as followed:
         for event in followed:
             if not isinstance(event, Progress):
                 yield event
                 continue
             now = time.monotonic()
-            if event.previews is not None or event.stage != stage or now - passed_on >= HEARTBEAT:
+            interval = min(LONGEST, max(HEARTBEAT, SHARE * (now - begun)))
+            if event.previews is not None or event.stage != stage or now - passed_on >= interval:
                 stage, passed_on = event.stage, now
                 yield event
 

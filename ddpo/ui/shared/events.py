@@ -13,7 +13,9 @@ COMPARES: dict[str, Any] = {"concurrency_limit": places.COMPARING.count, "concur
 EVALUATES: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "evaluate"}
 SCORES: dict[str, Any] = {"concurrency_limit": places.SCORING.count, "concurrency_id": "score"}
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of the page's own events, which programs have no use for
-QUICK: dict[str, Any] = {**PRIVATE, "queue": False, "show_progress": "hidden"}
+# Of nothing that it fills: Gradio counts the seconds of each such component in every frame, also where it hides them.
+UNTIMED: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": []}
+QUICK: dict[str, Any] = {**PRIVATE, **UNTIMED, "queue": False}
 
 CANCELLING = "Cancelling…"  # what a button says between a press of Cancel and the end
 

@@ -20,6 +20,22 @@ def message(heading: str, text: str) -> str:
     return f'<div class="card note"><h2>{escape(heading)}</h2><p>{escape(text)}</p></div>'
 
 
+def bar(label: str, share: float) -> str:
+    """How far something is, as a bar.
+
+    Args:
+        label: what, for whoever does not see it.
+        share: done, 0 to 1.
+    """
+    shift = (
+        f"calc(max(6px, {share:.1%}) - 100%)"  # moved, which costs the page no layout in each frame, as a width would
+    )
+    return (
+        f'<div class="bar" role="progressbar" aria-label="{escape(label)}" aria-valuenow="{share * 100:.0f}" '
+        f'aria-valuemin="0" aria-valuemax="100"><div style="transform:translateX({shift})"></div></div>'
+    )
+
+
 def amount(score: float, spec: RewardSpec) -> str:
     """A score with its digits and unit; the size where it is minus that of a file."""
     shown = abs(score) if spec.minus_a_size else score

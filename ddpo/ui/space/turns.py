@@ -136,6 +136,11 @@ class FairQueue(Queue):
             seconds = (sum(rests) + sum(known[fn] for fn in functions)) / at_once
         return Place(ahead + len(running), seconds)
 
+    def is_computing(self, kind: str, session: str) -> bool:
+        """Whether a job of a session is computed now, of a kind of work."""
+        jobs = [event for job in list(self.active_jobs) if job for event in job]
+        return any(event.concurrency_id == kind and event.session_hash == session for event in jobs)
+
     def get_events(self) -> tuple[list[Event], bool, str] | None:
         """What is computed next."""
         for queue in self.event_queue_per_concurrency_id.values():

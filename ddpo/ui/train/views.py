@@ -63,8 +63,7 @@ def status_card(seen: Snapshot) -> str:
     return (
         f'<div class="card progress run-status {state}" data-run="{escape(seen.run.id)}">'
         f'<div class="line"><b>{badge(state)}{escape(title_of(seen))}</b><span class="percent">{share:.0%}</span></div>'
-        f'<div class="bar" role="progressbar" aria-label="{STATES[state]}" aria-valuenow="{share * 100:.0f}" '
-        f'aria-valuemin="0" aria-valuemax="100"><div style="width:{share:.1%}"></div></div>'
+        f"{html.bar(STATES[state], share)}"
         f"{_note('held-out', held_out_curve.in_words(seen.evaluations, spec.config))}"
         f"<p>{escape(_how_far(status))}</p>{''.join(notes)}"
         f'<p class="how">{_origin(seen)}</p></div>'
