@@ -138,7 +138,8 @@ def test_start_watch_reload_stop_resume_and_compare(
     wait_for_state(page, "stopped")
     page.locator(".run-row:has(.state.running)").click()
     wait_for_state(page, "running")
-
+    # The address follows a moment later, and is what a reload goes by.
+    page.wait_for_function("location.search.includes(document.querySelector('.run-row.chosen').dataset.run)")
     page.reload()
     show_tab(page)
     wait_for_state(page, "running")
