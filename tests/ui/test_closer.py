@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return draw(*arguments)
 
     monkeypatch.setattr(engine, "denoise_both", counted)
-    monkeypatch.setattr(kept, "results", type(kept.results)())
+    monkeypatch.setattr(kept.comparisons, "_kept", OrderedDict())
     return begun
 
 
@@ -66,7 +67,7 @@ def compared(sources: dict[str, str], **changes: Any) -> tuple[str, ComparisonRe
     """What Compare shows for these settings: its key and the result."""
     values = {**VALUES, **sources, **changes}
     *_, last = tab._on_compare(HERE, None, None, *(values[name] for name in tab.FIELDS))
-    result = kept.find(last[-1])
+    result = kept.comparisons.find(last[-1])
     assert result is not None
     return last[-1], result
 

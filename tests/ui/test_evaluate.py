@@ -26,6 +26,7 @@ from ddpo.evaluation.plan import Evaluation
 from ddpo.evaluation.results import CellResult, Results
 from ddpo.ui.evaluate import asking, form, kept, run, storage, views
 from ddpo.ui.shared import places
+from ddpo.ui.shared.shelf import Shelf
 from ddpo.ui.space.asker import Asker
 from tests.helpers.models import make_unet
 from tests.helpers.serving import RunningApp
@@ -239,13 +240,12 @@ def test_the_page_keeps_no_more_on_the_disk_than_stated(tmp_path: Path) -> None:
     storage.tidy(tmp_path / "nowhere", in_use, 0)
 
 
-def test_the_latest_results_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "results", type(kept.results)())
-    monkeypatch.setattr(kept, "MOST_SCORES", 2000)
+def test_the_latest_results_are_kept_within_a_bound() -> None:
+    shelf = Shelf(2000, kept.scores)
     results = [finished(asked()) for _ in range(10)]
-    keys = [kept.keep(entry) for entry in results]
-    assert kept.find(keys[-1]) is results[-1] and kept.find(keys[0]) is None and kept.find({"a": 1}) is None
-    assert sum(map(kept._scores, kept.results.values())) <= 2000
+    keys = [shelf.keep(entry) for entry in results]
+    assert shelf.find(keys[-1]) is results[-1] and shelf.find(keys[0]) is None and shelf.find({"a": 1}) is None
+    assert shelf.taken <= 2000
 
 
 def test_what_takes_longer_with_each_cell_is_done_seldom(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,35 +20,36 @@ def result(side: int = 256, count: int = 16) -> Any:
     return SimpleNamespace(comparison=comparison, base_images=pictures, tuned_images=pictures)
 
 
-def test_the_latest_comparisons_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "results", type(kept.results)())
+@pytest.fixture(autouse=True)
+def empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept.comparisons, "_kept", OrderedDict())
+
+
+def test_the_latest_comparisons_are_kept_within_a_bound() -> None:
     results = [result() for _ in range(20)]
-    keys = [kept.keep(entry) for entry in results]
-    assert len(set(keys)) == 20 and kept.find(keys[-1]) is results[-1] and kept.find(keys[0]) is None
-    assert sum(map(kept._pixels, kept.results.values())) <= kept.MOST_PIXELS
+    keys = [kept.comparisons.keep(entry) for entry in results]
+    assert len(set(keys)) == 20 and kept.comparisons.find(keys[-1]) is results[-1]
+    assert kept.comparisons.find(keys[0]) is None and kept.comparisons.taken <= kept.MOST_PIXELS
 
 
-def test_what_is_looked_at_stays_and_one_is_always_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "results", type(kept.results)())
-    first = kept.keep(result())
+def test_what_is_looked_at_stays_and_one_is_always_kept() -> None:
+    shelf = kept.comparisons
+    first = shelf.keep(result())
     for _ in range(20):
-        kept.keep(result())
-        assert kept.find(first) is not None
-    huge = kept.keep(result(side=1024))
-    assert kept.find(huge) is not None and len(kept.results) == 1
-    assert kept.find(None) is None and kept.find("another") is None
+        shelf.keep(result())
+        assert shelf.find(first) is not None
+    huge = shelf.keep(result(side=1024))
+    assert shelf.find(huge) is not None and shelf.find(first) is None and shelf.taken > kept.MOST_PIXELS
+    assert shelf.find(None) is None and shelf.find("another") is None
 
 
-def test_the_same_settings_are_found_until_a_model_is_written_anew(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(kept, "results", type(kept.results)())
+def test_the_same_settings_are_found_until_a_model_is_written_anew(tmp_path: Path) -> None:
     weights = tmp_path / "unet" / "weights.safetensors"
     weights.parent.mkdir()
     weights.write_text("1")
     one = result()
     one.comparison = SimpleNamespace(base="someone/base", tuned=str(tmp_path))
-    key = kept.keep(one)
+    key = kept.comparisons.keep(one)
     assert kept.find_same(one.comparison) == key
     assert kept.find_same(result().comparison) is None
     os.utime(weights, (1, 1))

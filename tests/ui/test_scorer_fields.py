@@ -107,7 +107,7 @@ def test_both_tabs_score_by_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     assert "Likeness to “a sunny day” rather than “a grey day”" in cards["a sunny day", "a grey day"]
     *_, last = tab._on_compare(cast("Any", None), None, None, *values(unlike="a grey day").values())
     assert "prompt:a sunny day|a grey day" in last[3]
-    result = kept.find(last[-1])
+    result = kept.comparisons.find(last[-1])
     assert result is not None and result.comparison.scorer.name == "prompt:a sunny day|a grey day"
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 
 from ddpo.common import allocator, lent_gpu
@@ -19,27 +16,6 @@ from ddpo.runs.estimate import gpu_seconds
 from ddpo.ui.shared import places
 from ddpo.ui.shared.beats import in_beats, waiting_to_compare
 from ddpo.ui.space import zero_gpu
-
-MOST_KEPT = 4  # of 24 MB at most
-
-_kept: OrderedDict[str, Trajectory] = OrderedDict()
-_lock = threading.Lock()
-
-
-def keep(found: Trajectory) -> str:
-    """Keep a trajectory in place of the oldest; returns what `find` finds it by."""
-    key = secrets.token_hex(8)
-    with _lock:
-        _kept[key] = found
-        while len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
-    return key
-
-
-def find(key: object) -> Trajectory | None:
-    """The trajectory, None where it had to make room."""
-    with _lock:
-        return _kept.get(key) if isinstance(key, str) else None
 
 
 def follow(comparison: Comparison, most: float | None = None) -> Iterator[Progress | Trajectory]:

@@ -18,7 +18,7 @@ from ddpo.comparison.events import ComparisonResult, Progress
 from ddpo.comparison.rescore import at_hand
 from ddpo.comparison.trajectory import Trajectory
 from ddpo.errors import UserError
-from ddpo.ui.compare import along, along_views, closer_views, rescoring, results
+from ddpo.ui.compare import along, along_views, closer_views, kept, rescoring, results
 from ddpo.ui.compare.results import STATE_LIFE, Results
 from ddpo.ui.shared import uploads
 from ddpo.ui.shared.events import COMPARES, PRIVATE, QUICK, SCORES, UNTIMED
@@ -43,7 +43,7 @@ class Closer:
     seed: gr.Radio
     webp: gr.DownloadButton
     gif: gr.DownloadButton
-    state: gr.State  # key of the trajectory, for `along.find`
+    state: gr.State  # key of the trajectory, for `kept.trajectories`
 
 
 def build(outcome: Results) -> None:
@@ -153,13 +153,13 @@ def _followed(found: Trajectory) -> list[Any]:
         cancel=gr.update(visible=False),
         along=along_views.card(found),
         seed=seed,
-        state=along.keep(found),
+        state=kept.trajectories.keep(found),
         **_animated(found, place),
     )
 
 
 def _on_seed(key: Any, seed: Any) -> list[Any]:
-    found = along.find(key)
+    found = kept.trajectories.find(key)
     names = [str(seed) for seed in found.seeds] if found else []
     if found is None or not isinstance(seed, str) or seed not in names:
         return _changed()

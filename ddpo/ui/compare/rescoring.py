@@ -35,7 +35,7 @@ def drawn(settings: ComparisonSettings) -> ComparisonResult | None:
     Raises:
         UserError: a run that is named has gone meanwhile.
     """
-    return kept.find(kept.find_drawn(resolve(settings)))
+    return kept.comparisons.find(kept.find_drawn(resolve(settings)))
 
 
 def follow(result: ComparisonResult, scorer: str) -> Iterator[Progress | ComparisonResult]:

@@ -74,7 +74,7 @@ def build(compare: gr.Button, cancel: gr.Button) -> Results:
 
 def find(key: str | None) -> ComparisonResult | None:
     """The comparison of a key; None where it had to make room."""
-    return saved.bundled() if key == SAVED else kept.find(key)
+    return saved.bundled() if key == SAVED else kept.comparisons.find(key)
 
 
 def same(comparison: Comparison) -> str | None:
@@ -100,7 +100,7 @@ def running(progress: Progress, settings: ComparisonSettings) -> list[Any]:
 
 def finished(result: ComparisonResult) -> list[Any]:
     """Done: the result is shown, and kept."""
-    return shown(kept.keep(result))
+    return shown(kept.comparisons.keep(result))
 
 
 def shown(key: str | None, notice: str = "", nothing: str = views.EMPTY) -> list[Any]:

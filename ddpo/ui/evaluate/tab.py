@@ -201,13 +201,13 @@ def _finished(results: Results, folder: Path) -> list[Any]:
         by_gain=pictures.by_gain(results, store, place),
         one_seed=pictures.one_seed(results, store, place),
         neighbours=pictures.neighbours(results, store),
-        state=kept.keep(results),
+        state=kept.results.keep(results),
     )
 
 
 def _on_choose(key: Any, event: gr.EventData) -> Any:
     """The seed that was pressed, drawn in every way."""
-    results = kept.find(key)
+    results = kept.results.find(key)
     place = event._data.get("index") if isinstance(event._data, dict) else None
     if results is None or type(place) is not int or not 0 <= place < len(results.evaluation.seeds):
         return gr.skip()
