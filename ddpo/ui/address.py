@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -26,25 +25,15 @@ from ddpo.ui.compare import results, views
 from ddpo.ui.compare.results import COMPARING, Results
 from ddpo.ui.compare.run import make_settings
 from ddpo.ui.compare.tab import pair_choices
-from ddpo.ui.shared import html
+from ddpo.ui.shared import html, scorer_fields
 from ddpo.ui.shared.events import PRIVATE, QUICK
+from ddpo.ui.shared.linked import LONGEST, TROUBLE, Linked, is_named, number, remembered, remembering
 from ddpo.ui.space.asker import Asker, who
 
 # Read in this order, since what is right for one depends on those before it.
 GROUPS = (("pair", "base", "tuned"), ("scheduler",), ("steps",), ("eta",), ("samples",), ("seed",), ("scorer",))
 NAMES = tuple(name for group in GROUPS for name in group)
 NUMBERS = ("steps", "eta", "samples", "seed")
-LONGEST = 500  # characters of a value; what is longer was not meant
-TROUBLE = "Not everything in the address could be used"
-
-
-@dataclass(frozen=True)
-class Linked:
-    """What of another tab an address restores."""
-
-    restore: Callable[..., Any]  # of the request and the values of `inputs`
-    inputs: Sequence[gr.components.Component]
-    outputs: Sequence[gr.components.Component]
 
 
 def connect(
@@ -63,15 +52,19 @@ def connect(
     fields = list(controls.values())
     tab_names = [str(tab.id) for tab in tabs.children if isinstance(tab, gr.Tab)]
     inputs, outputs = [outcome.compare, outcome.state], [tabs, card, *fields, *vars(outcome).values()]
+    last_used = remembering("ddpo-compared")
 
     def answer(found: dict[str, Any], label: Any, shown: list[Any]) -> list[Any]:
         """Of a comparison that is being drawn, nothing is replaced."""
         shown = [gr.skip()] * len(shown) if label == COMPARING else shown
         return [*(found.get(name, gr.skip()) for name in ("tab", "card", *controls)), *shown]
 
-    def read(request: gr.Request, label: Any, key: str | None) -> list[Any]:
+    def read(request: gr.Request, label: Any, key: str | None, last: Any) -> list[Any]:
         asker, address = who(request), dict(request.query_params)
-        return answer(updates(asker, address, tab_names), label, _result(asker, address, key, False))
+        found = updates(asker, address, tab_names)
+        if not is_named(address, NAMES):  # what was used last is filled in, and nobody is told of what has gone since
+            found |= _controls(settings(asker, remembered(last))[0])
+        return answer(found, label, _result(asker, address, key, False))
 
     def read_again(request: gr.Request, label: Any, key: str | None, event: gr.EventData) -> list[Any]:
         asker, address = who(request), dict(request.query_params)
@@ -81,14 +74,18 @@ def connect(
 
     back = gr.HTML(js_on_load="studio.listen(trigger)", elem_id="address")
     opened = f"(...values) => studio.opened({json.dumps(_facts())}, values)"
-    for reading in (demo.load(read, inputs, outputs, **QUICK), back.click(read_again, inputs, outputs, **QUICK)):
+    loading = demo.load(read, [*inputs, last_used], outputs, **QUICK)
+    for reading in (loading, back.click(read_again, inputs, outputs, **QUICK)):
         last = reading
         for other in others:
-            last = last.then(other.restore, list(other.inputs), list(other.outputs), **QUICK)
+            restore = other.restore if reading is loading else other.again or other.restore
+            last = last.then(restore, list(other.inputs), list(other.outputs), **QUICK)
+            if other.js:
+                last = last.then(None, list(other.followed), None, js=other.js, **PRIVATE)
         last.then(None, fields, None, js=opened, **PRIVATE)
     for field in fields:
         field.change(None, fields, None, js="(...values) => studio.changed(values)", **PRIVATE)  # type: ignore[attr-defined]
-    outcome.compare.click(None, fields, None, js="(...values) => studio.compared(values)", **PRIVATE)
+    outcome.compare.click(None, fields, last_used, js="(...values) => studio.compared(values)", **PRIVATE)
     for tab in tabs.children:
         tab.select(None, None, None, js="() => studio.moved()", **PRIVATE)  # type: ignore[attr-defined]
 
@@ -120,7 +117,7 @@ def _result(asker: Asker, address: Mapping[str, str], key: str | None, opens: bo
         opens: a thumbnail was pressed, so that nothing else may stay.
     """
     unchanged = [gr.skip()] * len(Results.__dataclass_fields__)
-    if not any(address.get(name) for name in NAMES):
+    if not is_named(address, NAMES):
         return unchanged if key == results.SAVED else results.shown(results.SAVED)
     found = results.same(resolve(make_settings(asker, **settings(asker, address)[0])))
     if found:
@@ -155,7 +152,7 @@ def settings(asker: Asker, address: Mapping[str, str]) -> tuple[dict[str, Any], 
     problems: list[str] = []
     for group in GROUPS:
         texts = {name: address[name] for name in group if address.get(name)}
-        given = {name: _number(text) if name in NUMBERS else text for name, text in texts.items()}
+        given = {name: number(text) if name in NUMBERS else text for name, text in texts.items()}
         try:
             if any(len(text) > LONGEST for text in texts.values()):
                 raise UserError(f"{' and '.join(given)} must not be longer than {LONGEST} characters.")
@@ -169,16 +166,6 @@ def settings(asker: Asker, address: Mapping[str, str]) -> tuple[dict[str, Any], 
         else:
             values.update(given)
     return values, problems
-
-
-def _number(text: str) -> Any:
-    """The number that a text spells; the text itself where it spells none, for a check to refuse."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
 
 
 def _controls(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,8 +182,5 @@ def _controls(values: Mapping[str, Any]) -> dict[str, Any]:
         found["eta"] = gr.update(visible=spec.takes_eta, value=values.get("eta", 0))
     scorer = values.get("scorer") or (first_choice.scorer(values["pair"]) if "pair" in values else None)
     if scorer:
-        name, _, argument = scorer.partition(":")
-        like, _, unlike = argument.partition("|")
-        words = gr.update(visible=bool(argument))
-        found.update(scorer=name, like={**words, "value": like}, unlike={**words, "value": unlike})
+        found.update(zip(("scorer", "like", "unlike"), scorer_fields.filled(scorer), strict=True))
     return found

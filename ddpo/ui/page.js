@@ -108,19 +108,61 @@ const studio = (() => {
 
   const selected = () => document.querySelector('[role=tab][aria-selected=true]')?.dataset.tabId ?? 'compare';
 
+  const withWords = (scorer, like, unlike) =>
+    scorer + (facts.words?.includes(scorer) && like ? `:${like}${unlike ? `|${unlike}` : ''}` : '');
+
+  const query = (values) =>
+    new URLSearchParams(Object.entries(values).filter(([, value]) => value != null && value !== '')).toString();
+
   const settings = ([pair, scheduler, steps, eta, samples, seed, scorer, like, unlike, base, tuned]) => {
-    const words = facts.words?.includes(scorer) && like ? `:${like}${unlike ? `|${unlike}` : ''}` : '';
     const own = pair === facts.own ? {base, tuned} : {};
-    const values = {pair, scheduler, steps, eta, samples, seed, scorer: `${scorer}${words}`, ...own};
-    return new URLSearchParams(FIELDS.filter((name) => values[name] != null && values[name] !== '')
-      .map((name) => [name, values[name]])).toString();
+    return query({pair, scheduler, steps, eta, samples, seed, scorer: withWords(scorer, like, unlike), ...own});
   };
 
-  const place = () => {
+  /* The address of the Evaluate tab; its parameters are those of ddpo/ui/evaluate/link.py. */
+  const evaluation = (() => {
+    const PREFIX = 'eval-';
+    let now = '', named = false;
+
+    const whole = (entry) => entry.replaceAll('%', '%25').replaceAll(',', '%2C');
+    const list = (entries) => (entries ?? []).map(whole).join(',');
+    const read = ([pair, base, tuned, others, schedulers, steps, seeds, scorer, like, unlike, also, seed, eta]) => {
+      const values = {
+        pair, ...(pair === facts.own ? {base, tuned} : {}), others: list(others), schedulers: list(schedulers), steps,
+        seeds, scorer: withWords(scorer, like, unlike), also: list(also), seed, eta,
+      };
+      return query(Object.fromEntries(Object.entries(values).map(([name, value]) => [PREFIX + name, value])));
+    };
+    const isOurs = (name) => name.startsWith(PREFIX);
+
+    return {
+      isOurs,
+      address: (always) => (always || named ? now : ''),
+      changed: (values) => {
+        const next = read(values);
+        if (!live || next === now) return;
+        [now, named] = [next, true];
+        clearTimeout(timer);
+        timer = setTimeout(() => write(true), DELAY);
+      },
+      begun: (values) => {
+        [now, named] = [read(values), true];
+        write(false);
+        return now;
+      },
+      opened: (values) => {
+        now = read(values);
+        named = [...new URLSearchParams(location.search).keys()].some(isOurs);
+      },
+    };
+  })();
+
+  /* The tab and what is on it; `always`: an evaluation too that is as the page opens with it. */
+  const place = (always = false) => {
     const shown = selected(), found = new URLSearchParams(shown === 'compare' ? {} : {tab: shown});
     const run = shown === 'train' && document.querySelector('#run-status [data-run]')?.dataset.run;
     if (run) found.set('run', run);
-    return found.toString();
+    return joined(found.toString(), shown === 'evaluate' && evaluation.address(always));
   };
 
   const joined = (...parts) => parts.filter(Boolean).join('&');
@@ -128,7 +170,7 @@ const studio = (() => {
   /* What of the address is not ours, such as the theme. */
   const others = () => {
     const left = new URLSearchParams(location.search);
-    ['tab', 'run', ...FIELDS].forEach((name) => left.delete(name));
+    ['tab', 'run', ...FIELDS, ...[...left.keys()].filter(evaluation.isOurs)].forEach((name) => left.delete(name));
     return left.toString();
   };
 
@@ -163,6 +205,7 @@ const studio = (() => {
     [fields, named] = [settings(values), true];
     drawing = fields;
     write(false);
+    return fields;
   };
 
   /* A tab was selected, perhaps because the address says so; or the visitor has chosen or begun a run. */
@@ -195,7 +238,7 @@ const studio = (() => {
 
   const link = () => {
     const root = inHub() && facts.space ? `${facts.hub}/spaces/${facts.space}` : location.origin + location.pathname;
-    return `${root}?${place() || fields}`;
+    return `${root}?${place(true) || fields}`;
   };
 
   /* The button that copies the link, in a page without a clipboard too. */
@@ -274,5 +317,7 @@ const studio = (() => {
     read({open: true});
   };
 
-  return {choices, pictures, tools, changed, compared, moved, ran, opened, settled, listen, copying, recent, finished};
+  return {
+    choices, pictures, tools, changed, compared, evaluation, moved, ran, opened, settled, listen, copying, recent, finished,
+  };
 })();

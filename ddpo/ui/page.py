@@ -20,6 +20,7 @@ from ddpo.ui.compare import tour
 from ddpo.ui.evaluate import tab as evaluate_page
 from ddpo.ui.shared import framed, uploads
 from ddpo.ui.shared.events import QUICK
+from ddpo.ui.shared.linked import Linked
 from ddpo.ui.shared.theme import theme
 from ddpo.ui.space import duplicate, permission, reach, sign_in, zero_gpu
 from ddpo.ui.space.preview import Preview
@@ -64,17 +65,16 @@ def build_demo() -> gr.Blocks:
             with gr.Tab("Compare", id="compare") as compare_tab:
                 comparison, outcome = compare_page.build()
             with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
-                evaluate_page.build(evaluate_tab)
+                linked = [evaluate_page.build(evaluate_tab)]
             train_tab = gr.Tab("Train", id="train") if permission.mode() != "off" else None
             with gr.Tab("Score a picture", id="score") as score_tab:
                 score.build()
         comparing.build()
         evaluating.build()
-        linked = []
         if train_tab is not None:
             with train_tab:
                 others = [compare_tab, evaluate_tab, score_tab]
-                linked = [address.Linked(*train_page.build(tabs, train_tab, others, comparison))]
+                linked.append(Linked(*train_page.build(tabs, train_tab, others, comparison)))
             training.build()
         demo.load(compare_page.pair_choices, None, comparison["pair"], **QUICK)
         demo.load(_on_look, None, None, **QUICK)

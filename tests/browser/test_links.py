@@ -64,7 +64,7 @@ def wait_for_address(page: Page, part: str) -> None:
 
 
 def wait_for_seed(page: Page, seed: str) -> None:
-    page.wait_for_function("(seed) => document.querySelector('#seed input').value === seed", arg=seed)
+    page.wait_for_function("(seed) => document.querySelector('#seed input')?.value === seed", arg=seed)
 
 
 def shown(page: Page) -> tuple[str, list[str]]:
@@ -121,6 +121,56 @@ def test_a_link_to_what_was_not_drawn_here_asks_for_a_press(visit: Visit) -> Non
     set_number(page, "#seed", 7)
     wait_for_address(page, "seed=7")
     assert parameters(page.url)["__theme"] == "dark" and parameters(copied(page)).keys() == SETTINGS.keys()
+
+
+def test_an_evaluation_is_linked_to_with_what_it_found(visit: Visit) -> None:
+    page = visit("/?tab=evaluate")
+    settled(page)
+    assert parameters(page.url) == {"tab": "evaluate"} and parameters(copied(page))["eval-seeds"] == "64"
+    set_number(page, "#evaluate-seeds", 4)
+    field = page.locator("#evaluate-steps input, #evaluate-steps textarea")
+    field.fill("2, 3")
+    field.press("Tab")
+    wait_for_address(page, "eval-seeds=4&")
+    wait_for_address(page, "eval-steps=2%2C+3")
+    page.click("#evaluate-button")
+    page.wait_for_selector("#one-seed img", timeout=SLOW)
+    found = page.inner_text("#verdicts .sentence")
+
+    for other in (visit(copied(page)), page):
+        if other is page:
+            other.reload()
+        other.wait_for_selector("#one-seed img")
+        assert other.inner_text("#verdicts .sentence") == found and other.is_visible("#evaluate-zip")
+        assert other.input_value("#evaluate-seeds input[type=number]") == "4"
+
+    page.get_by_role("tab", name="Compare").click()
+    page.wait_for_function("!location.search.includes('eval-')")
+    page.go_back()
+    page.wait_for_selector("#evaluate-button:visible")
+    assert page.inner_text("#verdicts .sentence") == found and "eval-seeds=4" in page.url
+
+    wrong = visit("/?tab=evaluate&eval-seeds=1e9&eval-schedulers=<script>alert(1)</script>")
+    wrong.wait_for_selector("#evaluate-notice .card")
+    words = wrong.inner_text("#evaluate-notice")
+    assert "seeds must be" in words and "no scheduler called" in words
+
+
+def test_a_browser_remembers_what_was_used_last(visit: Visit) -> None:
+    page = visit()
+    for name in ("steps", "samples", "seed"):
+        set_number(page, f"#{name}", SETTINGS[name])
+    page.click("#compare-button")
+    page.wait_for_selector(DRAWN, timeout=SLOW)
+    page.goto(page.url.partition("?")[0])
+    wait_for_seed(page, "11")
+    settled(page)
+    assert page.input_value("#samples input[type=number]") == "2" and parameters(page.url) == {}
+    page.locator(".summary .saved").wait_for()  # which is what anybody else sees
+    page.goto(page.url.partition("?")[0] + "?seed=12")  # an address means what it says, in every browser
+    wait_for_seed(page, "12")
+    settled(page)
+    assert page.input_value("#samples input[type=number]") == "8"
 
 
 def test_what_a_link_gets_wrong_is_said(visit: Visit) -> None:

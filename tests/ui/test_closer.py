@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return draw(*arguments)
 
     monkeypatch.setattr(engine, "denoise_both", counted)
-    monkeypatch.setattr(kept.comparisons, "_kept", OrderedDict())
+    kept.comparisons.clear()
     return begun
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +20,8 @@ def result(side: int = 256, count: int = 16) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept.comparisons, "_kept", OrderedDict())
+def empty() -> None:
+    kept.comparisons.clear()
 
 
 def test_the_latest_comparisons_are_kept_within_a_bound() -> None:

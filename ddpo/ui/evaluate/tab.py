@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 
 from ddpo.common.machine import on_zero_gpu
 from ddpo.errors import UserError
 from ddpo.evaluation.evaluate import CellDone
 from ddpo.evaluation.export import write_folder, zip_of
 from ddpo.evaluation.results import Results
+from ddpo.evaluation.store import CellStore
 from ddpo.ui.compare import turn
 from ddpo.ui.compare import views as compare_views
 from ddpo.ui.evaluate import form as evaluate_form
-from ddpo.ui.evaluate import kept, pictures, storage, views
+from ddpo.ui.evaluate import kept, link, pictures, storage, views
+from ddpo.ui.evaluate.form import FIELDS
 from ddpo.ui.evaluate.run import Seldom, follow, lent_seconds, seconds_here
-from ddpo.ui.shared import framed, html
+from ddpo.ui.shared import framed, html, uploads
 from ddpo.ui.shared.events import CANCELLING, EVALUATES, PRIVATE, QUICK, UNTIMED, cancelling
+from ddpo.ui.shared.linked import TROUBLE as ADDRESS_TROUBLE
+from ddpo.ui.shared.linked import Linked, is_named, remembered, remembering
 from ddpo.ui.shared.sentences import sentence_for, sentences
 from ddpo.ui.space import permission, quota
-from ddpo.ui.space.asker import who
+from ddpo.ui.space.asker import Asker, who
 
 TROUBLE = "This could not be evaluated"
 EVALUATING = "Evaluating…"  # what the button says meanwhile
@@ -54,8 +59,11 @@ class Shown:
     state: gr.State
 
 
-def build(tab: gr.Tab) -> None:
-    """Lay the tab out, within it, and connect it."""
+def build(tab: gr.Tab) -> Linked:
+    """Lay the tab out, within it, and connect it.
+
+    Returns: what shows the evaluation that the address names.
+    """
     with gr.Row(elem_id="evaluate-tab", equal_height=False):
         with gr.Column(scale=1, min_width=300, elem_id="evaluate-controls"):
             form = evaluate_form.build()
@@ -75,6 +83,60 @@ def build(tab: gr.Tab) -> None:
     lines = [cost, form.power]
     tab.select(_told, form.values, lines, **QUICK)  # not before, as it imports what only this tab needs
     gr.on([control.change for control in form.values], _told, form.values, lines, trigger_mode="always_last", **QUICK)
+    return _connect_address(form, shown)
+
+
+def _connect_address(form: evaluate_form.Form, shown: Shown) -> Linked:
+    """Have the address follow the form; returns what of both is restored."""
+    last_used = remembering("ddpo-evaluated")
+    changed, begun = (f"(...values) => studio.evaluation.{told}(values)" for told in ("changed", "begun"))
+    for field in form.values:
+        field.change(None, form.values, None, js=changed, **PRIVATE)
+    shown.evaluate.click(None, form.values, last_used, js=begun, **PRIVATE)
+
+    def read(request: gr.Request, label: Any, key: Any, last: Any) -> list[Any]:
+        address = dict(request.query_params)
+        if is_named(address, link.NAMES):
+            return _linked(form, who(request), address, label, key)
+        found, _ = link.settings(who(request), remembered(last), link.opening(form)) if last else ({}, [])
+        return [*(link.updates(form, found) if found else [gr.skip()] * len(form.values)), *_changed()]
+
+    def read_again(request: gr.Request, label: Any, key: Any, _last: Any) -> list[Any]:
+        return read(request, label, key, None)
+
+    return Linked(
+        read,
+        [shown.evaluate, shown.state, last_used],
+        [*form.values, *vars(shown).values()],
+        again=read_again,
+        followed=form.values,
+        js="(...values) => studio.evaluation.opened(values)",
+    )
+
+
+def _linked(form: evaluate_form.Form, asker: Asker, address: Mapping[str, str], label: Any, key: Any) -> list[Any]:
+    """The form as an address has it, and the results where they are at hand; of a running evaluation, nothing.
+
+    Args:
+        form: the controls.
+        asker: who opened it.
+        address: its parameters.
+        label: what the button says.
+        key: of the results that are shown.
+    """
+    opening = link.opening(form)
+    found, problems = link.settings(asker, address, opening)
+    notice = html.message(ADDRESS_TROUBLE, " ".join(problems)) if problems else ""
+    if label in (EVALUATING, CANCELLING):
+        return [*link.updates(form, found), *_changed()]
+    same = kept.find_same(evaluate_form.read(asker, [{**opening, **found}[name] for name in FIELDS]))
+    if same == key:
+        shown = _changed(notice=notice) if key else _changed(notice=notice, status=views.LINKED)
+    elif results := kept.results.find(same):
+        shown = _changed(**{**_values(results, str(same)), "notice": notice})
+    else:
+        shown = _changed(notice=notice)  # what was evaluated here before stays, as when a field is changed by hand
+    return [*link.updates(form, found), *shown]
 
 
 def _build_results(evaluate: gr.Button, cancel: gr.Button) -> Shown:
@@ -144,7 +206,7 @@ def _on_refused(label: Any) -> list[Any]:
 def _on_evaluate(request: gr.Request, profile: gr.OAuthProfile | None, *values: Any) -> Iterator[Any]:
     """Runs an evaluation; closing this generator, which Gradio does on cancel and when the page is gone, stops it."""
     try:
-        with sentences(TROUBLE), tempfile.TemporaryDirectory() as folder:
+        with sentences(TROUBLE):
             asker = who(request, profile)
             evaluation = evaluate_form.read(asker, values)
             results, seldom = Results(evaluation, []), Seldom()
@@ -161,7 +223,7 @@ def _on_evaluate(request: gr.Request, profile: gr.OAuthProfile | None, *values: 
                     with seldom.doing():
                         partial = _changed(verdicts=views.verdicts(results), figures=views.figures(results))
                     yield partial
-            yield _finished(results, Path(folder))
+            yield _changed(**_values(results, kept.results.keep(results)))
     except gr.Error as error:
         yield _idle(html.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
         raise error
@@ -186,23 +248,32 @@ def _idle(notice: str) -> list[Any]:
     return _changed(evaluate=ready, cancel=hidden, notice=notice, status="")
 
 
-def _finished(results: Results, folder: Path) -> list[Any]:
+def _values(results: Results, key: str) -> dict[str, Any]:
+    """What the components show of whole results, by their names."""
     store, place = storage.store(), pictures.middle_seed(results)
-    files = write_folder(results, store, folder, MOST_SHEETS)
-    return _changed(
-        evaluate=gr.update(value="Evaluate", interactive=True),
-        cancel=gr.update(visible=False),
-        notice="",
-        status="",
-        verdicts=views.verdicts(results),
-        report=gr.update(value=str(folder / "report.html"), visible=True),
-        archive=gr.update(value=str(zip_of(files, folder)), visible=True),
-        figures=views.figures(results),
-        by_gain=pictures.by_gain(results, store, place),
-        one_seed=pictures.one_seed(results, store, place),
-        neighbours=pictures.neighbours(results, store),
-        state=kept.results.keep(results),
-    )
+    report, archive = _downloads(results, store)
+    return {
+        "evaluate": gr.update(value="Evaluate", interactive=True),
+        "cancel": gr.update(visible=False),
+        "notice": "",
+        "status": "",
+        "verdicts": views.verdicts(results),
+        "report": gr.update(value=report, visible=True),
+        "archive": gr.update(value=archive, visible=True),
+        "figures": views.figures(results),
+        "by_gain": pictures.by_gain(results, store, place),
+        "one_seed": pictures.one_seed(results, store, place),
+        "neighbours": pictures.neighbours(results, store),
+        "state": key,
+    }
+
+
+def _downloads(results: Results, store: CellStore) -> list[str]:
+    """The report and the zip, where Gradio keeps what it serves."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_folder(results, store, Path(folder), MOST_SHEETS)
+        paths = Path(folder) / "report.html", zip_of(files, Path(folder))
+        return [save_file_to_cache(path, cache_dir=str(uploads.own_folder())) for path in paths]
 
 
 def _on_choose(key: Any, event: gr.EventData) -> Any:

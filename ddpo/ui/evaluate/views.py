@@ -28,6 +28,17 @@ EMPTY = """
 """.format(ghosts="<i></i>" * 4)
 
 
+LINKED = """
+<div class="card empty">
+  <div class="ghosts">{ghosts}</div>
+  <div>
+    <h2>Not evaluated yet</h2>
+    <p>Press <b>Evaluate</b> for what this link asks for. The same settings give the same pictures and scores.</p>
+  </div>
+</div>
+""".format(ghosts="<i></i>" * 4)
+
+
 def cost_line(evaluation: Evaluation, seconds: float | None) -> str:
     """What an evaluation takes here.
 

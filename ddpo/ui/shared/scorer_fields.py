@@ -49,6 +49,14 @@ def full_name(scorer: Any, like: Any, unlike: Any) -> Any:
     return f"{scorer}:{like}" + (f"|{unlike}" if unlike else "")
 
 
+def filled(full: str) -> tuple[Any, Any, Any]:
+    """Updates of the list and its two sentences, by a scorer's name with the sentences behind it."""
+    name, _, argument = full.partition(":")
+    like, _, unlike = argument.partition("|")
+    words = gr.update(visible=bool(argument))
+    return name, {**words, "value": like}, {**words, "value": unlike}
+
+
 def not_offered() -> str:
     """Which scorers the list lacks and why, folded up; "" where it lacks none."""
     lines = [f"<li>{escape(obstacle)}</li>" for obstacle in rewards.obstacles()]

@@ -56,6 +56,11 @@ class Shelf(Generic[T]):
         keys = [key for key, result, stamp in found if written(self._models(result)) == stamp]
         return keys[-1] if keys else None
 
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._kept.clear()
+
     @property
     def taken(self) -> float:
         """What all that is kept takes."""
