@@ -72,7 +72,7 @@ def test_results_that_are_at_hand_are_shown_and_a_running_evaluation_is_left_alo
     asked = evaluate_form.read(Asker.OPERATOR, [{**link.opening(form), **found}[name] for name in FIELDS])
     scores = {spec.name: (1.0,) * 16 for spec in asked.scorers}
     whole = Results(asked, [CellResult(cell, "a", scores, 1.0, 1, False) for cell in asked.cells])
-    monkeypatch.setattr(tab, "_values", lambda results, key: {"state": key, "verdicts": str(results is whole)})
+    monkeypatch.setattr(tab, "of_results", lambda results, key: {"state": key, "verdicts": str(results is whole)})
     kept.results.clear()
 
     def shown(label: str, key: str | None = None) -> dict[str, Any]:

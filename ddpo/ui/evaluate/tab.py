@@ -133,7 +133,7 @@ def _linked(form: evaluate_form.Form, asker: Asker, address: Mapping[str, str], 
     if same == key:
         shown = _changed(notice=notice) if key else _changed(notice=notice, status=views.LINKED)
     elif results := kept.results.find(same):
-        shown = _changed(**{**_values(results, str(same)), "notice": notice})
+        shown = _changed(**{**of_results(results, str(same)), "notice": notice})
     else:
         shown = _changed(notice=notice)  # what was evaluated here before stays, as when a field is changed by hand
     return [*link.updates(form, found), *shown]
@@ -223,7 +223,7 @@ def _on_evaluate(request: gr.Request, profile: gr.OAuthProfile | None, *values: 
                     with seldom.doing():
                         partial = _changed(verdicts=views.verdicts(results), figures=views.figures(results))
                     yield partial
-            yield _changed(**_values(results, kept.results.keep(results)))
+            yield _changed(**of_results(results, kept.results.keep(results)))
     except gr.Error as error:
         yield _idle(html.message(TROUBLE, unescape(error.message)))  # an error alone leaves the buttons as they are
         raise error
@@ -248,7 +248,7 @@ def _idle(notice: str) -> list[Any]:
     return _changed(evaluate=ready, cancel=hidden, notice=notice, status="")
 
 
-def _values(results: Results, key: str) -> dict[str, Any]:
+def of_results(results: Results, key: str) -> dict[str, Any]:
     """What the components show of whole results, by their names."""
     store, place = storage.store(), pictures.middle_seed(results)
     report, archive = _downloads(results, store)
