@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
     from ddpo.diffusion.sampling import DenoisingState
 
-PREVIEW_INTERVALS = 0.5, 2.0  # least and most seconds between two previews, which grow to a SHARE of the time so far
+PREVIEW_INTERVALS = 1.0, 2.0  # least and most seconds between two previews, which grow to a SHARE of the time so far
 SHARE = 0.05
 
 

@@ -11,7 +11,7 @@ from ddpo.comparison.events import Progress
 from ddpo.ui.shared import places
 from ddpo.ui.shared.one_thread import in_one_thread
 
-HEARTBEAT = 0.25  # seconds between two events that are passed on; work that is cancelled stops at the next one
+HEARTBEAT = 0.5  # seconds between two events that are passed on; work that is cancelled stops at the next one
 LONGEST = 1.0  # seconds between two of work that goes on for long, as a phone draws an event in a tenth of a second
 SHARE = 0.05  # of the time so far, which the interval grows to between the two
 T = TypeVar("T")
