@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,20 @@ def build_parser() -> argparse.ArgumentParser:
         added.set_defaults(command=name)
         return added
 
-    start = add("start", "Start a run.")
+    _add_start(add("start", "Start a run."))
+    resume = add("resume", "Go on with a run from its newest checkpoint.")
+    resume.add_argument("run", help="id of the run, or `latest`")
+    _add_training_options(resume)
+    status = add("status", "Say where a run stands and whether it looks healthy.")
+    status.add_argument("run", nargs="?", default="latest", help="id of the run (default: latest)")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    add("list", "List all runs, the newest first.")
+    _add_managing(add)
+    return parser
+
+
+def _add_start(start: argparse.ArgumentParser) -> None:
+    """What a run is of, and each of its settings."""
     what = start.add_mutually_exclusive_group()
     what.add_argument("--pair", default=None, help=f"finetune the base of a pair: {', '.join(PAIRS)}")
     what.add_argument("--base", default=None, help="finetune a model of your own: a folder or a Hub id (UNet2DModel)")
@@ -46,13 +60,13 @@ def build_parser() -> argparse.ArgumentParser:
     for setting in settings():
         _add_setting(group, setting)
 
-    resume = add("resume", "Go on with a run from its newest checkpoint.")
-    resume.add_argument("run", help="id of the run, or `latest`")
-    _add_training_options(resume)
-    status = add("status", "Say where a run stands and whether it looks healthy.")
-    status.add_argument("run", nargs="?", default="latest", help="id of the run (default: latest)")
-    status.add_argument("--json", action="store_true", help="as JSON")
-    add("list", "List all runs, the newest first.")
+
+def _add_managing(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """What is done with runs that are there.
+
+    Args:
+        add: makes the parser of a command from its name and what it does.
+    """
     rename = add("rename", "Give a run a name, which the page and the list show. Its id stays.")
     rename.add_argument("run", help="id of the run, or `latest`")
     rename.add_argument("name", help='the name; "" takes it away')
@@ -70,7 +84,6 @@ def build_parser() -> argparse.ArgumentParser:
     push.add_argument("repository", help="owner/name")
     push.add_argument("--private", action="store_true", help="only you can see it")
     push.add_argument("--dry-run", action="store_true", help="show what would be published, and send nothing")
-    return parser
 
 
 def _add_training_options(parser: argparse.ArgumentParser) -> None:

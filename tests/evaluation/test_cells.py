@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler
 
 from ddpo.comparison.events import Progress
-from ddpo.diffusion.models import cache, load_model, save_model
+from ddpo.diffusion.models import cache, load_model
 from ddpo.diffusion.precision import Compute, choose_compute
 from ddpo.diffusion.schedulers import get_scheduler
 from ddpo.errors import UserError
@@ -24,7 +23,7 @@ from ddpo.evaluation.plan import Evaluation, Point, make_evaluation
 from ddpo.evaluation.results import Results
 from ddpo.evaluation.store import CellStore
 from ddpo.rewards import REWARDS, build
-from tests.helpers.models import make_unet
+from tests.helpers.models import two_models
 
 SEEDS = 20  # a whole batch and a part of one
 
@@ -32,13 +31,7 @@ SEEDS = 20  # a whole batch and a part of one
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Two tiny models."""
-    schedule = dict(DDPMScheduler(prediction_type="v_prediction").config)
-    found = {}
-    for seed, name in enumerate(("plain", "other")):
-        folder = tmp_path_factory.mktemp(name)
-        save_model(make_unet(seed), schedule, folder, torch.float32)
-        found[name] = str(folder)
-    return found
+    return two_models(tmp_path_factory.mktemp("models"))
 
 
 def tiny(folders: dict[str, str], **changes: Any) -> Evaluation:

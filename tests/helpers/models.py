@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DModel
+from diffusers import DDPMScheduler, UNet2DModel
+
+from ddpo.diffusion.models import save_model
 
 SAFETENSORS, BIN = "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 
@@ -27,6 +29,15 @@ def make_unet(seed: int = 0) -> UNet2DModel:
         norm_num_groups=4,
         attention_head_dim=8,
     )
+
+
+def two_models(folder: Path) -> dict[str, str]:
+    """Two tiny models that predict v, in folders within one; name to folder."""
+    schedule = dict(DDPMScheduler(prediction_type="v_prediction").config)
+    found = {name: folder / name for name in ("plain", "other")}
+    for seed, path in enumerate(found.values()):
+        save_model(make_unet(seed), schedule, path, torch.float32)
+    return {name: str(path) for name, path in found.items()}
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:

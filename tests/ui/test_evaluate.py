@@ -13,13 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
-from diffusers import DDPMScheduler
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from ddpo.comparison.events import Progress
-from ddpo.diffusion.models import save_model
 from ddpo.errors import UserError
 from ddpo.evaluation.evaluate import CellDone
 from ddpo.evaluation.plan import Evaluation
@@ -28,7 +25,7 @@ from ddpo.ui.evaluate import asking, form, kept, run, storage, views
 from ddpo.ui.shared import places
 from ddpo.ui.shared.shelf import Shelf
 from ddpo.ui.space.asker import Asker
-from tests.helpers.models import make_unet
+from tests.helpers.models import two_models
 from tests.helpers.serving import RunningApp
 
 CALL: dict[str, Any] = {"seeds": 4, "scorers": ["photographic"], "api_name": "/evaluate"}
@@ -37,13 +34,7 @@ CALL: dict[str, Any] = {"seeds": 4, "scorers": ["photographic"], "api_name": "/e
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Two tiny models, name to folder."""
-    schedule = dict(DDPMScheduler(prediction_type="v_prediction").config)
-    found = {}
-    for seed, name in enumerate(("plain", "other")):
-        folder = tmp_path_factory.mktemp(name)
-        save_model(make_unet(seed), schedule, folder, torch.float32)
-        found[name] = str(folder)
-    return found
+    return two_models(tmp_path_factory.mktemp("models"))
 
 
 def test_cells_come_one_by_one_and_then_the_verdicts_and_the_report(client: Client, models: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from ddpo.runs import followed, store
 from ddpo.training.config import settings
 from ddpo.training.recipes import RECIPES
 from ddpo.ui.api import schemas
+from ddpo.ui.api.answers import Parameter
 from ddpo.ui.api.comparing import ENDS, QUOTA, SCORER, document, parameter
 from ddpo.ui.api.signature import answer
 from ddpo.ui.shared.sentences import sentences
@@ -72,7 +73,30 @@ OTHERS = (
 def build() -> None:
     """Add the endpoints to the page that is being built; none of them shows on it."""
     trigger = gr.Button(visible=False)
-    start = [
+    run = parameter(str | None, None, "Run", RUN)
+    history = parameter(bool, False, "History", "Whether to return the figures of every epoch as `history`.")
+    minutes = parameter(float | None, None, "Minutes", MINUTES, example=5)
+    wait = parameter(bool, False, "Wait", WAIT)
+    name = parameter(str | None, None, "Name", "At most 80 characters; null: as it is.", example="warm evenings")
+    note = parameter(str | None, None, "Note", "At most 2,000 characters; null: as it is.", example="Fog stays fog.")
+    one = parameter(str | None, None, "Run", "Id of a run, see /list_runs; null is refused.")
+    limit = parameter(int, 50, "Limit", "The most runs to return, at least 1.")
+    for function, inputs, text, schema in (
+        (start_run, _start_parameters(), START_RUN, schemas.RUN),
+        (run_status, [run, history], RUN_STATUS, schemas.RUN),
+        (stop_run, [run], STOP_RUN, schemas.RUN),
+        (resume_run, [run, minutes, wait], RESUME_RUN, schemas.RUN),
+        (rename_run, [one, name, note], RENAME_RUN, schemas.RUN),
+        (delete_run, [one], DELETE_RUN, schemas.DELETED),
+        (list_runs, [limit], LIST_RUNS, schemas.RUNS),
+    ):
+        document(function, text, inputs)
+        result = answer(schema)
+        trigger.click(function, inputs, result, api_name=function.__name__, api_description=text, queue=False)
+
+
+def _start_parameters() -> list[Parameter]:
+    return [
         parameter(str, DEFAULT_PAIR, "Model pair", f"Name of the pair whose base is finetuned: {', '.join(PAIRS)}."),
         parameter(str, "photographic", "Reward", SCORER),
         parameter(str, "quick", "Recipe", "Settings that are known to work.", choices=RECIPES),
@@ -93,26 +117,6 @@ def build() -> None:
         ),
         parameter(bool, False, "Wait", WAIT),
     ]  # fmt: skip
-    run = parameter(str | None, None, "Run", RUN)
-    history = parameter(bool, False, "History", "Whether to return the figures of every epoch as `history`.")
-    minutes = parameter(float | None, None, "Minutes", MINUTES, example=5)
-    wait = parameter(bool, False, "Wait", WAIT)
-    name = parameter(str | None, None, "Name", "At most 80 characters; null: as it is.", example="warm evenings")
-    note = parameter(str | None, None, "Note", "At most 2,000 characters; null: as it is.", example="Fog stays fog.")
-    one = parameter(str | None, None, "Run", "Id of a run, see /list_runs; null is refused.")
-    limit = parameter(int, 50, "Limit", "The most runs to return, at least 1.")
-    for function, inputs, text, schema in (
-        (start_run, start, START_RUN, schemas.RUN),
-        (run_status, [run, history], RUN_STATUS, schemas.RUN),
-        (stop_run, [run], STOP_RUN, schemas.RUN),
-        (resume_run, [run, minutes, wait], RESUME_RUN, schemas.RUN),
-        (rename_run, [one, name, note], RENAME_RUN, schemas.RUN),
-        (delete_run, [one], DELETE_RUN, schemas.DELETED),
-        (list_runs, [limit], LIST_RUNS, schemas.RUNS),
-    ):
-        document(function, text, inputs)
-        result = answer(schema)
-        trigger.click(function, inputs, result, api_name=function.__name__, api_description=text, queue=False)
 
 
 def start_run(

@@ -15,7 +15,7 @@ from ddpo.diffusion.catalogue import Pair
 from ddpo.errors import UserError
 from ddpo.hub import client, ids, troubles
 from ddpo.runs.pairs import get_pair
-from ddpo.ui.shared.html import amount, bar, data_uri, difference
+from ddpo.ui.shared.html import amount, bar, data_uri, difference, empty
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,28 +25,18 @@ if TYPE_CHECKING:
 
 HALF = "50% base, 50% finetuned"  # what the handle says, as in `access.js`
 
-EMPTY = """
-<div class="card empty">
-  <div class="ghosts">{ghosts}</div>
-  <div>
-    <h2>Nothing drawn yet</h2>
-    <p>Press <b>Compare</b>. Both models draw the same seeds from the same noise; here you will see the two sets side by
-    side, the score of every picture, and one sentence that says how much better the finetuned model is and how sure
-    that is.</p>
-  </div>
-</div>
-""".format(ghosts="<i></i>" * 4)
+EMPTY = empty(
+    "Nothing drawn yet",
+    "Press <b>Compare</b>. Both models draw the same seeds from the same noise; here you will see the two sets "
+    "side by side, the score of every picture, and one sentence that says how much better the finetuned model is "
+    "and how sure that is.",
+)
 
 
-LINKED = """
-<div class="card empty">
-  <div class="ghosts">{ghosts}</div>
-  <div>
-    <h2>Not drawn yet</h2>
-    <p>Press <b>Compare</b> to draw these settings. The same settings give the same pictures, scores and sentence.</p>
-  </div>
-</div>
-""".format(ghosts="<i></i>" * 4)
+LINKED = empty(
+    "Not drawn yet",
+    "Press <b>Compare</b> to draw these settings. The same settings give the same pictures, scores and sentence.",
+)
 
 RECENT = """
 <div class="recent" hidden>

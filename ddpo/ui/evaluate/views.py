@@ -11,32 +11,22 @@ from ddpo.evaluation.plan import Evaluation
 from ddpo.evaluation.results import AgainstBase, Results
 from ddpo.evaluation.statistics import power_hint
 from ddpo.evaluation.verdict import Verdict
-from ddpo.ui.shared.html import bar
+from ddpo.ui.shared.html import bar, empty
 
 COLOURS = {"better": "better", "better at a price": "open", "no difference shown": "open"}  # others: worse
 
-EMPTY = """
-<div class="card empty">
-  <div class="ghosts">{ghosts}</div>
-  <div>
-    <h2>Nothing evaluated yet</h2>
-    <p>Press <b>Evaluate</b>. Every model draws the same seeds with every scheduler and number of steps. You will see
-    which one is better than its base, how sure that is, what it cost in diversity, and how few steps would do. Cells
-    show as they finish. Whatever is finished is kept, so nothing is drawn twice.</p>
-  </div>
-</div>
-""".format(ghosts="<i></i>" * 4)
+EMPTY = empty(
+    "Nothing evaluated yet",
+    "Press <b>Evaluate</b>. Every model draws the same seeds with every scheduler and number of steps. You will "
+    "see which one is better than its base, how sure that is, what it cost in diversity, and how few steps would "
+    "do. Cells show as they finish. Whatever is finished is kept, so nothing is drawn twice.",
+)
 
 
-LINKED = """
-<div class="card empty">
-  <div class="ghosts">{ghosts}</div>
-  <div>
-    <h2>Not evaluated yet</h2>
-    <p>Press <b>Evaluate</b> for what this link asks for. The same settings give the same pictures and scores.</p>
-  </div>
-</div>
-""".format(ghosts="<i></i>" * 4)
+LINKED = empty(
+    "Not evaluated yet",
+    "Press <b>Evaluate</b> for what this link asks for. The same settings give the same pictures and scores.",
+)
 
 
 def cost_line(evaluation: Evaluation, seconds: float | None) -> str:

@@ -20,6 +20,17 @@ def message(heading: str, text: str) -> str:
     return f'<div class="card note"><h2>{escape(heading)}</h2><p>{escape(text)}</p></div>'
 
 
+def empty(heading: str, text: str) -> str:
+    """The card of a tab that shows nothing yet.
+
+    Args:
+        heading: plain text.
+        text: HTML of a paragraph.
+    """
+    ghosts = "<i></i>" * 4
+    return f'<div class="card empty"><div class="ghosts">{ghosts}</div><div><h2>{heading}</h2><p>{text}</p></div></div>'
+
+
 def bar(label: str, share: float) -> str:
     """How far something is, as a bar.
 

@@ -26,17 +26,12 @@ from ddpo.ui.train.actions import RESUMABLE, Snapshot, title_of, what_is_trained
 from ddpo.ui.train.plots import chart, table
 from ddpo.ui.train.run_list import STATES, badge, mean_rewards
 
-EMPTY = """
-<div class="card empty">
-  <div class="ghosts">{ghosts}</div>
-  <div>
-    <h2>No run yet</h2>
-    <p>Press <b>Start</b>. The model draws pictures, they are scored, and what scored high becomes more likely. Here you
-    will see the reward climb and the same seeds change from epoch to epoch. The run goes on without the page: close it
-    and come back whenever you like.</p>
-  </div>
-</div>
-""".format(ghosts="<i></i>" * 4)
+EMPTY = html.empty(
+    "No run yet",
+    "Press <b>Start</b>. The model draws pictures, they are scored, and what scored high becomes more likely. "
+    "Here you will see the reward climb and the same seeds change from epoch to epoch. The run goes on without "
+    "the page: close it and come back whenever you like.",
+)
 
 _HINTS = {  # what may be done now
     "starting": "The process has started and loads the model.",
