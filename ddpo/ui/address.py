@@ -52,7 +52,7 @@ def connect(
     fields = list(controls.values())
     tab_names = [str(tab.id) for tab in tabs.children if isinstance(tab, gr.Tab)]
     inputs, outputs = [outcome.compare, outcome.state], [tabs, card, *fields, *vars(outcome).values()]
-    last_used = remembering("ddpo-compared")
+    last_used = remembering()
 
     def answer(found: dict[str, Any], label: Any, shown: list[Any]) -> list[Any]:
         """Of a comparison that is being drawn, nothing is replaced."""
@@ -74,7 +74,9 @@ def connect(
 
     back = gr.HTML(js_on_load="studio.listen(trigger)", elem_id="address")
     opened = f"(...values) => studio.opened({json.dumps(_facts())}, values)"
-    loading = demo.load(read, [*inputs, last_used], outputs, **QUICK)
+    memory = [last_used, *(other.last_used for other in others if other.last_used)]
+    loading = demo.load(None, None, memory, js="() => studio.lastUsed()", **PRIVATE)
+    loading = loading.then(read, [*inputs, last_used], outputs, **QUICK)
     for reading in (loading, back.click(read_again, inputs, outputs, **QUICK)):
         last = reading
         for other in others:
@@ -85,7 +87,7 @@ def connect(
         last.then(None, fields, None, js=opened, **PRIVATE)
     for field in fields:
         field.change(None, fields, None, js="(...values) => studio.changed(values)", **PRIVATE)  # type: ignore[attr-defined]
-    outcome.compare.click(None, fields, last_used, js="(...values) => studio.compared(values)", **PRIVATE)
+    outcome.compare.click(None, fields, None, js="(...values) => studio.compared(values)", **PRIVATE)
     for tab in tabs.children:
         tab.select(None, None, None, js="() => studio.moved()", **PRIVATE)  # type: ignore[attr-defined]
 

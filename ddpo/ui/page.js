@@ -97,6 +97,7 @@ const studio = (() => {
   /* The address, which follows the page: the settings are the link, and Back brings them back. */
   const FIELDS = ['pair', 'scheduler', 'steps', 'eta', 'samples', 'seed', 'scorer', 'base', 'tuned'];
   const DELAY = 300;  // milliseconds without a change before the address follows; browsers bound how often it may
+  const LAST = {compared: 'ddpo-compared', evaluated: 'ddpo-evaluated'};  // in the browser's storage
   let facts = {};  // what the server says of itself, see ddpo/ui/address.py
   let settle;  // once the fields are as the address has them for the first time
   const settling = new Promise((done) => { settle = done; });
@@ -147,8 +148,8 @@ const studio = (() => {
       },
       begun: (values) => {
         [now, named] = [read(values), true];
+        store(LAST.evaluated, now);
         write(false);
-        return now;
       },
       opened: (values) => {
         now = read(values);
@@ -204,9 +205,12 @@ const studio = (() => {
   const compared = (values) => {
     [fields, named] = [settings(values), true];
     drawing = fields;
+    store(LAST.compared, fields);
     write(false);
-    return fields;
   };
+
+  /* The settings that this browser used last, each as an address has them. */
+  const lastUsed = () => [stored(LAST.compared) ?? '', stored(LAST.evaluated) ?? ''];
 
   /* A tab was selected, perhaps because the address says so; or the visitor has chosen or begun a run. */
   const moved = () => setTimeout(() => {
@@ -318,6 +322,6 @@ const studio = (() => {
   };
 
   return {
-    choices, pictures, tools, changed, compared, evaluation, moved, ran, opened, settled, listen, copying, recent, finished,
+    choices, pictures, tools, changed, compared, lastUsed, evaluation, moved, ran, opened, settled, listen, copying, recent, finished,
   };
 })();

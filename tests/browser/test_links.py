@@ -81,6 +81,7 @@ def copied(page: Page) -> str:
 
 def test_a_link_gives_the_same_pictures_and_back_leads_to_what_was_before(visit: Visit) -> None:
     page = visit()
+    settled(page)
     assert parameters(page.url) == {}  # nothing was asked for yet
     for name in ("steps", "samples", "seed"):
         set_number(page, f"#{name}", SETTINGS[name])
@@ -158,6 +159,7 @@ def test_an_evaluation_is_linked_to_with_what_it_found(visit: Visit) -> None:
 
 def test_a_browser_remembers_what_was_used_last(visit: Visit) -> None:
     page = visit()
+    settled(page)
     for name in ("steps", "samples", "seed"):
         set_number(page, f"#{name}", SETTINGS[name])
     page.click("#compare-button")

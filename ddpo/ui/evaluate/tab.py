@@ -88,11 +88,11 @@ def build(tab: gr.Tab) -> Linked:
 
 def _connect_address(form: evaluate_form.Form, shown: Shown) -> Linked:
     """Have the address follow the form; returns what of both is restored."""
-    last_used = remembering("ddpo-evaluated")
+    last_used = remembering()
     changed, begun = (f"(...values) => studio.evaluation.{told}(values)" for told in ("changed", "begun"))
     for field in form.values:
         field.change(None, form.values, None, js=changed, **PRIVATE)
-    shown.evaluate.click(None, form.values, last_used, js=begun, **PRIVATE)
+    shown.evaluate.click(None, form.values, None, js=begun, **PRIVATE)
 
     def read(request: gr.Request, label: Any, key: Any, last: Any) -> list[Any]:
         address = dict(request.query_params)
@@ -111,6 +111,7 @@ def _connect_address(form: evaluate_form.Form, shown: Shown) -> Linked:
         again=read_again,
         followed=form.values,
         js="(...values) => studio.evaluation.opened(values)",
+        last_used=last_used,
     )
 
 

@@ -12,7 +12,6 @@ import gradio as gr
 LONGEST = 500  # characters of a value; what is longer was not meant
 MOST_REMEMBERED = 4000  # characters of the settings that a browser remembers
 TROUBLE = "Not everything in the address could be used"
-SECRET = "ddpo"  # with which Gradio enciphers what the browser remembers; fixed, as it outlives the app
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,16 @@ class Linked:
     again: Callable[..., Any] | None = None  # the same when the visitor goes back; None: `restore`
     followed: Sequence[gr.components.Component] = ()  # fields that the address follows
     js: str | None = None  # told the values of `followed` once these are as the address has them
+    last_used: gr.Textbox | None = None  # see `remembering`; among `inputs`
 
 
-def remembering(key: str) -> gr.BrowserState:
-    """The settings that this browser used last, as the parameters of an address; "" before it used any.
+def remembering() -> gr.Textbox:
+    """Hidden: the settings that this browser used last, as the parameters of an address; "" before it used any.
 
-    Args:
-        key: of the browser's storage.
+    Filled by `page.js` when the page loads. Gradio's BrowserState would take the page down in a frame that is denied
+    storage, which a Space is where a browser blocks cookies of third parties.
     """
-    return gr.BrowserState("", storage_key=key, secret=SECRET)
+    return gr.Textbox(visible="hidden", label="Settings used last")
 
 
 def remembered(value: Any) -> dict[str, str]:
