@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ddpo.diffusion.precision import Compute
     from ddpo.diffusion.sampling import DenoisingState
 
-PREVIEW_INTERVALS = 1.0, 2.0  # least and most seconds between two previews, which grow to a SHARE of the time so far
-SHARE = 0.05
+PREVIEW_INTERVAL, LONGEST_INTERVAL = 1.0, 2.0  # seconds between two previews, the least and the most
+SHARE = 0.05  # of the time so far, which the interval grows to between the two
 
 
 def compare(settings: ComparisonSettings, most: float | None = None) -> Iterator[Progress | ComparisonResult]:
@@ -66,11 +66,10 @@ def _compare(comparison: Comparison, most: float | None) -> Iterator[Progress | 
     next_preview = started
     final: tuple[DenoisingState, DenoisingState] | None = None
     for final in denoise_both(base, tuned, comparison, compute):
-        preview_is_due = time.perf_counter() >= next_preview
+        now = time.perf_counter()
+        preview_is_due = now >= next_preview
         if preview_is_due:
-            now = time.perf_counter()
-            least, most = PREVIEW_INTERVALS
-            next_preview = now + min(most, max(least, SHARE * (now - started)))
+            next_preview = now + min(LONGEST_INTERVAL, max(PREVIEW_INTERVAL, SHARE * (now - started)))
         yield _progress(final, started, preview_is_due)
     assert final is not None  # every scheduler takes at least one step
     yield Progress("Scoring", 2 * final[0].total, 2 * final[0].total, 0.0)
