@@ -9,13 +9,11 @@
 Every stage is resumable after a kill and draws all its random numbers from fixed seeds. The long one, `pretrain`, may
 go on while `release` makes a base from where it stands:
 
-    python -m ddpo.church64 pretrain --work build/church-64 --warm-start assets/church-64/base
+    python -m ddpo.church64 pretrain --work build/church-64
     python -m ddpo.church64 release --work build/church-64
 
-    python -m ddpo.church64 keep --work build/church-64
-
-Where the checkpoint is not at hand, the training begins with what `keep` has put into assets/church-64-under-way, or
-with the model that `--warm-start` names.
+Where there is no checkpoint, the training begins with random weights, or with the model that `--warm-start` names. On a
+GPU it takes larger steps, see `pretrain.ON_GPU`.
 """
 
 from __future__ import annotations
@@ -35,11 +33,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from ddpo import rewards
-from ddpo.church64 import card, fidelity_command, judge, measure, tour, under_way
+from ddpo.church64 import card, fidelity_command, judge, measure, tour
 from ddpo.church64.fidelity import FIRST_SCENE, FidelityMeter
 from ddpo.church64.figures import read_figures, write_figures
 from ddpo.church64.parts import load_parts_classifier
-from ddpo.church64.pretrain import PretrainConfig, Pretraining
+from ddpo.church64.pretrain import Pretraining, config_for
 from ddpo.church64.release import choose, newest_release, open_branch
 from ddpo.church64.scenes import draw_scenes
 from ddpo.church64.trials import run_trials
@@ -82,20 +80,18 @@ def pretrain(work: Path, compute: Compute, warm_start: str | None = None) -> Non
     Args:
         work: where the checkpoint, the drawings, the log and the grids are.
         compute: device and dtype.
-        warm_start: folder or id of a model to begin with where there is no checkpoint; None: what `keep` has kept.
+        warm_start: folder or id of a model to begin with where there is no checkpoint; None: random weights.
     """
-    warm = load_model(warm_start, compute).unet if warm_start else under_way.start_weights(compute)
-    _follow(Pretraining(PretrainConfig(), compute, work, warm), work)
-
-
-def keep(work: Path, compute: Compute) -> None:
-    """Put where the pretraining stands into assets, so that another machine can go on from there."""
-    under_way.keep(_pretraining_in(work, compute))
+    warm = load_model(warm_start, compute).unet if warm_start else None
+    _follow(Pretraining(config_for(compute), compute, work, warm), work)
 
 
 def release(work: Path, compute: Compute) -> None:
     """Finish a branch of the pretraining, wherever that stands, and choose its best network."""
-    branch = open_branch(_pretraining_in(work, compute))
+    training = Pretraining(config_for(compute), compute, work)
+    if training.step == 0:
+        raise UserError(f"There is no pretraining in {work} yet; run the stage pretrain first.")
+    branch = open_branch(training)
     _follow(branch, work)
     if (branch.folder / "chosen.json").exists():
         return
@@ -103,21 +99,11 @@ def release(work: Path, compute: Compute) -> None:
     print(f"{branch.folder / 'model'}: {facts['chosen']}")
 
 
-def _pretraining_in(work: Path, compute: Compute) -> Pretraining:
-    """The training in a folder, as its checkpoint has it. Raises UserError where there is none."""
-    training = Pretraining(PretrainConfig(), compute, work)
-    if training.step == 0:
-        raise UserError(f"There is no pretraining in {work} yet; run the stage pretrain first.")
-    return training
-
-
 def install(work: Path, compute: Compute) -> None:
     """Put the newest release in the place of the base in assets."""
     released = newest_release(work)
     shutil.copytree(released / "model", BUNDLE / "base", dirs_exist_ok=True)
-    facts = read_figures(released / "chosen.json")
-    led_here = under_way.led_to(facts.get("began_with", ""))
-    write_figures(PRETRAINING, {**facts, **({"before": led_here} if led_here else {})})
+    write_figures(PRETRAINING, read_figures(released / "chosen.json"))
 
 
 def trials(work: Path, compute: Compute, warm_start: str | None = None) -> None:
@@ -238,9 +224,9 @@ def _build(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ddpo.church64", description="Rebuild the bundled pair, church-64.")
     parser.add_argument(
         "stage",
-        choices=["all", *STAGES, "keep", "trials", "fidelity", "judge"],
-        help="one stage, or all of them in this order; keep puts where pretrain stands into assets; trials compares "
-        "ways of training; fidelity and judge only measure, and have a --help of their own",
+        choices=["all", *STAGES, "trials", "fidelity", "judge"],
+        help="one stage, or all of them in this order; trials compares ways of training; fidelity and judge only "
+        "measure, and have a --help of their own",
     )
     parser.add_argument("--work", type=Path, default=Path("build/church-64"), help="checkpoints and pictures")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
@@ -253,7 +239,6 @@ def _build(arguments: list[str]) -> int:
     stages: dict[str, Callable[[Path, Compute], None]] = {
         **STAGES,
         "pretrain": partial(pretrain, warm_start=options.warm_start),
-        "keep": keep,
         "trials": partial(trials, warm_start=options.warm_start),
     }
     for stage in STAGES if options.stage == "all" else [options.stage]:

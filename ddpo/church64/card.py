@@ -157,11 +157,9 @@ def _pretraining(facts: dict[str, Any]) -> str:
     settings_used = _fields(facts["history"][-1]["config"])
     if "processor_hours" not in facts:
         return settings_used
-    whole = [*facts.get("before", []), facts]  # trainings that began with each other's weights
-    steps, pictures, hours = (sum(one[name] for one in whole) for name in ("steps", "pictures", "processor_hours"))
     return (
-        f"{steps} steps, {pictures:,} pictures, {hours:g} hours of one core ({facts['compute']}), begun with "
-        f"{whole[0]['began_with']}, saved: {facts['chosen']}. Settings: {settings_used}"
+        f"{facts['steps']} steps, {facts['pictures']:,} pictures, {facts['processor_hours']:g} hours "
+        f"({facts['compute']}), begun with {facts['began_with']}, saved: {facts['chosen']}. Settings: {settings_used}"
     )
 
 

@@ -25,7 +25,7 @@ from ddpo.diffusion.sampling import sample_pictures
 from ddpo.training.diversity import diversity_kept
 
 FIRST_SEED = 10_000  # of seeds that training never saw: its own are above 2^40
-BATCH = 32
+BATCH = {"cpu": 32, "cuda": 256}  # pictures at a time, by the device
 SCHEDULES = {"ddim": (50, 256), "pndm": (50, 256), "ddpm": (1000, 256)}  # steps and seeds
 
 
@@ -35,13 +35,13 @@ def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compu
     folder = work / "pictures" / f"{model_folder.name}-{fingerprint(model_folder)}-{scheduler}-{steps}"
     folder.mkdir(parents=True, exist_ok=True)
     model: DiffusionModel | None = None
-    batches = []
-    for first in range(FIRST_SEED, FIRST_SEED + count, BATCH):
-        path = folder / f"{first}.npy"
+    batches, size = [], BATCH[compute.device.type]
+    for first in range(FIRST_SEED, FIRST_SEED + count, size):
+        path = folder / f"{first}-{size}.npy"
         if not path.exists():
             model = model or load_model(str(model_folder), compute)
-            seeds = list(range(first, first + BATCH))
-            pictures = to_uint8(sample_pictures(model, seeds, scheduler, steps, compute, batch_size=BATCH))
+            seeds = list(range(first, first + size))
+            pictures = to_uint8(sample_pictures(model, seeds, scheduler, steps, compute, batch_size=size))
             part = path.with_suffix(".part.npy")
             np.save(part, pictures)
             part.replace(path)

@@ -48,6 +48,9 @@ def compile_if_wanted(unet: UNet2DModel, compute: Compute) -> UNet2DModel:
     if on_zero_gpu():
         logger.warning("DDPO_AOT is left out on ZeroGPU: there it would have to be compiled on a lent GPU.")
         return unet
+    if torch.cuda.is_available():  # taking a package's weights over crashed the process: torch 2.11, CUDA 13.0, an H200
+        logger.warning("DDPO_AOT is left out on a machine with a GPU: a compiled network has crashed there.")
+        return unet
     try:
         use_package(unet, find_or_make_package(unet, compute))
     except Exception as error:  # whatever the exporter, the compiler and the C++ compiler below it meet

@@ -39,6 +39,7 @@ def small_unet(seed: int = 0) -> UNet2DModel:
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="left out beside a GPU")
 def test_it_draws_the_same_pictures_with_any_weights_and_batch(tmp_path: Path, compute: Compute) -> None:
     save_model(small_unet(), dict(DDPMScheduler(prediction_type="v_prediction").config), tmp_path, torch.float32)
     slow = load_model(str(tmp_path), compute)
@@ -88,3 +89,13 @@ def test_it_is_off_unless_asked_for(value: str, compute: Compute, monkeypatch: p
     monkeypatch.setenv("DDPO_AOT", value)
     monkeypatch.setattr(compiled, "find_or_make_package", lambda *args: pytest.fail("it was compiled"))
     compiled.compile_if_wanted(make_unet(), compute)
+
+
+def test_it_is_left_out_beside_a_gpu(
+    compute: Compute, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(compiled, "find_or_make_package", lambda *args: pytest.fail("it was compiled"))
+    with caplog.at_level(logging.WARNING):
+        compiled.compile_if_wanted(make_unet(), compute)
+    assert "with a GPU" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +21,10 @@ def result(side: int = 256, count: int = 16) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def empty() -> None:
+def empty() -> Iterator[None]:
     kept.comparisons.clear()
+    yield
+    kept.comparisons.clear()  # others look through what is kept, and these results have no scorers
 
 
 def test_the_latest_comparisons_are_kept_within_a_bound() -> None:
