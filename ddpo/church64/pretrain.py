@@ -153,7 +153,7 @@ class Pretraining:
         on_gpu = compute.device.type == "cuda"
         if on_gpu:
             torch.backends.cudnn.benchmark = True
-            self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.unet.to(memory_format=torch.channels_last)
         self.averages = PowerEma(self.unet, config.average_lengths)
         self.optimizer = torch.optim.AdamW(self.unet.parameters(), lr=config.learning_rate, weight_decay=0.0)
         self.schedule = build_noise_schedule()

@@ -21,13 +21,18 @@ def command(run: Run) -> str:
 
 def section(run: Run) -> str:
     """A section of the card with the verdict of every scheduler and number of steps; "" without an evaluation."""
-    lines = [_line(compared) for compared in _comparisons(run.folder / FOLDER)]
-    if not lines:
+    found = verdicts(run)
+    if not found:
         return ""
-    listed = "\n".join(f"- {line}" for line in lines)
+    listed = "\n".join(f"- **{way}:** {sentence}" for way, sentence in found)
     return (
         f"\n## Is it better?\n\n{listed}\n\nMeasured by `{command(run)}` or alike, on seeds that were not trained on.\n"
     )
+
+
+def verdicts(run: Run) -> list[tuple[str, str]]:
+    """A scheduler with its number of steps, and what was found of the run there; none without an evaluation."""
+    return [_verdict(compared) for compared in _comparisons(run.folder / FOLDER)]
 
 
 def _comparisons(folder: Path) -> list[dict[str, Any]]:
@@ -39,8 +44,12 @@ def _comparisons(folder: Path) -> list[dict[str, Any]]:
     return []
 
 
-def _line(compared: dict[str, Any]) -> str:
+def _verdict(compared: dict[str, Any]) -> tuple[str, str]:
     verdict = compared.get("verdict")
     sentence = verdict.get("sentence", "") if isinstance(verdict, dict) else ""
     way = f"{compared.get('scheduler')}, {compared.get('steps')} steps"
-    return " ".join(f"**{way}:** {sentence}".replace("`", "'").split())
+    return _one_line(way), _one_line(sentence)
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).replace("`", "'").split())

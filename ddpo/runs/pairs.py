@@ -64,6 +64,15 @@ def run_pairs() -> list[Pair]:
     return [_run_pair(run, run.result, "") for run in list_runs(runs_root()) if run.has_result()]
 
 
+def epoch_pairs() -> list[Pair]:
+    """The epochs of which runs have kept the weights, the newest run first and its last epoch first."""
+    return [
+        _run_pair(run, epoch_weights.folder_of(run, epoch), str(epoch))
+        for run in list_runs(runs_root())
+        for epoch in reversed(epoch_weights.kept(run))
+    ]
+
+
 def all_pairs() -> list[Pair]:
     """Everything that can be compared by name."""
     return [*PAIRS.values(), *run_pairs()]

@@ -19,7 +19,6 @@ from ddpo import rewards
 from ddpo.comparison import first_choice
 from ddpo.comparison.settings import ComparisonSettings, resolve
 from ddpo.diffusion import schedulers
-from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN
 from ddpo.ui.compare import results, views
 from ddpo.ui.compare.results import COMPARING, Results
@@ -27,7 +26,7 @@ from ddpo.ui.compare.run import make_settings
 from ddpo.ui.compare.tab import pair_choices
 from ddpo.ui.shared import html, scorer_fields
 from ddpo.ui.shared.events import PRIVATE, QUICK
-from ddpo.ui.shared.linked import LONGEST, TROUBLE, Linked, is_named, number, remembered, remembering
+from ddpo.ui.shared.linked import LONGEST, TROUBLE, Linked, is_named, number, read_groups, remembered, remembering
 from ddpo.ui.space.asker import Asker, who
 
 # Read in this order, since what is right for one depends on those before it.
@@ -73,9 +72,9 @@ def connect(
         return answer(found, label, _result(asker, address, key, opens))
 
     back = gr.HTML(js_on_load="studio.listen(trigger)", elem_id="address")
-    opened = f"(...values) => studio.opened({json.dumps(_facts())}, values)"
+    opened = "(...values) => studio.opened(values)"
     memory = [last_used, *(other.last_used for other in others if other.last_used)]
-    loading = demo.load(None, None, memory, js="() => studio.lastUsed()", **PRIVATE)
+    loading = demo.load(None, None, memory, js=f"() => studio.begin({json.dumps(_facts())})", **PRIVATE)
     loading = loading.then(read, [*inputs, last_used], outputs, **QUICK)
     for reading in (loading, back.click(read_again, inputs, outputs, **QUICK)):
         last = reading
@@ -150,24 +149,11 @@ def updates(asker: Asker, address: Mapping[str, str], tab_names: list[str]) -> d
 
 def settings(asker: Asker, address: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     """Fields of ComparisonSettings that an address names, and a sentence for each that cannot be used."""
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for group in GROUPS:
-        texts = {name: address[name] for name in group if address.get(name)}
-        given = {name: number(text) if name in NUMBERS else text for name, text in texts.items()}
-        try:
-            if any(len(text) > LONGEST for text in texts.values()):
-                raise UserError(f"{' and '.join(given)} must not be longer than {LONGEST} characters.")
-            if {"base", "tuned"} & given.keys() and given.get("pair") != OWN:
-                raise UserError(f"base and tuned are read with pair={OWN} only.")
-            make_settings(asker, **values, **given)
-            if obstacle := rewards.get(given["scorer"]).obstacle() if "scorer" in given else None:
-                raise UserError(obstacle)
-        except UserError as error:
-            problems.append(str(error))
-        else:
-            values.update(given)
-    return values, problems
+
+    def values_of(name: str, text: str) -> dict[str, Any]:
+        return {name: number(text) if name in NUMBERS else text}
+
+    return read_groups(GROUPS, address, values_of, lambda values: make_settings(asker, **values))
 
 
 def _controls(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -209,8 +209,12 @@ const studio = (() => {
     write(false);
   };
 
-  /* The settings that this browser used last, each as an address has them. */
-  const lastUsed = () => [stored(LAST.compared) ?? '', stored(LAST.evaluated) ?? ''];
+  /* The page loads: what the server says of itself, for the settings that this browser used last, as an address has
+     them. */
+  const begin = (told) => {
+    facts = told;
+    return [stored(LAST.compared) ?? '', stored(LAST.evaluated) ?? ''];
+  };
 
   /* A tab was selected, perhaps because the address says so; or the visitor has chosen or begun a run. */
   const moved = () => setTimeout(() => {
@@ -219,8 +223,7 @@ const studio = (() => {
   const ran = () => setTimeout(() => write(false), DELAY);
 
   /* The fields are as the address has them. */
-  const opened = (told, values) => {
-    facts = told;
+  const opened = (values) => {
     fields = settings(values);
     named = linked();
     live = true;
@@ -322,6 +325,6 @@ const studio = (() => {
   };
 
   return {
-    choices, pictures, tools, changed, compared, lastUsed, evaluation, moved, ran, opened, settled, listen, copying, recent, finished,
+    choices, pictures, tools, changed, compared, begin, evaluation, moved, ran, opened, settled, listen, copying, recent, finished,
   };
 })();

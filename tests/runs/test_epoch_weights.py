@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from ddpo.errors import UserError
 from ddpo.runs import epoch_weights, fixed_seeds, worker
-from ddpo.runs.pairs import get_pair, run_pairs
+from ddpo.runs.pairs import epoch_pairs, get_pair, run_pairs
 from ddpo.runs.store import RunSpec, create_run
 from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import make_config
@@ -54,6 +54,7 @@ def test_kept_epochs_are_pairs_and_the_last_is_the_result(
     pair = get_pair(f"run:{keeping.id}@2")
     assert pair.tuned == str(epoch_weights.folder_of(keeping, 2)) and pair.title.endswith(", after epoch 2")
     assert pair.sample_size == 16 and len(run_pairs()) == 2
+    assert [found.name for found in epoch_pairs()] == [f"run:{keeping.id}@{epoch}" for epoch in (3, 2, 1)]
     for wrong in ("7", "", "02", "../2"):
         with pytest.raises(UserError, match="has no weights of epoch"):
             get_pair(f"run:{keeping.id}@{wrong}")

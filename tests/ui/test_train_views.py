@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from ddpo.common import allocator, memory
 from ddpo.errors import UserError
+from ddpo.publish import evaluated
 from ddpo.runs.estimate import Estimate
 from ddpo.runs.store import list_runs, training_lock
 from ddpo.training.held_out_curve import HeldOutEvaluation
@@ -48,6 +50,23 @@ def test_time_left_is_told_while_it_trains_and_a_stop_is_told_at_once(tmp_path: 
         assert "about 30 s left" in views.status_card(actions.look_at(run))
         actions.stop(run)
         assert "Stopping" in views.status_card(actions.look_at(run))
+
+
+def test_a_finished_run_leads_to_its_evaluation_and_shows_what_one_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, "finished", 4)
+    assert "tab=evaluate" not in views.diagnosis_card(actions.look_at(run))  # nothing to evaluate yet
+    (run.result / "unet").mkdir(parents=True)
+    (run.result / "model_index.json").write_text("{}")
+    card = views.diagnosis_card(actions.look_at(run))
+    assert f"?tab=evaluate&amp;eval-pair=run%3A{run.id}" in card and evaluated.command(run) in card
+    monkeypatch.setenv("SPACE_ID", "me/space")
+    assert evaluated.command(run) not in views.diagnosis_card(actions.look_at(run))  # there is no command line
+    verdict = {"model": "tuned", "scheduler": "DDIM", "steps": 50, "verdict": {"sentence": "<b>Better</b>."}}
+    (run.folder / evaluated.FOLDER).mkdir()
+    (run.folder / evaluated.FOLDER / "results.json").write_text(json.dumps({"comparisons": [verdict]}))
+    assert "<li><b>DDIM, 50 steps:</b> &lt;b&gt;Better&lt;/b&gt;.</li>" in views.diagnosis_card(actions.look_at(run))
 
 
 def test_every_figure_has_a_chart(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ddpo.diffusion import schedulers
 from ddpo.diffusion.catalogue import PAIRS
 from ddpo.errors import UserError
 from ddpo.evaluation.plan import DEFAULT_SEEDS, FIRST_SEED, Evaluation
-from ddpo.runs.pairs import OWN, all_pairs, get_pair, run_pairs
+from ddpo.runs.pairs import OWN, all_pairs, epoch_pairs, get_pair, run_pairs
 from ddpo.ui.evaluate import asking
 from ddpo.ui.shared import scorer_fields
 from ddpo.ui.shared.events import QUICK
@@ -65,7 +65,7 @@ def build() -> Form:
         tuned = gr.Textbox(label="Finetuned", placeholder=hint, visible=False, elem_id="evaluate-tuned")
         others = OpenDropdown(
             other_models(), value=[], multiselect=True, allow_custom_value=True, label="More models (may be empty)",
-            info=f"Runs, other pairs' finetuned models, or type: {hint}.", elem_id="evaluate-others",
+            info=f"Runs, other pairs' finetuned models, epochs of runs, or type: {hint}.", elem_id="evaluate-others",
         )  # fmt: skip
         listed = [(spec.title, spec.name) for spec in schedulers.SCHEDULERS.values()]
         chosen = OpenDropdown(
@@ -94,7 +94,7 @@ def pairs() -> list[tuple[str, str]]:
 
 def other_models() -> list[tuple[str, str]]:
     """The finetuned models that can be evaluated beside those of a pair."""
-    return [(pair.title, pair.name) for pair in (*run_pairs(), *PAIRS.values())]
+    return [(pair.title, pair.name) for pair in (*run_pairs(), *PAIRS.values(), *epoch_pairs())]
 
 
 def read(asker: Asker, values: Sequence[Any]) -> Evaluation:

@@ -11,13 +11,11 @@ from urllib.parse import unquote
 
 import gradio as gr
 
-from ddpo import rewards
-from ddpo.errors import UserError
 from ddpo.runs.pairs import OWN
 from ddpo.ui.evaluate import form as evaluate_form
 from ddpo.ui.evaluate.form import FIELDS, Form
 from ddpo.ui.shared import scorer_fields
-from ddpo.ui.shared.linked import LONGEST, number
+from ddpo.ui.shared.linked import number, read_groups
 from ddpo.ui.space.asker import Asker
 
 PREFIX = "eval-"
@@ -39,27 +37,12 @@ def settings(asker: Asker, address: Mapping[str, str], opening: Mapping[str, Any
         address: its parameters.
         opening: values of all fields with which the page opens.
     """
-    found: dict[str, Any] = {}
-    problems: list[str] = []
-    for group in GROUPS:
-        texts = {name: address[PREFIX + name] for name in group if address.get(PREFIX + name)}
-        try:
-            if any(len(text) > LONGEST for text in texts.values()):
-                names = " and ".join(PREFIX + name for name in texts)
-                raise UserError(f"{names} must not be longer than {LONGEST} characters.")
-            if {"base", "tuned"} & texts.keys() and texts.get("pair") != OWN:
-                raise UserError(f"{PREFIX}base and {PREFIX}tuned are read with {PREFIX}pair={OWN} only.")
-            given = {key: value for name, text in texts.items() for key, value in _values(name, text).items()}
-            if given:
-                values = {**opening, **found, **given}
-                evaluate_form.read(asker, [values[name] for name in FIELDS])
-            if obstacle := rewards.get(texts["scorer"]).obstacle() if "scorer" in texts else None:
-                raise UserError(obstacle)
-        except UserError as error:
-            problems.append(str(error))
-        else:
-            found.update(given)
-    return found, problems
+
+    def check(values: dict[str, Any]) -> None:
+        whole = {**opening, **values}
+        evaluate_form.read(asker, [whole[name] for name in FIELDS])
+
+    return read_groups(GROUPS, address, _values, check, PREFIX)
 
 
 def _values(name: str, text: str) -> dict[str, Any]:
@@ -69,9 +52,7 @@ def _values(name: str, text: str) -> dict[str, Any]:
     if name in NUMBERS:
         return {name: number(text)}
     if name == "scorer":
-        name, _, words = text.partition(":")
-        like, _, unlike = words.partition("|")
-        return {"scorer": name, "like": like, "unlike": unlike}
+        return dict(zip(("scorer", "like", "unlike"), scorer_fields.parts(text), strict=True))
     return {name: text}
 
 

@@ -9,6 +9,10 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 
+from ddpo import rewards
+from ddpo.errors import UserError
+from ddpo.runs.pairs import OWN
+
 LONGEST = 500  # characters of a value; what is longer was not meant
 MOST_REMEMBERED = 4000  # characters of the settings that a browser remembers
 TROUBLE = "Not everything in the address could be used"
@@ -54,3 +58,41 @@ def number(text: str) -> Any:
 def is_named(address: Mapping[str, str], names: Sequence[str]) -> bool:
     """Whether an address names any of some parameters."""
     return any(address.get(name) for name in names)
+
+
+def read_groups(
+    groups: Sequence[Sequence[str]],
+    address: Mapping[str, str],
+    values_of: Callable[[str, str], Mapping[str, Any]],
+    check: Callable[[dict[str, Any]], object],
+    prefix: str = "",
+) -> tuple[dict[str, Any], list[str]]:
+    """Values of fields that an address names, and a sentence for each group of them that cannot be used.
+
+    Args:
+        groups: names of the parameters that are read together; what is right for one depends on the groups before it.
+        address: its parameters.
+        values_of: the values of fields that a parameter's name and text spell.
+        check: raises UserError for values, those of the groups before among them, that cannot be used.
+        prefix: what the parameters' names begin with in the address.
+    """
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    for group in groups:
+        texts = {name: address[prefix + name] for name in group if address.get(prefix + name)}
+        try:
+            if any(len(text) > LONGEST for text in texts.values()):
+                names = " and ".join(prefix + name for name in texts)
+                raise UserError(f"{names} must not be longer than {LONGEST} characters.")
+            if {"base", "tuned"} & texts.keys() and texts.get("pair") != OWN:
+                raise UserError(f"{prefix}base and {prefix}tuned are read with {prefix}pair={OWN} only.")
+            given = {key: value for name, text in texts.items() for key, value in values_of(name, text).items()}
+            if given:
+                check({**found, **given})
+            if obstacle := rewards.get(texts["scorer"]).obstacle() if "scorer" in texts else None:
+                raise UserError(obstacle)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            found.update(given)
+    return found, problems

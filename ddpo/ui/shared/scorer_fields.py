@@ -49,11 +49,17 @@ def full_name(scorer: Any, like: Any, unlike: Any) -> Any:
     return f"{scorer}:{like}" + (f"|{unlike}" if unlike else "")
 
 
-def filled(full: str) -> tuple[Any, Any, Any]:
-    """Updates of the list and its two sentences, by a scorer's name with the sentences behind it."""
+def parts(full: str) -> tuple[str, str, str]:
+    """The scorer's name and its two sentences, "" each where it has none: what `full_name` put together."""
     name, _, argument = full.partition(":")
     like, _, unlike = argument.partition("|")
-    words = gr.update(visible=bool(argument))
+    return name, like, unlike
+
+
+def filled(full: str) -> tuple[Any, Any, Any]:
+    """Updates of the list and its two sentences, by a scorer's name with the sentences behind it."""
+    name, like, unlike = parts(full)
+    words = gr.update(visible=bool(like or unlike))
     return name, {**words, "value": like}, {**words, "value": unlike}
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 from ddpo import rewards
-from ddpo.common.machine import on_zero_gpu
+from ddpo.common.machine import on_space, on_zero_gpu
 from ddpo.common.words import duration, epochs_in_words
 from ddpo.errors import UserError
+from ddpo.publish import evaluated
 from ddpo.runs import followed
 from ddpo.runs.base_weights import other_base
 from ddpo.runs.estimate import Estimate
+from ddpo.runs.pairs import RUN
 from ddpo.runs.place import runs_place
 from ddpo.runs.status import ACTIVE
 from ddpo.runs.store import Run, RunStatus, runs_root
 from ddpo.training import held_out_curve
 from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import RECIPES
+from ddpo.ui.evaluate.link import PREFIX
 from ddpo.ui.shared import html
 from ddpo.ui.space import quota, slices
 from ddpo.ui.train import figures, motion
@@ -126,15 +130,29 @@ def _note(kind: str, text: str | None) -> str:
 
 
 def diagnosis_card(seen: Snapshot) -> str:
-    """Whether the run is healthy, in words."""
-    found = seen.diagnosis
+    """Whether the run is healthy, in words, and whether its result was found to be better."""
+    found, evaluation = seen.diagnosis, _evaluation(seen)
     if found.verdict == "waiting":
-        return ""
+        return f'<div class="card diagnosis">{evaluation}</div>' if evaluation else ""
     colour = {"healthy": "better", "flat": "open"}.get(found.verdict, "worse")
     return (
         f'<div class="card summary diagnosis {colour}"><h2>{escape(found.title)}</h2>'
-        f"<p>{escape(found.sentence)}</p></div>"
+        f"<p>{escape(found.sentence)}</p>{evaluation}</div>"
     )
+
+
+def _evaluation(seen: Snapshot) -> str:
+    """Of a run with a result: what an evaluation found, and the way to one, in the Evaluate tab and by a command."""
+    if not seen.has_result or seen.status.state in ACTIVE:
+        return ""
+    found = "".join(
+        f"<li><b>{escape(way)}:</b> {escape(sentence)}</li>" for way, sentence in evaluated.verdicts(seen.run)
+    )
+    told = f"<h3>On seeds that were not trained on</h3><ul>{found}</ul>" if found else ""
+    address = escape(urlencode({"tab": "evaluate", f"{PREFIX}pair": RUN + seen.run.id}))
+    by_hand = "" if on_space() else f", or by <code>{escape(evaluated.command(seen.run))}</code>"
+    again = "Evaluate it again" if found else "Is it really better? Evaluate it"
+    return f'{told}<p class="how"><a href="?{address}">{again}</a> against its base{by_hand}.</p>'
 
 
 def charts(seen: Snapshot) -> str:
