@@ -70,6 +70,7 @@ COLLAPSE_REWARD = "colourfulness"
 COLLAPSE = TrainConfig(
     epochs=30, batches_per_epoch=2, batch_size=16, sampling_steps=10, trained_steps=4, learning_rate=3e-4, seed=2,
 )  # fmt: skip
+SHEET = (16, 32)  # rows and columns of the reference drawings
 PAGE = 64  # samples, and as many drawings, on a page of the card
 GRID_EVERY = 1800.0  # seconds between two grids of a pretraining
 
@@ -172,6 +173,14 @@ def _side_by_side(samples: np.ndarray, drawings: np.ndarray) -> None:
     Image.fromarray(np.concatenate([halves[0], between, halves[1]], axis=1)).save(BUNDLE / "samples.png")
 
 
+def draw_reference(work: Path, compute: Compute) -> None:
+    """Write drawings that nothing was trained on, in rows: what evaluations measure the models against."""
+    drawings = draw_scenes(FIRST_SCENE, SHEET[0] * SHEET[1])
+    Image.fromarray(tile(drawings, SHEET[1], gap=0)).save(
+        BUNDLE / "drawings.webp", lossless=True, quality=100, method=6
+    )
+
+
 def write_card(work: Path, compute: Compute) -> None:
     """Write the card from the measured figures."""
     results, pretraining = read_figures(BUNDLE / "results.json"), read_figures(PRETRAINING)
@@ -203,6 +212,7 @@ STAGES: dict[str, Callable[[Path, Compute], None]] = {
     "finetune": finetune,
     "collapse": collapse,
     "measure": measure_pair,
+    "reference": draw_reference,
     "card": write_card,
     "comparison": save_comparison,
     "tour": draw_tour,

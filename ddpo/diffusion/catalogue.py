@@ -34,6 +34,7 @@ class Pair:
     reward: str  # the reward it was finetuned on
     sample_size: int  # pixels a side
     cost: Cost | None = None  # None: nothing is known
+    reference: str = ""  # pictures that the base should draw like, see `evaluation.reference`; "": none
 
     @property
     def missing(self) -> list[str]:
@@ -103,6 +104,7 @@ PAIRS: dict[str, Pair] = {
             reward="photographic",
             sample_size=64,
             cost=CHURCH_64_COST,
+            reference=str(ASSETS / "church-64" / "drawings.webp"),
         ),
         _hub_pair("church-256", "Churches (LSUN)", "aesthetic"),
         _hub_pair("church-256", "Churches (LSUN)", "compressibility"),

@@ -45,6 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help=f"the first (default {FIRST_SEED})")
     parser.add_argument("--scorers", nargs="+", default=[], help="the target first (default: the pair's reward)")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default=None)
+    parser.add_argument(
+        "--reference", default="", metavar="PICTURES",
+        help="pictures that the base should draw like, such as those that it was trained on: a folder, or a sheet of "
+        "squares (default: the pair's, where it has some)",
+    )  # fmt: skip
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"folder of pictures and scores (default {CACHE})")
     parser.add_argument(
         "--out", type=Path, default=None, help=f"folder of the report (default {OUT}, of a run within its own folder)"
@@ -58,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         evaluation = make_evaluation(
             pair=options.pair, models=_models(options.models), grid=options.grid, eta=options.eta, seeds=options.seeds,
-            seed=options.seed, scorers=options.scorers, precision=options.precision, own_functions=True,
+            seed=options.seed, scorers=options.scorers, precision=options.precision, reference=options.reference,
+            own_functions=True,
         )  # fmt: skip
         with under_way():
             return _run(evaluation, CellStore(options.cache), options.out or _out(options.pair))

@@ -18,6 +18,7 @@ from ddpo.common import company
 from ddpo.comparison.events import Progress
 from ddpo.comparison.loading import import_engine, load, load_scorer
 from ddpo.errors import UserError
+from ddpo.evaluation.measured import FEWEST, ReferenceDistance
 from ddpo.evaluation.plan import Cell, Evaluation, Model, Point
 from ddpo.evaluation.results import CellResult, Pictures, Results
 from ddpo.evaluation.store import CellStore, Drawn, StoredCell
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ddpo.diffusion.models import DiffusionModel
     from ddpo.diffusion.precision import Compute
     from ddpo.evaluation.measured import Measures
+    from ddpo.evaluation.reference import Reference
 
 BATCH, BATCH_ON_GPU = 16, 64  # pictures that are drawn, and lost in a kill, at once
 SCORED = 32  # pictures that a scorer is given at once
@@ -74,6 +76,7 @@ class _Running:
         self.weights: dict[Model, str] = {}
         self.shapes: dict[Model, tuple[int, int, int]] = {}
         self.scorers: dict[str, tuple[rewards.Reward, str]] = {}  # by name, with the key of their scores
+        self.reference: Reference | None = None
         self.progress = _Pace(sum(cell.point.evaluations for cell in self.cells) * len(evaluation.seeds))
 
     def run(self) -> Iterator[Progress | CellDone]:
@@ -84,7 +87,8 @@ class _Running:
             yield self.progress.at(f"Scoring {cell.title}")
             scores = {spec.name: self._scores(spec.name, stored, drawn) for spec in self.evaluation.scorers}
             measures = None if cell.model == self.evaluation.base else self._measures(cell, stored, drawn)
-            result = CellResult(cell, stored.key, scores, drawn.seconds, drawn.evaluations, cached, measures)
+            away = self._away(stored, drawn)
+            result = CellResult(cell, stored.key, scores, drawn.seconds, drawn.evaluations, cached, measures, away)
             finished.append(result)
             yield CellDone(result, Results(self.evaluation, finished))
 
@@ -100,6 +104,11 @@ class _Running:
             sizes = ", ".join(f"{model.name} {shape[1]} x {shape[2]}" for model, shape in self.shapes.items())
             raise UserError(f"The models draw pictures of different sizes ({sizes}), so they cannot be compared.")
         self.evaluation.check_cost(max(shape[1:]), self.most)  # what a model on the Hub draws is known only now
+        if self.evaluation.reference and len(self.evaluation.seeds) >= FEWEST:
+            from ddpo.evaluation.reference import load_reference
+
+            yield Progress("Looking at the reference pictures", 0, 0)
+            self.reference = load_reference(self.evaluation.reference, shape[1])
         for spec in self.evaluation.scorers:
             reward = yield from load_scorer(spec, self.compute)
             self.scorers[spec.name] = reward, scorer_key(spec, reward, self.compute)
@@ -167,6 +176,21 @@ class _Running:
             kept = {"measures": asdict(found) if found else None}
             stored.add_note(key, kept)
         return measured.from_dict(kept["measures"]) if kept["measures"] else None
+
+    def _away(self, stored: StoredCell, drawn: Drawn) -> ReferenceDistance | None:
+        """How far the pictures are from the reference; kept beside the cell's."""
+        from ddpo.evaluation.keys import digest
+        from ddpo.evaluation.reference import VERSION
+
+        if self.reference is None:
+            return None
+        facts = {"version": VERSION, "reference": self.reference.fingerprint, "seeds": list(self.evaluation.seeds)}
+        key = digest(facts)
+        kept = stored.note(key)
+        if kept is None:
+            kept = asdict(self.reference.distance(drawn.pictures))
+            stored.add_note(key, kept)
+        return ReferenceDistance(**kept)
 
 
 class _Pace:

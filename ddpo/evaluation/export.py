@@ -115,6 +115,7 @@ def command(evaluation: Evaluation) -> str:
         words += [f"--{name}", str(asked[name])]
     words += ["--scorers", *asked["scorers"]] if asked["scorers"] else []
     words += ["--precision", asked["precision"]] if asked["precision"] else []
+    words += ["--reference", asked["reference"]] if asked["reference"] else []
     return shlex.join(["python", "-m", "ddpo.evaluation", *words])
 
 
@@ -161,6 +162,7 @@ def _cell_json(result: CellResult) -> dict[str, Any]:
         "evaluations_per_picture": result.evaluations,
         "scores": {name: list(values) for name, values in result.scores.items()},
         "measures": asdict(result.measures) if result.measures else None,
+        "reference": asdict(result.reference) if result.reference else None,
     }
 
 
@@ -196,6 +198,7 @@ def _cell_rows(results: Results) -> Iterable[Mapping[str, Any]]:
                 "gain": gain.paired.mean_difference if gain else "", "gain_low": gain_low, "gain_high": gain_high,
                 "win_rate": gain.paired.win_rate if gain else "", "p_corrected": gain.p_corrected if gain else "",
                 "seconds": result.seconds, "evaluations": result.evaluations,
+                "reference_distance": result.reference.value if result.reference else "",
             }  # fmt: skip
 
 

@@ -32,6 +32,14 @@ class PairedDistance:
 
 
 @dataclass(frozen=True)
+class ReferenceDistance:
+    """A squared distance to a pair's reference pictures, around 0 and at times below where both are of one kind."""
+
+    value: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
 class Measures:
     """Figures of a model's pictures against the base's of the same seeds; see the head of `measures`."""
 

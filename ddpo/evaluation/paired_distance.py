@@ -32,7 +32,7 @@ def paired_distance(before: Tensor, after: Tensor) -> PairedDistance:
         after: (N, 3, H, W) in [-1, 1], of the same seeds.
     """
     n = len(before)
-    features = describe(_resized(torch.cat([before, after])))
+    features = describe(reduced(torch.cat([before, after])))
     space = Whitening(features, min(DIRECTIONS, n // 2))(features)
     return from_features(space[:n], space[n:])
 
@@ -55,7 +55,7 @@ def from_features(x: Tensor, y: Tensor) -> PairedDistance:
     return PairedDistance(value, error, float((1 + (others >= value).sum()) / (1 + PLACES)))
 
 
-def _resized(pictures: Tensor) -> Tensor:
+def reduced(pictures: Tensor) -> Tensor:
     """(N, 3, H, W) with sides of at most SIDE, by means of areas."""
     height, width = pictures.shape[2:]
     return F.interpolate(pictures, size=(min(height, SIDE), min(width, SIDE)), mode="area")

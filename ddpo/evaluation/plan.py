@@ -82,6 +82,7 @@ class Evaluation:
     seeds: tuple[int, ...]
     scorers: tuple[RewardSpec, ...]  # the first is the target: what is to rise
     precision: PrecisionName | None = None  # None: DDPO_PRECISION, else what the hardware is quick at
+    reference: str = ""  # pictures that the models should draw like, see `reference`; "": none
     asked: Mapping[str, Any] = field(default_factory=dict, compare=False)  # the arguments that ask for it again
 
     @property
@@ -136,6 +137,7 @@ def make_evaluation(
     seed: int = FIRST_SEED,
     scorers: Sequence[str] = (),
     precision: PrecisionName | None = None,
+    reference: str = "",
     own_functions: bool = False,
 ) -> Evaluation:
     """Check what is asked for, look every name up, and fill in what is left out.
@@ -150,6 +152,7 @@ def make_evaluation(
         seed: the first, 0 .. MAX_SEED; they wrap around.
         scorers: their names, the target first; those of `ALWAYS` are added. (): the target is the pair's reward.
         precision: as in `Evaluation`.
+        reference: as in `Evaluation`; "": the pair's, where it has one.
         own_functions: whether "module:function" is taken for a scorer, whose code is run.
 
     Raises:
@@ -171,9 +174,11 @@ def make_evaluation(
         seeds=tuple((seed + i) % (MAX_SEED + 1) for i in range(seeds)),
         scorers=_scorers(scorers, pair or OWN, own_functions),
         precision=precision,
+        reference=reference or (get_pair(pair).reference if pair else ""),
         asked={
             "pair": pair, "models": named, "grid": list(grid),
             "eta": eta, "seeds": seeds, "seed": seed, "scorers": list(scorers), "precision": precision,
+            "reference": ids.short_name(reference) if reference else "",
         },
     )  # fmt: skip
 

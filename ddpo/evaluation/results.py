@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ddpo.evaluation.measured import Measures
+from ddpo.evaluation.measured import Measures, ReferenceDistance
 from ddpo.evaluation.plan import Cell, Evaluation, Model, Point
 from ddpo.evaluation.statistics import Gain, corrected, mean_interval, paired_gain
 from ddpo.evaluation.verdict import Verdict, judge
@@ -30,6 +30,7 @@ class CellResult:
     evaluations: int  # of the network, for a picture
     from_cache: bool  # whether nothing had to be drawn
     measures: Measures | None = None  # against the base's pictures; None for the base, and for too few seeds
+    reference: ReferenceDistance | None = None  # None without a reference, and for too few seeds
 
     def mean(self, scorer: str) -> float:
         """The mean score."""

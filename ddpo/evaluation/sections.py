@@ -9,7 +9,7 @@ from html import escape
 from ddpo.common.words import signed
 from ddpo.evaluation import plots
 from ddpo.evaluation.plan import Model
-from ddpo.evaluation.results import MARGIN, AgainstBase, Results, gain_by_seed, interval_of
+from ddpo.evaluation.results import MARGIN, AgainstBase, CellResult, Results, gain_by_seed, interval_of
 from ddpo.evaluation.verdict import p_in_words
 from ddpo.rewards import RewardSpec
 
@@ -76,11 +76,20 @@ def cells(results: Results) -> str:
             [
                 result.cell.title, f"{result.mean(target.name):.{target.decimals}f}",
                 " to ".join(f"{bound:.{target.decimals}f}" for bound in interval or ()) or "-",
-                f"{result.seconds:.3f}", str(result.evaluations),
+                f"{result.seconds:.3f}", str(result.evaluations), *_away(result),
             ]
         )  # fmt: skip
     heads = ["cell", f"mean {_named(target)}", "95% interval", "seconds a picture", "evaluations a picture"]
-    return _section("Every cell", heads, rows, "Mean scores with intervals, and what a picture costs.")
+    note = "Mean scores with intervals, and what a picture costs."
+    if any(result.reference for result in results.cells):
+        heads.append("distance to the reference")
+        note += " The distance is KID's to pictures that the base should draw like, unbiased, ± one standard error."
+    return _section("Every cell", heads, rows, note)
+
+
+def _away(result: CellResult) -> list[str]:
+    found = result.reference
+    return [f"{found.value:.3f} ± {found.standard_error:.3f}"] if found else []
 
 
 def gains(results: Results) -> str:

@@ -95,6 +95,7 @@ def _run_pair(run: Run, tuned: Path, epoch: str) -> Pair:
         reward=spec.reward,
         sample_size=_sample_size(tuned),
         cost=_run_cost(spec.pair),
+        reference=PAIRS[spec.pair].reference if spec.pair in PAIRS else "",
     )
 
 
