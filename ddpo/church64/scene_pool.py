@@ -21,8 +21,8 @@ from ddpo.church64.scenes import SIZE, draw_scenes
 from ddpo.common import machine
 
 _BYTES = SIZE * SIZE * 3
-_AT_ONCE = 500  # drawings that are written together
-_WORTH_PROCESSES = 5_000  # drawings, which take one process 10 seconds
+AT_ONCE = 500  # drawings that are written together
+WORTH_PROCESSES = 5_000  # drawings, which take one process 10 seconds
 
 
 class ScenePool:
@@ -76,8 +76,8 @@ def _pictures(drawings: Tensor) -> Tensor:
 
 def _draw(seeds: range) -> Iterator[bytes]:
     """The drawings of these seeds in order, some hundred at a time."""
-    parts = [seeds[first : first + _AT_ONCE] for first in range(0, len(seeds), _AT_ONCE)]
-    if len(seeds) < _WORTH_PROCESSES:
+    parts = [seeds[first : first + AT_ONCE] for first in range(0, len(seeds), AT_ONCE)]
+    if len(seeds) < WORTH_PROCESSES:
         yield from map(_drawn, parts)
         return
     with ProcessPoolExecutor(machine.cores(), multiprocessing.get_context("spawn")) as processes:

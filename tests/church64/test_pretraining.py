@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from ddpo.church64 import release
+from ddpo.church64 import release, scene_pool
 from ddpo.church64.fidelity import FidelityMeter
 from ddpo.church64.figures import read_figures
 from ddpo.church64.noise_levels import floored_weights, sigmas, timestep_density
@@ -95,6 +95,17 @@ def test_the_pool_holds_the_drawings_and_mends_one_that_a_kill_cut_short(tmp_pat
     np.testing.assert_array_equal(taken.numpy(), from_uint8(draw_scenes(0, 5)[[4, 0]]).numpy())
 
 
+def test_many_drawings_are_drawn_by_several_processes_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene_pool, "WORTH_PROCESSES", 10)
+    monkeypatch.setattr(scene_pool, "AT_ONCE", 7)
+    pool = ScenePool(tmp_path)
+    pool.grow(3)
+    pool.grow(20)
+    assert pool.path.read_bytes() == draw_scenes(0, 20).tobytes()
+
+
 # Kills, branches, releases --------------------------------------------------------------------------------------------
 
 
@@ -107,7 +118,7 @@ def test_pretraining_goes_on_after_a_kill_as_if_nothing_had_happened(
     killed = Pretraining(TINY, compute, tmp_path / "killed")
     step = killed.train_step
 
-    def die_at_the_fifth() -> float:
+    def die_at_the_fifth() -> torch.Tensor:
         if killed.step == 4:
             raise KeyboardInterrupt
         return step()
