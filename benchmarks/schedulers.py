@@ -171,7 +171,7 @@ def main() -> None:
     facts = {
         "machine": describe_machine(), "ddpo": ddpo.__version__, "pair": PAIR, "scorer": SCORER,
         "compute": str(choose_compute(PRECISION)), "seeds": options.seeds, "first_seed": FIRST_SEED, "failed": failed,
-        "rows": found,
+        "enough": {name: enough(found, name) for name in VARIANTS}, "rows": found,
     }  # fmt: skip
     RESULTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     for model in ("base", "tuned"):
