@@ -154,7 +154,7 @@ def figures(result: ComparisonResult, timed: bool = True) -> str:
         ("Finetuned, mean", amount(s.mean_tuned, spec), spec.name),
         ("Paired difference", difference(s.mean_difference, spec), interval),
         ("Win rate", f"{s.win_rate:.0%}", f"{s.wins} of {s.n}{ties}, {spec.name}"),
-        *([("Diversity kept", f"{kept.value:.0%}", f"± {kept.noise:.0%} of the base's")] if kept else []),
+        *([("Diversity kept", f"{kept.value:.0%}", f"± {kept.noise:.0%}")] if kept else []),
         *([("Time per image", f"{result.seconds_per_image:.2f} s", result.compute)] if timed else []),
     )
     tiles = "".join(
