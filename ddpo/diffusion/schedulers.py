@@ -40,7 +40,7 @@ SCHEDULERS: dict[str, SchedulerSpec] = {
         ),
         SchedulerSpec(
             "ddim", "DDIM", "Deterministic at eta 0, as noisy as DDPM at eta 1 (Song et al. 2021).",
-            "DDIMScheduler", default_steps=50, stochastic=True, takes_eta=True,
+            "DDIMScheduler", default_steps=50, stochastic=True, takes_eta=True, enough=20,
         ),
         SchedulerSpec(
             "pndm", "PNDM", "Pseudo numerical method with Runge-Kutta warm-up (Liu et al. 2022).",
@@ -48,15 +48,16 @@ SCHEDULERS: dict[str, SchedulerSpec] = {
         ),
         SchedulerSpec(
             "dpm-solver++", "DPM-Solver++", "Multistep exponential integrator of second order (Lu et al. 2022).",
-            "DPMSolverMultistepScheduler", default_steps=50, options={"algorithm_type": "dpmsolver++", **KARRAS},
+            "DPMSolverMultistepScheduler", default_steps=50, enough=12,
+            options={"algorithm_type": "dpmsolver++", **KARRAS},
         ),
         SchedulerSpec(
             "unipc", "UniPC", "Unified predictor-corrector of second order (Zhao et al. 2023).",
-            "UniPCMultistepScheduler", default_steps=50, options=KARRAS,
+            "UniPCMultistepScheduler", default_steps=50, enough=12, options=KARRAS,
         ),
         SchedulerSpec(
             "heun", "Heun", "Heun's method, two evaluations a step (Karras et al. 2022).",
-            "HeunDiscreteScheduler", default_steps=50, evaluations=2, options=KARRAS,
+            "HeunDiscreteScheduler", default_steps=50, evaluations=2, enough=8, options=KARRAS,
         ),
     )
 }  # fmt: skip
