@@ -44,8 +44,8 @@ standard deviations of the base's own scores; diversity is `ddpo/training/divers
 
 {gains}
 
-The measure of diversity sees pictures become alike: a copy that was pushed too far on purpose (`{collapse_reward}`, no KL
-penalty, {collapse_epochs} epochs), so that most of its pictures show one weather, keeps {collapsed:.0%} of the base's.
+The measure of diversity sees pictures become alike: a copy that was pushed too far on purpose (`{collapse_reward}`, no
+KL penalty, {collapse_epochs} epochs), so that most of its pictures show one weather, keeps {collapsed:.0%} of it.
 
 ## How close the base is to the drawings
 

@@ -27,8 +27,8 @@ class SchedulerSpec:
     enough: int | None = None  # steps that score church-64 as 50 do (benchmarks/schedulers.py); None: not measured
 
 
-# Timesteps so that sigma falls as Karras et al. 2022 (arXiv 2206.00364, eq. 5) have it. From 8 steps on church-64 scores
-# higher with it under each of the three that take it (benchmarks/schedulers.py).
+# Timesteps so that sigma falls as Karras et al. 2022 (arXiv 2206.00364, eq. 5) have it. From 8 steps on, church-64
+# scores higher with it under each of the three that take it (benchmarks/schedulers.py).
 KARRAS: Mapping[str, Any] = {"use_karras_sigmas": True}
 
 SCHEDULERS: dict[str, SchedulerSpec] = {
