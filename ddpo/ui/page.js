@@ -104,6 +104,9 @@ const studio = (() => {
   let live = false;  // whether the fields are as the address has them, so that it may follow
   let named = false;  // whether the fields belong in the address: not before one was changed or compared
   let fields = '', timer = 0;
+  let touched = false;  // whether anybody has since used the page, so that a change may be theirs and no late answer
+  ['pointerdown', 'keydown', 'input'].forEach(
+    (kind) => document.addEventListener(kind, () => { touched = true; }, true));
   let drawing = '';  // the settings that are being compared
   let read = null;  // has the server read the address again
 
@@ -142,7 +145,9 @@ const studio = (() => {
       changed: (values) => {
         const next = read(values);
         if (!live || next === now) return;
-        [now, named] = [next, true];
+        now = next;
+        if (!touched) return;
+        named = true;
         clearTimeout(timer);
         timer = setTimeout(() => write(true), DELAY);
       },
@@ -197,7 +202,9 @@ const studio = (() => {
   const changed = (values) => {
     const now = settings(values);
     if (!live || now === fields) return;
-    [fields, named] = [now, true];
+    fields = now;
+    if (!touched) return;
+    named = true;
     clearTimeout(timer);
     timer = setTimeout(() => write(true), DELAY);
   };
@@ -239,7 +246,7 @@ const studio = (() => {
   setTimeout(() => document.documentElement.classList.remove('linked'), 5000);
 
   const listen = (trigger) => {
-    read = (how) => { live = false; trigger('click', how); tell(); };
+    read = (how) => { [live, touched] = [false, false]; trigger('click', how); tell(); };
     window.addEventListener('popstate', () => read({open: false}));
   };
 
