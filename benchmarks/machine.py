@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -16,7 +17,7 @@ def describe_machine() -> dict[str, str | int]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "diffusers", "gradio") if name in packages_distributions()},
+        **{name: version(name) for name in ("torch", "diffusers", "gradio") if find_spec(name)},
     }
     if torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()

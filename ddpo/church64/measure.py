@@ -32,12 +32,13 @@ SCHEDULES = {"ddim": (50, 256), "pndm": (50, 256), "ddpm": (1000, 256)}  # steps
 def draw_pictures(model_folder: Path, scheduler: str, work: Path, compute: Compute) -> np.ndarray:
     """The pictures of all measured seeds: (N, H, W, 3) uint8. Batches that are on disk already are read."""
     steps, count = SCHEDULES[scheduler]
-    folder = work / "pictures" / f"{model_folder.name}-{fingerprint(model_folder)}-{scheduler}-{steps}"
+    size = BATCH[compute.device.type]  # in the name, as whoever loads a folder loads all of its batches
+    folder = work / "pictures" / f"{model_folder.name}-{fingerprint(model_folder)}-{scheduler}-{steps}-by-{size}"
     folder.mkdir(parents=True, exist_ok=True)
     model: DiffusionModel | None = None
-    batches, size = [], BATCH[compute.device.type]
+    batches = []
     for first in range(FIRST_SEED, FIRST_SEED + count, size):
-        path = folder / f"{first}-{size}.npy"
+        path = folder / f"{first}.npy"
         if not path.exists():
             model = model or load_model(str(model_folder), compute)
             seeds = list(range(first, first + size))

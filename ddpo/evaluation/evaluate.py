@@ -7,7 +7,7 @@ the same evaluation, started again, draws only what is missing and ends with the
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -164,33 +164,37 @@ class _Running:
     def _measures(self, cell: Cell, stored: StoredCell, drawn: Drawn) -> Measures | None:
         """Against the base's pictures, which are in the store by now; kept beside the cell's."""
         from ddpo.evaluation import measured, measures
-        from ddpo.evaluation.keys import digest
 
         base = self._stored(Cell(self.evaluation.base, cell.point))
-        facts = {"version": measures.VERSION, "base": base.key, "seeds": list(self.evaluation.seeds)}
-        key = digest(facts)
-        kept = stored.note(key)
-        if kept is None:
+
+        def find() -> dict[str, Any]:
             theirs = base.load(self.evaluation.seeds)
             found = measures.measure(theirs.pictures, drawn.pictures) if theirs is not None else None
-            kept = {"measures": asdict(found) if found else None}
-            stored.add_note(key, kept)
+            return {"measures": asdict(found) if found else None}
+
+        kept = self._noted(stored, {"version": measures.VERSION, "base": base.key}, find)
         return measured.from_dict(kept["measures"]) if kept["measures"] else None
 
     def _away(self, stored: StoredCell, drawn: Drawn) -> ReferenceDistance | None:
         """How far the pictures are from the reference; kept beside the cell's."""
-        from ddpo.evaluation.keys import digest
+        reference = self.reference
+        if reference is None:
+            return None
         from ddpo.evaluation.reference import VERSION
 
-        if self.reference is None:
-            return None
-        facts = {"version": VERSION, "reference": self.reference.fingerprint, "seeds": list(self.evaluation.seeds)}
-        key = digest(facts)
+        facts = {"version": VERSION, "reference": reference.fingerprint}
+        return ReferenceDistance(**self._noted(stored, facts, lambda: asdict(reference.distance(drawn.pictures))))
+
+    def _noted(self, stored: StoredCell, facts: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was found of a cell's pictures, by what decides it besides the seeds; found where it is not kept yet."""
+        from ddpo.evaluation.keys import digest
+
+        key = digest({**facts, "seeds": list(self.evaluation.seeds)})
         kept = stored.note(key)
         if kept is None:
-            kept = asdict(self.reference.distance(drawn.pictures))
+            kept = find()
             stored.add_note(key, kept)
-        return ReferenceDistance(**kept)
+        return kept
 
 
 class _Pace:

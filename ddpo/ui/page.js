@@ -104,7 +104,7 @@ const studio = (() => {
   let live = false;  // whether the fields are as the address has them, so that it may follow
   let named = false;  // whether the fields belong in the address: not before one was changed or compared
   let fields = '', timer = 0;
-  let touched = false;  // whether anybody has since used the page, so that a change may be theirs and no late answer
+  let touched = false;  // whether the page was used since the address was read: if not, a change is a late answer
   ['pointerdown', 'keydown', 'input'].forEach(
     (kind) => document.addEventListener(kind, () => { touched = true; }, true));
   let drawing = '';  // the settings that are being compared
