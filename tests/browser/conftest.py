@@ -29,8 +29,9 @@ def shots() -> Path:
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     """For a file each, as no test after it could run an event loop of its own while this one is there."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # as for all other waiting; a busy machine is slow
     with sync_playwright() as started:
         yield started
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.axe import serious
 from tests.helpers.browsing import DRAWN, SLOW, TINY, set_number, settled, wait_for_state, without_errors
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-Open = Callable[..., "Page"]
+Open = Callable[..., Page]
 FOCUSED = "document.activeElement?.id"
 
 
@@ -81,7 +78,7 @@ def test_axe_finds_nothing_serious_in_a_score_and_in_its_refusal(open_page: Open
     (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
     page.set_input_files("#score-upload input[type=file]", tmp_path / "text.png")
     page.wait_for_function("document.querySelector('#verdict').innerText.includes('could not be scored')")
-    assert page.locator("#score-upload img").count() == 0  # a broken one
+    expect(page.locator("#score-upload img")).to_have_count(0)  # a broken one
     said(page, "could not be scored")
     assert serious(page) == []
     Image.effect_noise((64, 64), 60).convert("RGB").save(tmp_path / "noise.png")
@@ -152,14 +149,16 @@ def test_two_keys_lead_to_compare_and_the_focus_is_never_lost(open_page: Open) -
     page.wait_for_function("getComputedStyle(document.activeElement).opacity === '1'")
     assert "main button" in page.evaluate("document.activeElement.innerText")
     page.keyboard.press("Enter")
-    assert page.evaluate(FOCUSED) == "compare-button"
+    page.wait_for_function(f"{FOCUSED} === 'compare-button'")
     set_number(page, "#steps", 300)
     page.focus("#compare-button")
     page.keyboard.press("Enter")
     page.wait_for_function(f"{FOCUSED} === 'cancel-button'")
     said(page, "Comparing")
     page.wait_for_selector(".panels.drawing img", timeout=SLOW)
-    assert page.locator("#results [role=status], #results [aria-live]").count() == 0  # of progress, nothing is said
+    expect(page.locator("#results [role=status], #results [aria-live]")).to_have_count(
+        0
+    )  # of progress, nothing is said
     page.keyboard.press("Enter")
     page.wait_for_function(f"{FOCUSED} === 'compare-button'")
     said(page, "Cancelled")
@@ -177,8 +176,9 @@ def test_ctrl_and_enter_do_nothing_on_another_tab(open_page: Open, runs_app: Run
     page.focus("#setting-epochs input[type=number]")
     page.keyboard.press("Control+Enter")
     page.wait_for_timeout(1500)
-    assert page.locator(".run-row").count() == rows and "Comparison started" not in runs_app.log
-    assert page.locator(".run-status.starting, .run-status.running").count() == 0
+    expect(page.locator(".run-row")).to_have_count(rows)
+    assert "Comparison started" not in runs_app.log
+    expect(page.locator(".run-status.starting, .run-status.running")).to_have_count(0)
 
 
 def test_what_has_the_focus_can_be_seen_and_nothing_unseen_has_it(open_page: Open, runs_app: RunningApp) -> None:
@@ -216,7 +216,7 @@ def test_a_list_that_scrolls_is_no_stop(open_page: Open) -> None:
         > 0
     )
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    page.wait_for_function("document.activeElement.tagName === 'SUMMARY'")
     page.wait_for_function("!document.querySelector('#pair [role=listbox]')?.offsetHeight")
 
 
@@ -229,10 +229,10 @@ def test_the_handle_between_before_and_after_moves_by_keys_and_says_where_it_is(
     handle.focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    assert handle.get_attribute("aria-valuetext") == "53% base, 47% finetuned"
-    assert page.evaluate("document.querySelector('.before-after').style.getPropertyValue('--at')") == "53%"
+    expect(handle).to_have_attribute("aria-valuetext", "53% base, 47% finetuned")
+    page.wait_for_function("document.querySelector('.before-after').style.getPropertyValue('--at') === '53%'")
     page.keyboard.press("Home")
-    assert handle.get_attribute("aria-valuetext") == "0% base, 100% finetuned"
+    expect(handle).to_have_attribute("aria-valuetext", "0% base, 100% finetuned")
     names = page.locator("#before-after-slider img").evaluate_all("(all) => all.map((image) => image.alt)")
     assert [name.split(", score")[0] for name in names] == ["Base, seed 2", "Finetuned, seed 2"]
     box = handle.bounding_box()
@@ -243,13 +243,14 @@ def test_the_handle_between_before_and_after_moves_by_keys_and_says_where_it_is(
 
 def test_the_tour_is_one_press_away_and_shows_the_apps_own_pictures(open_page: Open, shots: Path) -> None:
     page = open_page()
-    assert not page.is_visible(".tour .card")
+    expect(page.locator(".tour .card").first).to_be_hidden()
     page.click(".tour summary")
-    assert page.locator(".tour li").count() == 3
+    expect(page.locator(".tour li")).to_have_count(3)
     text = page.inner_text(".tour")
     assert all(word in text for word in ("Noise", "denoising", "Reward", "DDPO"))
-    assert page.evaluate("[...document.querySelectorAll('.tour img')].every((i) => i.naturalWidth === 64)")
-    assert page.locator(".tour .way img").count() >= 6 and page.is_visible(".tour svg")
+    page.wait_for_function("[...document.querySelectorAll('.tour img')].every((i) => i.naturalWidth === 64)")
+    assert page.locator(".tour .way img").count() >= 6
+    expect(page.locator(".tour svg").first).to_be_visible()
     for theme in ("light", "dark"):
         page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", theme == "dark")
         for width in (390, 1024, 1440):

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect
 
 from tests.helpers.browsing import DRAWN, SLOW, set_number, settled
 from tests.helpers.proxying import proxied
 from tests.helpers.serving import running_app
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +35,13 @@ def test_everything_of_the_page_is_had_from_below_that_path(browser: Browser, ad
     page.goto(f"{address}?seed=5&steps=2&samples=2")
     page.wait_for_selector("#compare-button")
     settled(page)
-    assert page.input_value("#seed input") == "5"
+    expect(page.locator("#seed input").first).to_have_value("5")
     set_number(page, "#seed", 6)
     page.click("#compare-button")
     page.wait_for_selector(DRAWN, timeout=SLOW)
     page.wait_for_function("location.search.includes('seed=6')")
-    assert urlsplit(page.url).path == "/studio/" and page.locator(".pic").count() == 4
+    assert urlsplit(page.url).path == "/studio/"
+    expect(page.locator(".pic")).to_have_count(4)
     with page.expect_download() as started:
         page.click("#download-csv")
     assert started.value.path().stat().st_size > 50

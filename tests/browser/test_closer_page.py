@@ -7,17 +7,14 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from ddpo.comparison import saved
 from ddpo.comparison.files import png_bytes
 from tests.helpers.browsing import PHONE, WIDE, overflow, without_errors
 from tests.helpers.serving import RunningApp
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture
@@ -51,7 +48,7 @@ def test_a_closer_look_at_the_saved_comparison(page: Page, shots: Path) -> None:
     slider = page.locator("#closer-along input[type=range]")
     slider.press("Home")
     assert "step 2 of 50" in page.inner_text("#closer-along output") or "step 3 of 50" in page.inner_text("output")
-    assert page.locator("#closer-along .film img:visible").count() == 1
+    expect(page.locator("#closer-along .film img:visible")).to_have_count(1)
     with page.expect_download() as download:
         page.click("#closer-webp")
     assert download.value.suggested_filename.endswith(".webp")
@@ -72,7 +69,7 @@ def test_many_pictures_are_scored_sorted_and_give_their_settings(page: Page, sho
     page.wait_for_function("document.querySelector('#explorer-upload').innerText.includes('pictures')", timeout=60_000)
     page.click("#explorer-button")
     page.wait_for_selector("#explorer-csv", timeout=60_000)
-    assert "5 scored, 1 skipped" in page.inner_text("#explorer-status")
+    expect(page.locator("#explorer-status")).to_contain_text("5 scored, 1 skipped")
     page.get_by_role("button", name="Photographic quality").click()
     values = page.eval_on_selector_all(
         "#explorer-table tbody tr", "(rows) => rows.map((row) => Number(row.cells[3].dataset.value))"

@@ -7,18 +7,15 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.browsing import DRAWN, without_errors
 from tests.helpers.serving import RunningApp
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-Open = Callable[..., "Page"]
+Open = Callable[..., Page]
 WIDE, PHONE = (1440, 900), (390, 844)
 SLOW = 240_000  # milliseconds; the first comparison imports torch, and the machine may be busy
 
@@ -64,11 +61,12 @@ def overflow(page: Page) -> int:
 
 def test_a_first_visitor_sees_what_this_is_and_what_will_come(open_page: Open) -> None:
     page = open_page()
-    assert "reinforcement learning" in page.inner_text(".masthead")
-    assert "Press Compare" in page.inner_text("#status") and page.is_visible("#details")
+    expect(page.locator(".masthead").first).to_contain_text("reinforcement learning")
+    expect(page.locator("#status")).to_contain_text("Press Compare")
+    expect(page.locator("#details")).to_be_visible()
     assert page.locator("#compare-button").bounding_box()["y"] + 40 < WIDE[1]  # type: ignore[index]
-    assert not page.is_visible("#cancel-button")
-    assert page.inner_text("#about-pair").startswith("Begins with church-64 (bundled): there is no GPU here")
+    expect(page.locator("#cancel-button")).to_be_hidden()
+    expect(page.locator("#about-pair")).to_contain_text("Begins with church-64 (bundled): there is no GPU here")
 
 
 def test_one_press_compares_with_the_defaults(open_page: Open, shots: Path) -> None:
@@ -78,17 +76,20 @@ def test_one_press_compares_with_the_defaults(open_page: Open, shots: Path) -> N
     page.wait_for_function(
         "document.querySelector('.progress p')?.innerText.match(/step \\d+ of 50 .* left/)", timeout=SLOW
     )
-    assert page.is_visible("#cancel-button") and page.is_disabled("#compare-button")
+    expect(page.locator("#cancel-button")).to_be_visible()
+    expect(page.locator("#compare-button")).to_be_disabled()
     page.screenshot(path=shots / "compare-running-wide.png")
     page.wait_for_selector(DRAWN, timeout=SLOW)
-    assert "photographic" in page.inner_text(".sentence") and "seeds" in page.inner_text(".sentence")
+    expect(page.locator(".sentence").first).to_contain_text("photographic")
+    expect(page.locator(".sentence").first).to_contain_text("seeds")
     for role in ("base", "finetuned"):
         captions = page.locator(f".panel.{role} figcaption").all_inner_texts()
         assert [caption.split()[:2] for caption in captions] == [["seed", str(n)] for n in range(8)]
         assert all(float(caption.split()[2]) >= 1 for caption in captions)
-    assert page.locator(".panel.finetuned em").count() == 8
-    assert page.evaluate("[...document.querySelectorAll('.pic img')].every((i) => i.naturalWidth === 64)")
-    assert not page.is_visible("#cancel-button") and page.is_enabled("#compare-button")
+    expect(page.locator(".panel.finetuned em")).to_have_count(8)
+    page.wait_for_function("[...document.querySelectorAll('.pic img')].every((i) => i.naturalWidth === 64)")
+    expect(page.locator("#cancel-button")).to_be_hidden()
+    expect(page.locator("#compare-button")).to_be_enabled()
 
 
 def test_both_galleries_are_aligned_and_a_press_shows_that_seed(open_page: Open) -> None:
@@ -101,7 +102,7 @@ def test_both_galleries_are_aligned_and_a_press_shows_that_seed(open_page: Open)
     before = page.locator("#before-after-slider img").first.get_attribute("src")
     page.locator(f".panel.finetuned .pic[data-index='{other}']").click()
     page.wait_for_function(f"document.querySelector('.chosen-line h3').innerText.startsWith('Seed {other},')")
-    assert page.locator(f".pic.chosen[data-index='{other}']").count() == 2
+    expect(page.locator(f".pic.chosen[data-index='{other}']")).to_have_count(2)
     page.wait_for_function(
         "(before) => document.querySelector('#before-after-slider img').getAttribute('src') !== before", arg=before
     )
@@ -109,7 +110,7 @@ def test_both_galleries_are_aligned_and_a_press_shows_that_seed(open_page: Open)
 
 def test_the_scheduler_sets_its_steps_and_shows_eta_only_where_it_applies(open_page: Open) -> None:
     page = open_page()
-    assert page.is_visible("#eta")
+    expect(page.locator("#eta")).to_be_visible()
     choose_scheduler(page, "DDPM")
     page.wait_for_function("document.querySelector('#steps input[type=number]').value === '1000'")
     page.wait_for_selector("#eta", state="hidden")
@@ -123,10 +124,10 @@ def test_a_pair_says_what_is_missing_and_what_it_takes(open_page: Open) -> None:
     page = open_page()
     choose_pair(page, "celebahq-256, over50")
     page.wait_for_function("document.querySelector('#about-pair').innerText.includes('not on this machine')")
-    assert "alkzar90/ddpo-over50-celebahq-256" in page.inner_text("#about-pair")
+    expect(page.locator("#about-pair")).to_contain_text("alkzar90/ddpo-over50-celebahq-256")
     page.click("#about-pair summary")
-    assert "910 MB to download" in page.inner_text("#about-pair")
-    assert "Looks over 50" in page.inner_text("#about-pair")
+    expect(page.locator("#about-pair")).to_contain_text("910 MB to download")
+    expect(page.locator("#about-pair")).to_contain_text("Looks over 50")
 
 
 def test_the_dice_throws_another_seed(open_page: Open) -> None:
@@ -159,10 +160,13 @@ def test_cancel_stops_the_computation(open_page: Open, app: RunningApp) -> None:
     page.wait_for_function("document.querySelector('#notice').innerText.includes('Cancelled')")
     # What was on its way is drawn after that on a slow page.
     page.evaluate("(late) => document.querySelector('#status').insertAdjacentHTML('beforeend', late)", late)
-    assert page.locator("#status .progress").count() and not page.is_visible("#status .progress")
-    assert page.is_visible("#notice") and not page.is_visible(".drawing")
+    assert page.locator("#status .progress").count()
+    expect(page.locator("#status .progress").first).to_be_hidden()
+    expect(page.locator("#notice")).to_be_visible()
+    expect(page.locator(".drawing").first).to_be_hidden()
     page.evaluate("document.querySelector('#status').lastElementChild.remove()")
-    assert page.is_enabled("#compare-button") and not page.is_visible("#cancel-button")
+    expect(page.locator("#compare-button")).to_be_enabled()
+    expect(page.locator("#cancel-button")).to_be_hidden()
     compare(page)
 
 
@@ -190,8 +194,8 @@ def test_the_downloads_hold_what_the_page_shows(open_page: Open, tmp_path: Path)
         picture = Image.open(io.BytesIO(archive.read("tuned/seed-0000000002.png")))
     assert picture.size == (64, 64)
     assert float(picture.text["score"]) == facts["tuned_scores"][2]  # type: ignore[attr-defined]
-    assert f"{facts['tuned_scores'][2]:.2f}" in page.locator(".panel.finetuned figcaption").nth(2).inner_text()
-    assert facts["sentence"] == page.inner_text(".sentence")
+    expect(page.locator(".panel.finetuned figcaption").nth(2)).to_contain_text(f"{facts['tuned_scores'][2]:.2f}")
+    expect(page.locator(".sentence").first).to_have_text(facts["sentence"])
     with page.expect_download() as started:
         page.click("#download-csv")
     assert started.value.path().read_text(encoding="utf-8").startswith("seed,base_score,tuned_score,difference,scorer")
@@ -203,7 +207,7 @@ def test_the_downloads_hold_what_the_page_shows(open_page: Open, tmp_path: Path)
 
 def test_a_folder_without_a_model_gets_a_sentence_and_the_page_goes_on(open_page: Open, shots: Path) -> None:
     page = open_page()
-    assert not page.is_visible("#own-base")
+    expect(page.locator("#own-base")).to_be_hidden()
     choose_pair(page, "Two models of your own")
     page.wait_for_selector("#own-base")
     page.fill("#own-base textarea, #own-base input", "/nowhere/<b>at all</b>")
@@ -211,7 +215,8 @@ def test_a_folder_without_a_model_gets_a_sentence_and_the_page_goes_on(open_page
     page.click("#compare-button")
     toast = page.get_by_test_id("toast-body")
     toast.wait_for(timeout=SLOW)
-    assert "There is no folder '/nowhere/<b>at all</b>'" in toast.inner_text() and "Traceback" not in toast.inner_text()
+    expect(toast).to_contain_text("There is no folder '/nowhere/<b>at all</b>'")
+    assert "Traceback" not in toast.inner_text()
     page.wait_for_function("document.querySelector('#notice').innerText.includes('There is no folder')")
     page.locator("#pictures .done img").nth(15).wait_for()  # what was shown before
     page.wait_for_timeout(500)  # the message slides in
@@ -230,7 +235,8 @@ def test_a_picture_of_ones_own_is_scored(open_page: Open, shots: Path, tmp_path:
     page.wait_for_selector("#score-upload img")
     page.click("#score-button")
     page.wait_for_selector(".score-card", timeout=SLOW)
-    assert "photographic" in page.inner_text(".score-card") and float(page.inner_text(".score-card > b")) >= 1
+    expect(page.locator(".score-card").first).to_contain_text("photographic")
+    assert float(page.inner_text(".score-card > b")) >= 1
     page.screenshot(path=shots / "score-wide.png")
 
 

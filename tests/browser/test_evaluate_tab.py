@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.browsing import PHONE, SLOW, WIDE, overflow, set_number, without_errors
 from tests.helpers.serving import RunningApp
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 MIDDLE = (1024, 768)
 
@@ -42,9 +39,10 @@ def cost_says(page: Page, words: str) -> None:
 
 
 def test_an_evaluation_from_its_cost_to_its_report(page: Page, shots: Path, tmp_path: Path) -> None:
-    assert "Press Evaluate" in page.inner_text("#evaluate-status") and not page.is_visible("#evaluate-zip")
+    expect(page.locator("#evaluate-status")).to_contain_text("Press Evaluate")
+    expect(page.locator("#evaluate-zip")).to_be_hidden()
     cost_says(page, "8 cells of 5 seeds: 100 evaluations of networks, about 1 s to draw")
-    assert page.inner_text("#evaluate-power").startswith("5 seeds find a mean gain of")
+    expect(page.locator("#evaluate-power")).to_contain_text("5 seeds find a mean gain of")
     set_steps(page, "2, many")
     cost_says(page, "must be whole numbers")
     page.click("#evaluate-button")
@@ -53,15 +51,17 @@ def test_an_evaluation_from_its_cost_to_its_report(page: Page, shots: Path, tmp_
     page.click("#evaluate-button")
     page.wait_for_selector("#evaluate-figures svg", timeout=SLOW)
     page.wait_for_selector("#one-seed img", timeout=SLOW)
-    assert page.is_enabled("#evaluate-button") and not page.is_visible("#evaluate-cancel")
+    expect(page.locator("#evaluate-button")).to_be_enabled()
+    expect(page.locator("#evaluate-cancel")).to_be_hidden()
     verdict = page.inner_text("#verdicts .sentence")
     assert "photographic" in verdict and "of 5 wins" in verdict
-    assert page.locator("#verdicts .all-verdicts li").count() == 4
+    expect(page.locator("#verdicts .all-verdicts li")).to_have_count(4)
     labels = page.locator("#evaluate-figures svg").evaluate_all("(all) => all.map((svg) => svg.ariaLabel)")
     assert [label.split(",")[0].split(" of ")[0] for label in labels] == [
         "Mean photographic against seconds a picture", "Distributions", "Gain by seed",
     ]  # fmt: skip
-    assert page.locator("#one-seed tbody tr").count() == 4 and page.locator("#one-seed img").count() == 8
+    expect(page.locator("#one-seed tbody tr")).to_have_count(4)
+    expect(page.locator("#one-seed img")).to_have_count(8)
     worst = page.locator("#by-gain section").nth(2).locator(".pic").last
     seed = worst.inner_text().split()[1]
     assert f"Seed {seed}," not in page.inner_text("#one-seed h2")  # it begins with the middle, never with the best
@@ -71,7 +71,8 @@ def test_an_evaluation_from_its_cost_to_its_report(page: Page, shots: Path, tmp_
         page.click("#evaluate-report")
     report = unescape(download.value.path().read_text(encoding="utf-8"))
     assert report.startswith("<!doctype html>") and download.value.suggested_filename.endswith(".html")
-    assert verdict in report and page.is_visible("#evaluate-zip")
+    assert verdict in report
+    expect(page.locator("#evaluate-zip")).to_be_visible()
     for width, height in (WIDE, MIDDLE, PHONE):
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(300)
@@ -88,7 +89,8 @@ def test_a_cancelled_evaluation_keeps_what_is_finished_and_goes_on_from_there(pa
     page.click("#evaluate-cancel")
     app.wait_for_log("Evaluation cancelled after 4 of 8 cells", mark)
     page.wait_for_function("document.querySelector('#evaluate-notice').innerText.includes('Cancelled')")
-    assert page.is_enabled("#evaluate-button") and page.locator("#evaluate-figures svg").count() > 0  # still shown
+    expect(page.locator("#evaluate-button")).to_be_enabled()
+    assert page.locator("#evaluate-figures svg").count() > 0  # still shown
     page.click("#evaluate-button")
     page.wait_for_function("document.querySelector('.progress p')?.innerText.startsWith('4 of 8 cells')", timeout=SLOW)
     page.click("#evaluate-cancel")

@@ -6,18 +6,15 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from huggingface_hub import constants
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
 from tests.helpers.browsing import DRAWN, QUIET, SLOW, TINY, chromium, settled
 from tests.helpers.framing import framed
 from tests.helpers.here import free_port
 from tests.helpers.serving import RunningApp, running_app
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Frame, Page
 
 WIDE, MIDDLE, PHONE = (1440, 900), (1024, 768), (390, 844)
 QUICK = "pair=church-64&scheduler=unipc&steps=4&samples=2&scorer=colourfulness"
@@ -118,10 +115,12 @@ def test_the_outer_address_fills_the_fields_and_the_comparison_runs(visit: Visit
     frame.wait_for_function("document.querySelector('#scheduler input').value === 'UniPC'")
     assert (number(frame, "#steps"), number(frame, "#samples"), number(frame, "#seed")) == (4, 2, 41)
     assert "Colourfulness" in frame.input_value("#compare-scorer input")
-    assert frame.is_hidden("#eta") and frame.is_hidden("#address-note")
+    expect(frame.locator("#eta")).to_be_hidden()
+    expect(frame.locator("#address-note")).to_be_hidden()
     frame.page.wait_for_timeout(500)
     assert number(frame, "#steps") == 4  # a scheduler's own number of steps does not come after it
-    assert compare(frame) == "41 42" and "colourfulness" in frame.inner_text(".sentence")
+    assert compare(frame) == "41 42"
+    expect(frame.locator(".sentence").first).to_contain_text("colourfulness")
     frame.click(".panel.base .pic[data-index='1']")
     frame.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 42,')")
     assert not frame.page.context.cookies()
@@ -151,7 +150,8 @@ def test_two_frames_do_not_see_each_others_results(visit: Visit) -> None:
     one, other = visit(f"{QUICK}&seed=5&fixed", frames=2)
     settled(other)
     assert compare(one) == "5 6"
-    assert other.locator(DRAWN).count() == 0 and "Press Compare" in str(other.text_content("#status"))
+    expect(other.locator(DRAWN)).to_have_count(0)
+    expect(other.locator("#status")).to_contain_text("Press Compare")
     other.fill("#seed input[type=number]", "9")
     other.press("#seed input[type=number]", "Tab")
     assert compare(other) == "9 10"
@@ -221,6 +221,6 @@ def test_in_a_frame_of_fixed_height_the_button_keeps_to_its_lower_edge(visit: Vi
     (frame,) = visit(f"{QUICK}&fixed", PHONE)
     box = frame.locator("#compare-button").bounding_box()
     assert box is not None and box["y"] + box["height"] <= 56 + PHONE[1]  # the frame begins below the outer header
-    assert frame.evaluate(
+    frame.wait_for_function(
         "document.querySelector('#compare-button').getBoundingClientRect().bottom <= window.innerHeight"
     )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.helpers.browsing import DRAWN, SLOW, WIDE, set_number, settled, wait_for_state
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
-
-Visit = Callable[..., "Page"]
+Visit = Callable[..., Page]
 SETTINGS = {
     "pair": "church-64", "scheduler": "ddim", "steps": "3", "eta": "0", "samples": "2", "seed": "11",
     "scorer": "photographic",
@@ -94,7 +91,8 @@ def test_a_link_gives_the_same_pictures_and_back_leads_to_what_was_before(visit:
     other = visit(copied(page))
     other.wait_for_selector(DRAWN)
     assert shown(other) == shown(page)
-    assert other.input_value("#seed input") == "11" and other.input_value("#samples input[type=number]") == "2"
+    expect(other.locator("#seed input").first).to_have_value("11")
+    expect(other.locator("#samples input[type=number]").first).to_have_value("2")
     other.reload()
     other.wait_for_selector(DRAWN)
     assert shown(other) == shown(page)
@@ -107,7 +105,8 @@ def test_a_link_gives_the_same_pictures_and_back_leads_to_what_was_before(visit:
     page.go_back()
     page.wait_for_selector(".summary .saved")
     wait_for_seed(page, "0")
-    assert parameters(page.url) == {} and page.input_value("#steps input[type=number]") == "50"
+    assert parameters(page.url) == {}
+    expect(page.locator("#steps input[type=number]").first).to_have_value("50")
     page.go_forward()
     page.wait_for_selector(DRAWN)
     wait_for_seed(page, "11")
@@ -118,7 +117,8 @@ def test_a_link_to_what_was_not_drawn_here_asks_for_a_press(visit: Visit) -> Non
     page.wait_for_function("document.querySelector('#status').innerText.includes('Press Compare')")
     page.wait_for_function("document.querySelector('#scheduler input').value === 'UniPC'")
     settled(page)
-    assert page.locator("#pictures img").count() == 0 and not page.is_visible("#before-after-slider")
+    expect(page.locator("#pictures img")).to_have_count(0)
+    expect(page.locator("#before-after-slider")).to_be_hidden()
     set_number(page, "#seed", 7)
     wait_for_address(page, "seed=7")
     assert parameters(page.url)["__theme"] == "dark" and parameters(copied(page)).keys() == SETTINGS.keys()
@@ -142,14 +142,16 @@ def test_an_evaluation_is_linked_to_with_what_it_found(visit: Visit) -> None:
         if other is page:
             other.reload()
         other.wait_for_selector("#one-seed img")
-        assert other.inner_text("#verdicts .sentence") == found and other.is_visible("#evaluate-zip")
-        assert other.input_value("#evaluate-seeds input[type=number]") == "4"
+        expect(other.locator("#verdicts .sentence").first).to_have_text(found)
+        expect(other.locator("#evaluate-zip")).to_be_visible()
+        expect(other.locator("#evaluate-seeds input[type=number]").first).to_have_value("4")
 
     page.get_by_role("tab", name="Compare").click()
     page.wait_for_function("!location.search.includes('eval-')")
     page.go_back()
     page.wait_for_selector("#evaluate-button:visible")
-    assert page.inner_text("#verdicts .sentence") == found and "eval-seeds=4" in page.url
+    expect(page.locator("#verdicts .sentence").first).to_have_text(found)
+    assert "eval-seeds=4" in page.url
 
     wrong = visit("/?tab=evaluate&eval-seeds=1e9&eval-schedulers=<script>alert(1)</script>")
     wrong.wait_for_selector("#evaluate-notice .card")
@@ -167,12 +169,13 @@ def test_a_browser_remembers_what_was_used_last(visit: Visit) -> None:
     page.goto(page.url.partition("?")[0])
     wait_for_seed(page, "11")
     settled(page)
-    assert page.input_value("#samples input[type=number]") == "2" and parameters(page.url) == {}
+    expect(page.locator("#samples input[type=number]").first).to_have_value("2")
+    assert parameters(page.url) == {}
     page.locator(".summary .saved").wait_for()  # which is what anybody else sees
     page.goto(page.url.partition("?")[0] + "?seed=12")  # an address means what it says, in every browser
     wait_for_seed(page, "12")
     settled(page)
-    assert page.input_value("#samples input[type=number]") == "8"
+    expect(page.locator("#samples input[type=number]").first).to_have_value("8")
 
 
 def test_what_a_link_gets_wrong_is_said(visit: Visit) -> None:
@@ -201,11 +204,13 @@ def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: Ru
     page.reload()
     wait_for_state(page, "failed")
     page.wait_for_timeout(2000)  # a look at the folder later
-    assert parameters(page.url) == failed and page.locator(".run-status.failed").count() == 1
+    assert parameters(page.url) == failed
+    expect(page.locator(".run-status.failed")).to_have_count(1)
 
     missing = visit("/?tab=train&run=..%2F..%2F%3Cb%3Enothing")
     missing.wait_for_selector("#train-notice .card")
-    assert "<b>nothing" in missing.inner_text("#train-notice") and missing.inner_text("#train-notice").endswith(".")
+    expect(missing.locator("#train-notice")).to_contain_text("<b>nothing")
+    assert missing.inner_text("#train-notice").endswith(".")
     for run in (
         "%3Cscript%3Ealert(1)%3C/script%3E",
         "x" * 10_000,
@@ -226,7 +231,8 @@ def thumbnails(page: Page) -> int:
 def test_the_last_comparisons_stay_and_open_again(visit: Visit) -> None:
     page = visit("/?pair=church-64&scheduler=ddim&steps=2&samples=2&seed=40&scorer=photographic")
     settled(page)
-    assert thumbnails(page) == 0 and not page.is_visible(".recent")
+    assert thumbnails(page) == 0
+    expect(page.locator(".recent").first).to_be_hidden()
     results = []
     for number, seed in enumerate((40, 50), 1):
         set_number(page, "#seed", seed)
@@ -255,9 +261,11 @@ def test_a_cancelled_comparison_leaves_what_was_shown(visit: Visit) -> None:
     set_number(page, "#steps", 1000)
     page.click("#compare-button")
     page.wait_for_selector(".progress")
-    assert page.locator("#pictures .done").count() == 0  # nothing old under the progress of something new
+    expect(page.locator("#pictures .done")).to_have_count(0)  # nothing old under the progress of something new
     page.wait_for_selector(".panels.drawing img", timeout=SLOW)
     page.click("#cancel-button")
     page.wait_for_function("document.querySelector('#notice').innerText.includes('Cancelled')")
     page.wait_for_selector(".summary .saved")
-    assert shown(page) == before and page.is_visible("#before-after-slider") and thumbnails(page) == 0
+    assert shown(page) == before
+    expect(page.locator("#before-after-slider")).to_be_visible()
+    assert thumbnails(page) == 0

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from ddpo.runs import labels
 from ddpo.runs.store import Run, list_runs
 from tests.helpers.browsing import PHONE, WIDE, overflow, set_number, show_tab, wait_for_state, without_errors
 from tests.helpers.run_folders import CHURCH, make_run, many_runs
 from tests.helpers.serving import RunningApp, running_app
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +55,10 @@ def test_two_hundred_runs_are_filtered_and_their_times_are_the_visitors(page: Pa
     page.select_option("select[data-by=state]", "")
     page.select_option("select[data-by=reward]", "")
     page.fill("#run-filter input", "evenings warm")
-    assert shown_rows(page) == 1 and page.inner_text(".run-row:visible .run-title").startswith("warm evenings")
+    assert shown_rows(page) == 1
+    expect(page.locator(".run-row:visible .run-title").first).to_contain_text("warm evenings")
     page.fill("#run-filter input", "no such run")
-    assert page.is_visible("#all-runs .none")
+    expect(page.locator("#all-runs .none").first).to_be_visible()
     page.fill("#run-filter input", "")
     for size in (PHONE, WIDE):
         page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -72,30 +70,31 @@ def test_ticked_runs_are_laid_over_each_other_and_tell_their_values(page: Page) 
         page.locator(".run-row input").nth(place).check()
     page.wait_for_selector(".overlay h2:has-text('3 runs together')")
     page.wait_for_selector(".overlay .chart")
-    assert page.locator(".overlay .legend li").count() == 3 and page.locator(".overlay .chart").count() == 3
+    expect(page.locator(".overlay .legend li")).to_have_count(3)
+    expect(page.locator(".overlay .chart")).to_have_count(3)
     plot = page.locator(".overlay .plot").first
     plot.focus()
     page.keyboard.press("Home")
-    assert "epoch 1: warm evenings: 4.1" in page.locator(".overlay .tip").first.inner_text()
+    expect(page.locator(".overlay .tip").first).to_contain_text("epoch 1: warm evenings: 4.1")
     page.select_option("[data-tool=x]", "pictures")
     page.locator(".overlay .plot").first.focus()
-    assert page.locator(".overlay .tip").first.inner_text().startswith("768 pictures: warm evenings: 5.2")
+    expect(page.locator(".overlay .tip").first).to_contain_text("768 pictures: warm evenings: 5.2")
     page.check("[data-tool=log]")
     page.click(".overlay summary")
     assert page.locator(".overlay .values td", has_text="5.2").count() >= 1
     page.click("[data-clear]")
     page.wait_for_selector(".overlay", state="detached")
-    assert page.locator(".run-row input:checked").count() == 0
+    expect(page.locator(".run-row input:checked")).to_have_count(0)
 
 
 def test_settings_say_at_the_field_what_is_wrong_and_what_is_out_of_use(page: Page) -> None:
     page.get_by_role("button", name="All settings").click()
     page.wait_for_selector("#unused-lora_rank")
-    assert page.inner_text("#unused-lora_rank") == "Not in use: weights is not lora."
+    expect(page.locator("#unused-lora_rank")).to_have_text("Not in use: weights is not lora.")
     set_number(page, "#setting-trained_steps", 60)
     page.wait_for_selector("#wrong-trained_steps")
     field = page.locator("#setting-trained_steps input")
-    assert field.get_attribute("aria-invalid") == "true"
+    expect(field).to_have_attribute("aria-invalid", "true")
     assert "wrong-trained_steps" in str(field.get_attribute("aria-describedby"))
     page.click("#use-button")  # the settings of the run that is shown
     page.wait_for_selector("#wrong-trained_steps", state="detached")
@@ -110,9 +109,8 @@ def test_a_run_is_named_and_deleted_after_a_question(page: Page, named: Run) -> 
     page.wait_for_selector(".run-row .run-title:has-text('cold mornings')")
     page.click("#delete-button")
     page.wait_for_selector("#delete-question:visible")
-    assert "cold mornings" in page.inner_text("#delete-question") and "cannot be had back" in page.inner_text(
-        "#delete-question"
-    )
+    expect(page.locator("#delete-question")).to_contain_text("cold mornings")
+    expect(page.locator("#delete-question")).to_contain_text("cannot be had back")
     page.click("#keep-run-button")
     page.wait_for_selector("#delete-question", state="hidden")
     assert named.folder.is_dir()

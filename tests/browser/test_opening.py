@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from ddpo.comparison import saved
 from tests.helpers.browsing import DRAWN, PHONE, SLOW, WIDE, overflow, set_number, settled, without_errors
 from tests.helpers.serving import RunningApp
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-Open = Callable[..., "Page"]
+Open = Callable[..., Page]
 
 
 @pytest.fixture
@@ -40,10 +38,12 @@ def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: 
     mark = len(app.log)
     page, kept = open_page(), saved.bundled()
     assert kept is not None
-    assert "Saved comparison" in page.inner_text(".summary .saved") and saved.COMMAND in page.inner_text(".saved")
-    assert page.inner_text(".sentence") == kept.sentence
+    expect(page.locator(".summary .saved").first).to_contain_text("Saved comparison")
+    expect(page.locator(".saved").first).to_contain_text(saved.COMMAND)
+    expect(page.locator(".sentence").first).to_have_text(kept.sentence)
     page.wait_for_function("[...document.querySelectorAll('#pictures img')].every((i) => i.naturalWidth === 64)")
-    assert page.locator(".panel.base .pic").count() == page.locator(".panel.finetuned .pic").count() == 8
+    expect(page.locator(".panel.base .pic")).to_have_count(8)
+    expect(page.locator(".panel.finetuned .pic")).to_have_count(8)
     page.wait_for_function("document.querySelectorAll('#before-after-slider img[src]').length >= 2")
     page.click(".panel.base .pic[data-index='2']")
     page.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 2,')")
@@ -56,9 +56,11 @@ def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: 
     set_number(page, "#steps", 3)
     page.click("#compare-button")
     page.wait_for_selector(".progress")
-    assert page.locator("#pictures .done").count() == 0 and not page.is_visible("#before-after-slider")
+    expect(page.locator("#pictures .done")).to_have_count(0)
+    expect(page.locator("#before-after-slider")).to_be_hidden()
     page.wait_for_selector(DRAWN, timeout=SLOW)
-    assert page.locator(".saved").count() == 0 and "3 steps" in page.inner_text(".summary .how")
+    expect(page.locator(".saved")).to_have_count(0)
+    expect(page.locator(".summary .how").first).to_contain_text("3 steps")
 
 
 def test_the_page_is_light_and_asks_nobody_else(browser: Browser, app: RunningApp) -> None:
@@ -93,7 +95,8 @@ def test_the_longest_seeds_keep_apart_from_their_scores(open_page: Open) -> None
         " const apart = seed.right <= score.left + 0.5 || seed.bottom <= score.top + 0.5;"
         " return !apart || seed.right > box.right + 0.5 || score.right > box.right + 0.5; }).length"
     )
-    assert page.locator(".pic").count() == 16 and wrong == 0
+    expect(page.locator(".pic")).to_have_count(16)
+    assert wrong == 0
 
 
 def test_beside_the_slider_nothing_is_empty(open_page: Open) -> None:
@@ -118,18 +121,18 @@ def test_a_press_enlarges_a_seed_of_both_and_arrow_keys_go_on(open_page: Open) -
     page = open_page()
     page.click(".panel.finetuned .pic[data-index='7']")
     larger = page.locator("#larger[open]")
-    assert larger.locator("img").count() == 2
+    expect(larger.locator("img")).to_have_count(2)
     sides = page.evaluate("[...document.querySelectorAll('#larger img')].map((i) => i.clientWidth)")
     assert min(sides) > 450 and page.evaluate("document.querySelector('#larger').clientHeight") <= WIDE[1]
-    assert larger.locator("h2").inner_text() == "Seed 7, 8 of 8"
-    assert "Finetuned" in larger.locator("figure").nth(1).inner_text()
+    expect(larger.locator("h2")).to_have_text("Seed 7, 8 of 8")
+    expect(larger.locator("figure").nth(1)).to_contain_text("Finetuned")
     page.keyboard.press("ArrowRight")
-    assert larger.locator("h2").inner_text() == "Seed 0, 1 of 8"
+    expect(larger.locator("h2")).to_have_text("Seed 0, 1 of 8")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Escape")
-    assert page.locator("#larger").count() == 0
+    expect(page.locator("#larger")).to_have_count(0)
     page.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 1,')")
-    assert page.evaluate("document.activeElement.dataset.index") == "1"
+    page.wait_for_function("document.activeElement.dataset.index === '1'")
 
 
 def test_pictures_are_enlarged_by_whole_factors_where_that_is_asked_for(open_page: Open) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect
 
 from ddpo.ui.space.sign_in import EXPIRED
 from ddpo.ui.space.sign_in_button import SIGN_IN
@@ -18,10 +18,7 @@ from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 from tests.helpers.sign_in import HOURS, SignInServer, signing_in
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize
-
-Visit = Callable[..., "Page"]
+Visit = Callable[..., Page]
 WIDE = (1280, 900)
 OF_THE_SPACE = "hf_token_of_the_space"
 ONLY_THE_OWNER = "Only the owner of this Space may finetune here; sign in as the owner, or duplicate the Space."
@@ -127,10 +124,12 @@ def push(page: Page, repository: str, expected: str) -> None:
 
 def test_only_the_owner_may_train_whether_signed_in_or_not(space: Space, visit: Visit, shots: Path) -> None:
     page = visit()
-    assert ONLY_THE_OWNER in press_start(page) and page.is_visible("#duplicate")
+    assert ONLY_THE_OWNER in press_start(page)
+    expect(page.locator("#duplicate")).to_be_visible()
     page.screenshot(path=shots / "sign-in-nobody-wide.png")
     sign_in(page, "visitor")
-    assert ONLY_THE_OWNER in press_start(page) and page.is_visible("#duplicate")
+    assert ONLY_THE_OWNER in press_start(page)
+    expect(page.locator("#duplicate")).to_be_visible()
     page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
     assert ONLY_THE_OWNER in press_start(page) and overflow(page) <= 0
     page.screenshot(path=shots / "sign-in-visitor-phone.png")
@@ -194,7 +193,8 @@ def test_a_visitor_pushes_as_themselves_and_the_token_stays_where_it_belongs(
     address = f"{space.hub.url}/visitor/churches"
     push(page, "visitor/churches", address)
     page.locator("#push").screenshot(path=shots / "sign-in-pushed.png")
-    assert page.get_attribute("#push-outcome a", "href") == address and not page.is_visible("#push-button")
+    expect(page.locator("#push-outcome a").first).to_have_attribute("href", address)
+    expect(page.locator("#push-button")).to_be_hidden()
 
     token = space.provider.tokens["visitor"][-1]
     assert list(space.hub.repositories) == ["visitor/churches"]
@@ -242,7 +242,7 @@ def test_in_a_frame_without_cookies_signing_in_opens_a_window_of_its_own(
         page.goto(f"{outer}?tab=train&seed=7")
         (frame,) = page.main_frame.child_frames
         frame.wait_for_selector("#sign-in-hint .only-framed")
-        assert "window of its own" in frame.inner_text("#sign-in-hint")
+        expect(frame.locator("#sign-in-hint")).to_contain_text("window of its own")
         with context.expect_page() as opened:
             frame.click(f"#sign-in-button:has-text('{SIGN_IN}')")
         window = opened.value
@@ -250,6 +250,6 @@ def test_in_a_frame_without_cookies_signing_in_opens_a_window_of_its_own(
         window.wait_for_selector("#sign-in-button:has-text('Sign out (visitor)')")
         window.wait_for_selector(".estimate")
         assert window.url.startswith(space.app.url) and "seed=7" in window.url
-        assert window.locator("#sign-in-hint .only-framed").is_hidden()
+        expect(window.locator("#sign-in-hint .only-framed")).to_be_hidden()
         frame.wait_for_selector(f"#sign-in-button:has-text('{SIGN_IN}')")
         page.screenshot(path=shots / "frame-sign-in-wide.png")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from tests.helpers.serving import RunningApp, running_app
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +26,7 @@ def test_a_visitor_is_told_how_to_have_a_space_of_their_own(
         page.goto(f"{space.url}/?__theme={theme}")
         link = page.locator("#duplicate a")
         link.wait_for()
-        assert link.get_attribute("href") == "https://huggingface.co/spaces/someone/ddpo-studio?duplicate=true"
+        expect(link).to_have_attribute("href", "https://huggingface.co/spaces/someone/ddpo-studio?duplicate=true")
         box = page.locator("#duplicate .duplicate").bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
         page.wait_for_selector("#compare-button")

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from tests.helpers.knocking import Knocker, network_address
 from tests.helpers.serving import RunningApp, running_app
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 LONG = {"pair": "church-64", "samples": 1, "scheduler": "ddpm", "steps": 1000}
 
@@ -42,7 +39,7 @@ def test_a_stranger_is_told_that_training_is_for_the_machine_itself(
                 page.screenshot(path=shots / f"stranger-{name}-{theme}.png")
             else:
                 page.wait_for_selector("#train-estimate p")
-                assert page.locator("#train-elsewhere").count() == 0
+                expect(page.locator("#train-elsewhere")).to_have_count(0)
     finally:
         page.close()
 
@@ -61,7 +58,8 @@ def test_a_full_queue_is_told_and_the_buttons_come_back(
         page.click("#compare-button")
         page.locator(".card").get_by_text("Too many comparisons wait already").wait_for()  # it is said aloud as well
         page.screenshot(path=shots / f"queue-full-{name}-{theme}.png")
-        assert page.locator("#compare-button").inner_text() == "Compare"
-        assert page.locator("#compare-button").is_enabled() and not page.locator("#cancel-button").is_visible()
+        expect(page.locator("#compare-button")).to_have_text("Compare")
+        expect(page.locator("#compare-button")).to_be_enabled()
+        expect(page.locator("#cancel-button")).to_be_hidden()
     finally:
         page.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.browsing import (
     DRAWN,
@@ -25,10 +25,7 @@ from tests.helpers.browsing import (
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-Open = Callable[..., "Page"]
+Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +50,10 @@ def open_tab(browser: Browser) -> Iterator[Open]:
 
 def test_a_first_visitor_sees_what_will_come_and_how_long_it_takes(training_app: RunningApp, open_tab: Open) -> None:
     page = open_tab(training_app)
-    assert "Press Start" in page.inner_text("#run-status")
+    expect(page.locator("#run-status")).to_contain_text("Press Start")
     page.wait_for_function("document.querySelector('.estimate').innerText.includes('10,240 pictures in 40 epochs')")
-    assert not page.is_visible("#stop-button") and not page.is_visible("#resume-button")
+    expect(page.locator("#stop-button")).to_be_hidden()
+    expect(page.locator("#resume-button")).to_be_hidden()
     button = page.locator("#start-button").bounding_box()
     assert button is not None and button["y"] + button["height"] <= WIDE[1]  # seen without scrolling
 
@@ -69,10 +67,11 @@ def test_a_recipe_fills_every_setting_and_the_estimate_follows(training_app: Run
     page.wait_for_function("document.querySelector('.estimate').innerText.includes('25,600 pictures in 100 epochs')")
     set_number(page, "#setting-trained_steps", 60)
     page.wait_for_selector(".estimate.problem")
-    assert "trained_steps (60) must be below sampling_steps (50)" in page.inner_text(".estimate")
+    expect(page.locator(".estimate").first).to_contain_text("trained_steps (60) must be below sampling_steps (50)")
     page.click("#start-button")
     page.wait_for_selector("#train-notice .card")
-    assert "trained_steps (60)" in page.inner_text("#train-notice") and "Press Start" in page.inner_text("#run-status")
+    expect(page.locator("#train-notice")).to_contain_text("trained_steps (60)")
+    expect(page.locator("#run-status")).to_contain_text("Press Start")
 
 
 def test_the_estimate_follows_what_is_pasted_emptied_or_missing(training_app: RunningApp, open_tab: Open) -> None:
@@ -133,7 +132,7 @@ def test_start_watch_reload_stop_resume_and_compare(
     page.wait_for_function("document.querySelector('#start-button').innerText === 'Add to the queue'")
     page.click("#start-button")  # a second one has to wait
     wait_for_state(page, "queued")
-    assert "It is the next to train" in page.inner_text("#run-status")
+    expect(page.locator("#run-status")).to_contain_text("It is the next to train")
     page.click("#stop-button")  # which takes it out again
     wait_for_state(page, "stopped")
     page.locator(".run-row:has(.state.running)").click()
@@ -165,27 +164,29 @@ def test_start_watch_reload_stop_resume_and_compare(
     set_number(page, "#steps", 3)
     page.click("#compare-button")
     page.wait_for_selector(f"{DRAWN} .how", timeout=SLOW)
-    assert "Run of " in page.inner_text(".summary .how")
+    expect(page.locator(".summary .how").first).to_contain_text("Run of ")
 
 
 def test_a_run_is_chosen_from_the_list_and_pushed_only_after_a_look(shown_app: RunningApp, open_tab: Open) -> None:
     page = open_tab(shown_app)
     wait_for_state(page, "finished")
-    assert not page.is_visible("#stop-button") and not page.is_visible("#resume-button")
+    expect(page.locator("#stop-button")).to_be_hidden()
+    expect(page.locator("#resume-button")).to_be_hidden()
     page.get_by_role("button", name="Push to the Hub").click()
-    assert not page.is_visible("#push-button")
+    expect(page.locator("#push-button")).to_be_hidden()
     page.fill("#push-repository textarea, #push-repository input", "not a name")
     page.click("#push-plan-button")
     page.wait_for_selector("#push-outcome .card")
-    assert "'not a name' cannot be" in page.inner_text("#push-outcome")
+    expect(page.locator("#push-outcome")).to_contain_text("'not a name' cannot be")
     page.fill("#push-repository textarea, #push-repository input", "someone/churches")
     page.click("#push-plan-button")
     page.wait_for_selector("#push-button")
-    assert "unet/diffusion_pytorch_model.safetensors" in page.inner_text(".plan")
+    expect(page.locator(".plan").first).to_contain_text("unet/diffusion_pytorch_model.safetensors")
     page.locator(".run-row:has(.state.failed)").click()
     wait_for_state(page, "failed")
-    assert "The disk is <b>full</b>." in page.inner_text(".run-status .error")
-    assert page.is_visible("#resume-button") and not page.is_visible("#push")
+    expect(page.locator(".run-status .error").first).to_contain_text("The disk is <b>full</b>.")
+    expect(page.locator("#resume-button")).to_be_visible()
+    expect(page.locator("#push")).to_be_hidden()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
