@@ -25,14 +25,14 @@ def wanted(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 def small_unet(seed: int = 0) -> UNet2DModel:
-    """Every kind of layer once, as the compiler takes its time for each: down, up, and attention in the middle."""
+    """Few layers, as the compiler takes its time for each: one down, one up, and attention in the middle."""
     torch.manual_seed(seed)
     return UNet2DModel(
         sample_size=8,
-        block_out_channels=(8, 8),
+        block_out_channels=(8,),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D",),
+        up_block_types=("UpBlock2D",),
         norm_num_groups=4,
         attention_head_dim=8,
     )
