@@ -11,9 +11,10 @@ from ddpo import rewards
 from ddpo.common.words import shown
 from ddpo.comparison import first_choice
 from ddpo.comparison.settings import LONGEST_TEXT, MAX_SEED, check_cost
-from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS
+from ddpo.diffusion.catalogue import DEFAULT_PAIR, PAIRS, Pair
 from ddpo.diffusion.schedulers import SchedulerSpec, check_eta, check_steps, get_scheduler
 from ddpo.errors import UserError
+from ddpo.evaluation.measured import FEWEST
 from ddpo.hub import ids
 from ddpo.rewards import RewardSpec
 from ddpo.runs.pairs import OWN, RUN, get_pair
@@ -152,7 +153,7 @@ def make_evaluation(
         seed: the first, 0 .. MAX_SEED; they wrap around.
         scorers: their names, the target first; those of `ALWAYS` are added. (): the target is the pair's reward.
         precision: as in `Evaluation`.
-        reference: as in `Evaluation`; "": the pair's, where it has one.
+        reference: as in `Evaluation`, for `FEWEST` seeds or more; "": the pair's, where it has one.
         own_functions: whether "module:function" is taken for a scorer, whose code is run.
 
     Raises:
@@ -161,7 +162,10 @@ def make_evaluation(
     _check_whole("The number of seeds", seeds, 2, MAX_SEEDS)
     _check_whole("The first seed", seed, 0, MAX_SEED)
     pair = pair or ("" if models and len(models) > 1 else DEFAULT_PAIR)
-    chosen = _models(pair, models or {})
+    if reference and seeds < FEWEST:
+        raise UserError(f"The distance to reference pictures needs {FEWEST} seeds or more, and {seeds} are asked for.")
+    found = get_pair(pair) if pair else None
+    chosen = _models(found, models or {})
     named = {model.name: ids.short_name((models or {}).get(model.name, model.source)) for model in chosen}
     points = tuple(sorted({p.title: p for entry in grid for p in _points(entry, eta)}.values(), key=_cost))
     if not points:
@@ -174,7 +178,7 @@ def make_evaluation(
         seeds=tuple((seed + i) % (MAX_SEED + 1) for i in range(seeds)),
         scorers=_scorers(scorers, pair or OWN, own_functions),
         precision=precision,
-        reference=reference or (get_pair(pair).reference if pair else ""),
+        reference=reference or (found.reference if found else ""),
         asked={
             "pair": pair, "models": named, "grid": list(grid),
             "eta": eta, "seeds": seeds, "seed": seed, "scorers": list(scorers), "precision": precision,
@@ -183,13 +187,12 @@ def make_evaluation(
     )  # fmt: skip
 
 
-def _models(pair: str, others: Mapping[str, str]) -> tuple[Model, ...]:
+def _models(pair: Pair | None, others: Mapping[str, str]) -> tuple[Model, ...]:
     chosen = []
-    if pair:
-        found = get_pair(pair)
-        if not (found.base and found.tuned):
+    if pair is not None:
+        if not (pair.base and pair.tuned):
             raise UserError("Give two models or more of your own, each as NAME=FOLDER or NAME=OWNER/NAME.")
-        chosen = [Model("base", found.base), Model("tuned", found.tuned)]
+        chosen = [Model("base", pair.base), Model("tuned", pair.tuned)]
     chosen += [Model(_name(name), _source(source)) for name, source in others.items()]
     names = [model.name for model in chosen]
     if len({*names}) < len(names):

@@ -83,3 +83,5 @@ def test_an_evaluation_of_the_bundled_pair_says_how_far_both_models_are(
     assert as_json(run())["cells"] == rows
     own = make_evaluation(models={"a": "someone/a", "b": "someone/b"}, reference="/data/churches")
     assert own.reference == "/data/churches" and "--reference churches" in command(own)
+    with pytest.raises(UserError, match="needs 16 seeds or more, and 15 are asked for"):
+        make_evaluation(models={"a": "someone/a", "b": "someone/b"}, reference="/data/churches", seeds=15)
