@@ -23,7 +23,8 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;padding:1rem;
 max-width:60rem}
 h1,h2,h3{line-height:1.2}.soft,figcaption,caption{color:var(--soft)}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}caption{text-align:left}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem}caption{text-align:left;
+position:sticky;left:0;max-width:calc(100vw - 2rem)}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
 svg{width:100%;height:auto}svg text{font-size:12px;fill:var(--ink)}svg path{fill:none;stroke-width:2}
