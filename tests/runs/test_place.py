@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,13 @@ from ddpo.common import storage
 from ddpo.runs.place import runs_place
 from ddpo.ui.train import views
 from tests.helpers.object_store import mounted_bucket
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Not in /dev/shm, where the folders of other tests are: no bucket is looked for below /dev."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @pytest.mark.parametrize(
