@@ -4,6 +4,7 @@
 check:
 	ruff format --check .
 	ruff check .
+	find ddpo -name "*.pyi" -delete # Gradio writes them beside its components when the app runs
 	mypy
 	pytest -q -m "not slow and not browser"
 
@@ -11,6 +12,7 @@ check:
 test:
 	ruff format --check .
 	ruff check .
+	find ddpo -name "*.pyi" -delete # Gradio writes them beside its components when the app runs
 	mypy
 	pytest
 
