@@ -69,7 +69,7 @@ def test_many_pictures_are_scored_sorted_and_give_their_settings(page: Page, sho
     page.wait_for_function("document.querySelector('#explorer-upload').innerText.includes('pictures')", timeout=60_000)
     page.click("#explorer-button")
     page.wait_for_selector("#explorer-csv", timeout=60_000)
-    expect(page.locator("#explorer-status")).to_contain_text("5 scored, 1 skipped")
+    expect(page.locator("#explorer-status")).to_contain_text("5 scored, 1 skipped", use_inner_text=True)
     page.get_by_role("button", name="Photographic quality").click()
     values = page.eval_on_selector_all(
         "#explorer-table tbody tr", "(rows) => rows.map((row) => Number(row.cells[3].dataset.value))"

@@ -120,7 +120,7 @@ def test_the_outer_address_fills_the_fields_and_the_comparison_runs(visit: Visit
     frame.page.wait_for_timeout(500)
     assert number(frame, "#steps") == 4  # a scheduler's own number of steps does not come after it
     assert compare(frame) == "41 42"
-    expect(frame.locator(".sentence").first).to_contain_text("colourfulness")
+    expect(frame.locator(".sentence").first).to_contain_text("colourfulness", use_inner_text=True)
     frame.click(".panel.base .pic[data-index='1']")
     frame.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 42,')")
     assert not frame.page.context.cookies()
@@ -213,7 +213,7 @@ def test_the_frame_gets_the_height_of_what_is_in_it(
     assert empty / 2 < done < 3600 and 0 < sticks < done
     for inside in (frame, page.main_frame):
         assert inside.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-    assert frame.evaluate("document.documentElement.scrollHeight - document.documentElement.clientHeight") <= 0
+    frame.wait_for_function("document.documentElement.scrollHeight <= document.documentElement.clientHeight")
     shoot(page, shots / f"frame-done-{name}-{theme}.png")
 
 

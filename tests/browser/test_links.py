@@ -142,7 +142,7 @@ def test_an_evaluation_is_linked_to_with_what_it_found(visit: Visit) -> None:
         if other is page:
             other.reload()
         other.wait_for_selector("#one-seed img")
-        expect(other.locator("#verdicts .sentence").first).to_have_text(found)
+        expect(other.locator("#verdicts .sentence").first).to_have_text(found, use_inner_text=True)
         expect(other.locator("#evaluate-zip")).to_be_visible()
         expect(other.locator("#evaluate-seeds input[type=number]").first).to_have_value("4")
 
@@ -150,7 +150,7 @@ def test_an_evaluation_is_linked_to_with_what_it_found(visit: Visit) -> None:
     page.wait_for_function("!location.search.includes('eval-')")
     page.go_back()
     page.wait_for_selector("#evaluate-button:visible")
-    expect(page.locator("#verdicts .sentence").first).to_have_text(found)
+    expect(page.locator("#verdicts .sentence").first).to_have_text(found, use_inner_text=True)
     assert "eval-seeds=4" in page.url
 
     wrong = visit("/?tab=evaluate&eval-seeds=1e9&eval-schedulers=<script>alert(1)</script>")
@@ -209,7 +209,7 @@ def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: Ru
 
     missing = visit("/?tab=train&run=..%2F..%2F%3Cb%3Enothing")
     missing.wait_for_selector("#train-notice .card")
-    expect(missing.locator("#train-notice")).to_contain_text("<b>nothing")
+    expect(missing.locator("#train-notice")).to_contain_text("<b>nothing", use_inner_text=True)
     assert missing.inner_text("#train-notice").endswith(".")
     for run in (
         "%3Cscript%3Ealert(1)%3C/script%3E",

@@ -38,9 +38,9 @@ def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: 
     mark = len(app.log)
     page, kept = open_page(), saved.bundled()
     assert kept is not None
-    expect(page.locator(".summary .saved").first).to_contain_text("Saved comparison")
-    expect(page.locator(".saved").first).to_contain_text(saved.COMMAND)
-    expect(page.locator(".sentence").first).to_have_text(kept.sentence)
+    expect(page.locator(".summary .saved").first).to_contain_text("Saved comparison", use_inner_text=True)
+    expect(page.locator(".saved").first).to_contain_text(saved.COMMAND, use_inner_text=True)
+    expect(page.locator(".sentence").first).to_have_text(kept.sentence, use_inner_text=True)
     page.wait_for_function("[...document.querySelectorAll('#pictures img')].every((i) => i.naturalWidth === 64)")
     expect(page.locator(".panel.base .pic")).to_have_count(8)
     expect(page.locator(".panel.finetuned .pic")).to_have_count(8)
@@ -60,7 +60,7 @@ def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: 
     expect(page.locator("#before-after-slider")).to_be_hidden()
     page.wait_for_selector(DRAWN, timeout=SLOW)
     expect(page.locator(".saved")).to_have_count(0)
-    expect(page.locator(".summary .how").first).to_contain_text("3 steps")
+    expect(page.locator(".summary .how").first).to_contain_text("3 steps", use_inner_text=True)
 
 
 def test_the_page_is_light_and_asks_nobody_else(browser: Browser, app: RunningApp) -> None:
@@ -124,10 +124,10 @@ def test_a_press_enlarges_a_seed_of_both_and_arrow_keys_go_on(open_page: Open) -
     expect(larger.locator("img")).to_have_count(2)
     sides = page.evaluate("[...document.querySelectorAll('#larger img')].map((i) => i.clientWidth)")
     assert min(sides) > 450 and page.evaluate("document.querySelector('#larger').clientHeight") <= WIDE[1]
-    expect(larger.locator("h2")).to_have_text("Seed 7, 8 of 8")
-    expect(larger.locator("figure").nth(1)).to_contain_text("Finetuned")
+    expect(larger.locator("h2")).to_have_text("Seed 7, 8 of 8", use_inner_text=True)
+    expect(larger.locator("figure").nth(1)).to_contain_text("Finetuned", use_inner_text=True)
     page.keyboard.press("ArrowRight")
-    expect(larger.locator("h2")).to_have_text("Seed 0, 1 of 8")
+    expect(larger.locator("h2")).to_have_text("Seed 0, 1 of 8", use_inner_text=True)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Escape")
     expect(page.locator("#larger")).to_have_count(0)

@@ -242,7 +242,7 @@ def test_in_a_frame_without_cookies_signing_in_opens_a_window_of_its_own(
         page.goto(f"{outer}?tab=train&seed=7")
         (frame,) = page.main_frame.child_frames
         frame.wait_for_selector("#sign-in-hint .only-framed")
-        expect(frame.locator("#sign-in-hint")).to_contain_text("window of its own")
+        expect(frame.locator("#sign-in-hint")).to_contain_text("window of its own", use_inner_text=True)
         with context.expect_page() as opened:
             frame.click(f"#sign-in-button:has-text('{SIGN_IN}')")
         window = opened.value

@@ -50,7 +50,7 @@ def open_tab(browser: Browser) -> Iterator[Open]:
 
 def test_a_first_visitor_sees_what_will_come_and_how_long_it_takes(training_app: RunningApp, open_tab: Open) -> None:
     page = open_tab(training_app)
-    expect(page.locator("#run-status")).to_contain_text("Press Start")
+    expect(page.locator("#run-status")).to_contain_text("Press Start", use_inner_text=True)
     page.wait_for_function("document.querySelector('.estimate').innerText.includes('10,240 pictures in 40 epochs')")
     expect(page.locator("#stop-button")).to_be_hidden()
     expect(page.locator("#resume-button")).to_be_hidden()
@@ -67,11 +67,13 @@ def test_a_recipe_fills_every_setting_and_the_estimate_follows(training_app: Run
     page.wait_for_function("document.querySelector('.estimate').innerText.includes('25,600 pictures in 100 epochs')")
     set_number(page, "#setting-trained_steps", 60)
     page.wait_for_selector(".estimate.problem")
-    expect(page.locator(".estimate").first).to_contain_text("trained_steps (60) must be below sampling_steps (50)")
+    expect(page.locator(".estimate").first).to_contain_text(
+        "trained_steps (60) must be below sampling_steps (50)", use_inner_text=True
+    )
     page.click("#start-button")
     page.wait_for_selector("#train-notice .card")
-    expect(page.locator("#train-notice")).to_contain_text("trained_steps (60)")
-    expect(page.locator("#run-status")).to_contain_text("Press Start")
+    expect(page.locator("#train-notice")).to_contain_text("trained_steps (60)", use_inner_text=True)
+    expect(page.locator("#run-status")).to_contain_text("Press Start", use_inner_text=True)
 
 
 def test_the_estimate_follows_what_is_pasted_emptied_or_missing(training_app: RunningApp, open_tab: Open) -> None:
@@ -132,7 +134,7 @@ def test_start_watch_reload_stop_resume_and_compare(
     page.wait_for_function("document.querySelector('#start-button').innerText === 'Add to the queue'")
     page.click("#start-button")  # a second one has to wait
     wait_for_state(page, "queued")
-    expect(page.locator("#run-status")).to_contain_text("It is the next to train")
+    expect(page.locator("#run-status")).to_contain_text("It is the next to train", use_inner_text=True)
     page.click("#stop-button")  # which takes it out again
     wait_for_state(page, "stopped")
     page.locator(".run-row:has(.state.running)").click()
@@ -164,7 +166,7 @@ def test_start_watch_reload_stop_resume_and_compare(
     set_number(page, "#steps", 3)
     page.click("#compare-button")
     page.wait_for_selector(f"{DRAWN} .how", timeout=SLOW)
-    expect(page.locator(".summary .how").first).to_contain_text("Run of ")
+    expect(page.locator(".summary .how").first).to_contain_text("Run of ", use_inner_text=True)
 
 
 def test_a_run_is_chosen_from_the_list_and_pushed_only_after_a_look(shown_app: RunningApp, open_tab: Open) -> None:
@@ -177,14 +179,14 @@ def test_a_run_is_chosen_from_the_list_and_pushed_only_after_a_look(shown_app: R
     page.fill("#push-repository textarea, #push-repository input", "not a name")
     page.click("#push-plan-button")
     page.wait_for_selector("#push-outcome .card")
-    expect(page.locator("#push-outcome")).to_contain_text("'not a name' cannot be")
+    expect(page.locator("#push-outcome")).to_contain_text("'not a name' cannot be", use_inner_text=True)
     page.fill("#push-repository textarea, #push-repository input", "someone/churches")
     page.click("#push-plan-button")
     page.wait_for_selector("#push-button")
-    expect(page.locator(".plan").first).to_contain_text("unet/diffusion_pytorch_model.safetensors")
+    expect(page.locator(".plan").first).to_contain_text("unet/diffusion_pytorch_model.safetensors", use_inner_text=True)
     page.locator(".run-row:has(.state.failed)").click()
     wait_for_state(page, "failed")
-    expect(page.locator(".run-status .error").first).to_contain_text("The disk is <b>full</b>.")
+    expect(page.locator(".run-status .error").first).to_contain_text("The disk is <b>full</b>.", use_inner_text=True)
     expect(page.locator("#resume-button")).to_be_visible()
     expect(page.locator("#push")).to_be_hidden()
 
