@@ -64,10 +64,15 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests as `slow` or `browser` by the file that they stand in, and put the files in order."""
+    """Mark tests as `slow` or `browser` by the file that they stand in, and put the files in order.
+
+    A browser test that fails is run once more, and the summary names it: on a busy machine a test's hands may be
+    quicker than the page. What is broken fails twice.
+    """
     for item in items:
         if BROWSER in item.path.relative_to(TESTS).parts:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.flaky(reruns=1))
         elif item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
     items.sort(key=_turn(items))

@@ -71,10 +71,12 @@ const studio = (() => {
       else if (button) step(Number(button.dataset.step));
     });
     dialog.addEventListener('close', () => {
+      const active = document.activeElement;  // the event comes after the closing; who has gone on keeps the focus
+      const moved = active !== document.body && !dialog.contains(active) && !element.contains(active);
       dialog.remove();
       const role = pressed.closest('.panel').classList.contains('base') ? 'base' : 'finetuned';
       if (index !== Number(pressed.dataset.index)) choose(index);
-      element.querySelector(`.panel.${role} [data-index="${index}"]`)?.focus({preventScroll: true});
+      if (!moved) element.querySelector(`.panel.${role} [data-index="${index}"]`)?.focus({preventScroll: true});
     });
     show();
     tab().append(dialog);

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.axe import serious
-from tests.helpers.browsing import DRAWN, SLOW, TINY, set_number, settled, wait_for_state, without_errors
+from tests.helpers.browsing import DRAWN, SLOW, TINY, close_larger, set_number, settled, wait_for_state, without_errors
 from tests.helpers.run_folders import CHURCH, make_run
 from tests.helpers.serving import RunningApp, running_app
 
@@ -49,7 +49,7 @@ def test_axe_finds_nothing_serious_before_anything_is_done(open_page: Open) -> N
     assert serious(page) == []
     page.click(".panel.base .pic")
     assert serious(page) == []
-    page.keyboard.press("Escape")
+    close_larger(page)
     for tab, there in (("Evaluate", "#evaluate-button"), ("Train", "#start-button"), ("Score", "#score-button")):
         show(page, tab, there)
         page.wait_for_timeout(500)
@@ -151,8 +151,7 @@ def test_two_keys_lead_to_compare_and_the_focus_is_never_lost(open_page: Open) -
     page.keyboard.press("Enter")
     page.wait_for_function(f"{FOCUSED} === 'compare-button'")
     set_number(page, "#steps", 300)
-    page.focus("#compare-button")
-    page.keyboard.press("Enter")
+    page.press("#compare-button", "Enter")
     page.wait_for_function(f"{FOCUSED} === 'cancel-button'")
     said(page, "Comparing")
     page.wait_for_selector(".panels.drawing img", timeout=SLOW)
@@ -163,8 +162,7 @@ def test_two_keys_lead_to_compare_and_the_focus_is_never_lost(open_page: Open) -
     page.wait_for_function(f"{FOCUSED} === 'compare-button'")
     said(page, "Cancelled")
     set_number(page, "#steps", 2)
-    page.focus("#seed input")
-    page.keyboard.press("Control+Enter")
+    page.press("#seed input", "Control+Enter")
     page.wait_for_selector(DRAWN, timeout=SLOW)
     said(page, page.inner_text(".sentence"))
 
@@ -173,8 +171,7 @@ def test_ctrl_and_enter_do_nothing_on_another_tab(open_page: Open, runs_app: Run
     page = open_page("tab=train", runs_app)
     page.wait_for_selector(".run-status.stopped, .run-status.finished", timeout=SLOW)
     rows = page.locator(".run-row").count()
-    page.focus("#setting-epochs input[type=number]")
-    page.keyboard.press("Control+Enter")
+    page.press("#setting-epochs input[type=number]", "Control+Enter")
     page.wait_for_timeout(1500)
     expect(page.locator(".run-row")).to_have_count(rows)
     assert "Comparison started" not in runs_app.log
@@ -215,7 +212,7 @@ def test_a_list_that_scrolls_is_no_stop(open_page: Open) -> None:
         )
         > 0
     )
-    page.keyboard.press("Tab")
+    page.press("#pair input", "Tab")
     page.wait_for_function("document.activeElement.tagName === 'SUMMARY'")
     page.wait_for_function("!document.querySelector('#pair [role=listbox]')?.offsetHeight")
 
@@ -223,22 +220,21 @@ def test_a_list_that_scrolls_is_no_stop(open_page: Open) -> None:
 def test_the_handle_between_before_and_after_moves_by_keys_and_says_where_it_is(open_page: Open) -> None:
     page = open_page()
     page.click(".panel.base .pic[data-index='2']")
-    page.keyboard.press("Escape")
+    close_larger(page)
     page.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 2,')")
     handle = page.locator("#before-after-slider input[type=range]")
-    handle.focus()
     for _ in range(3):
-        page.keyboard.press("ArrowRight")
+        handle.press("ArrowRight")
     expect(handle).to_have_attribute("aria-valuetext", "53% base, 47% finetuned")
     page.wait_for_function("document.querySelector('.before-after').style.getPropertyValue('--at') === '53%'")
-    page.keyboard.press("Home")
+    handle.press("Home")
     expect(handle).to_have_attribute("aria-valuetext", "0% base, 100% finetuned")
     names = page.locator("#before-after-slider img").evaluate_all("(all) => all.map((image) => image.alt)")
     assert [name.split(", score")[0] for name in names] == ["Base, seed 2", "Finetuned, seed 2"]
     box = handle.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + 20)
-    assert "80% base" in str(handle.get_attribute("aria-valuetext"))
+    expect(handle).to_have_attribute("aria-valuetext", "80% base, 20% finetuned")
 
 
 def test_the_tour_is_one_press_away_and_shows_the_apps_own_pictures(open_page: Open, shots: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_list_closes_when_the_keyboard_moves_on(open_page: Open) -> None:
     page = open_page()
     page.focus("#pair input")
     page.wait_for_selector("#pair [role=listbox]")
-    page.keyboard.press("Tab")
+    page.press("#pair input", "Tab")
     page.wait_for_function("!document.querySelector('#pair [role=listbox]')?.offsetHeight")
     choose_scheduler(page, "PNDM")  # the mouse still reaches what it is on
     page.wait_for_function("document.querySelector('#scheduler input').value === 'PNDM'")

@@ -60,6 +60,11 @@ def wait_for_address(page: Page, part: str) -> None:
     page.wait_for_function("(part) => location.search.includes(part)", arg=part)
 
 
+def wait_for_parameters(page: Page, wanted: dict[str, str]) -> None:
+    read = "JSON.stringify(Object.entries(Object.fromEntries(new URLSearchParams(location.search))).sort())"
+    page.wait_for_function(f"(wanted) => {read} === JSON.stringify(wanted)", arg=sorted(wanted.items()))
+
+
 def wait_for_seed(page: Page, seed: str) -> None:
     page.wait_for_function("(seed) => document.querySelector('#seed input')?.value === seed", arg=seed)
 
@@ -79,11 +84,11 @@ def copied(page: Page) -> str:
 def test_a_link_gives_the_same_pictures_and_back_leads_to_what_was_before(visit: Visit) -> None:
     page = visit()
     settled(page)
-    assert parameters(page.url) == {}  # nothing was asked for yet
+    wait_for_parameters(page, {})  # nothing was asked for yet
     for name in ("steps", "samples", "seed"):
         set_number(page, f"#{name}", SETTINGS[name])
     wait_for_address(page, "seed=11")
-    assert parameters(page.url) == SETTINGS
+    wait_for_parameters(page, SETTINGS)
     page.click("#compare-button")
     page.wait_for_selector(DRAWN, timeout=SLOW)
     assert len(shown(page)[1]) == 4 and copied(page).endswith(urlsplit(page.url).query)
@@ -101,11 +106,12 @@ def test_a_link_gives_the_same_pictures_and_back_leads_to_what_was_before(visit:
     wait_for_address(page, "tab=train")
     page.go_back()
     page.wait_for_selector("#compare-button:visible")
-    assert shown(page) == shown(other) and "tab=" not in page.url
+    page.wait_for_function("!location.search.includes('tab=')")
+    assert shown(page) == shown(other)
     page.go_back()
     page.wait_for_selector(".summary .saved")
     wait_for_seed(page, "0")
-    assert parameters(page.url) == {}
+    wait_for_parameters(page, {})
     expect(page.locator("#steps input[type=number]").first).to_have_value("50")
     page.go_forward()
     page.wait_for_selector(DRAWN)
@@ -127,7 +133,8 @@ def test_a_link_to_what_was_not_drawn_here_asks_for_a_press(visit: Visit) -> Non
 def test_an_evaluation_is_linked_to_with_what_it_found(visit: Visit) -> None:
     page = visit("/?tab=evaluate")
     settled(page)
-    assert parameters(page.url) == {"tab": "evaluate"} and parameters(copied(page))["eval-seeds"] == "64"
+    wait_for_parameters(page, {"tab": "evaluate"})
+    assert parameters(copied(page))["eval-seeds"] == "64"
     set_number(page, "#evaluate-seeds", 4)
     field = page.locator("#evaluate-steps input, #evaluate-steps textarea")
     field.fill("2, 3")
@@ -151,7 +158,7 @@ def test_an_evaluation_is_linked_to_with_what_it_found(visit: Visit) -> None:
     page.go_back()
     page.wait_for_selector("#evaluate-button:visible")
     expect(page.locator("#verdicts .sentence").first).to_have_text(found, use_inner_text=True)
-    assert "eval-seeds=4" in page.url
+    wait_for_address(page, "eval-seeds=4")
 
     wrong = visit("/?tab=evaluate&eval-seeds=1e9&eval-schedulers=<script>alert(1)</script>")
     wrong.wait_for_selector("#evaluate-notice .card")
@@ -170,7 +177,7 @@ def test_a_browser_remembers_what_was_used_last(visit: Visit) -> None:
     wait_for_seed(page, "11")
     settled(page)
     expect(page.locator("#samples input[type=number]").first).to_have_value("2")
-    assert parameters(page.url) == {}
+    wait_for_parameters(page, {})
     page.locator(".summary .saved").wait_for()  # which is what anybody else sees
     page.goto(page.url.partition("?")[0] + "?seed=12")  # an address means what it says, in every browser
     wait_for_seed(page, "12")
@@ -204,7 +211,7 @@ def test_a_run_is_linked_to_and_back_leads_from_run_to_run(visit: Visit, app: Ru
     page.reload()
     wait_for_state(page, "failed")
     page.wait_for_timeout(2000)  # a look at the folder later
-    assert parameters(page.url) == failed
+    wait_for_parameters(page, failed)
     expect(page.locator(".run-status.failed")).to_have_count(1)
 
     missing = visit("/?tab=train&run=..%2F..%2F%3Cb%3Enothing")
@@ -247,7 +254,8 @@ def test_the_last_comparisons_stay_and_open_again(visit: Visit) -> None:
     page.wait_for_function(
         "(sentence) => document.querySelector('.sentence').innerText === sentence", arg=results[0][0]
     )
-    assert shown(page) == results[0] and "seed=40" in page.url
+    wait_for_address(page, "seed=40")
+    assert shown(page) == results[0]
     page.go_back()
     wait_for_seed(page, "50")
     page.wait_for_function(

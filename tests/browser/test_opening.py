@@ -10,7 +10,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ddpo.comparison import saved
-from tests.helpers.browsing import DRAWN, PHONE, SLOW, WIDE, overflow, set_number, settled, without_errors
+from tests.helpers.browsing import (
+    DRAWN,
+    PHONE,
+    SLOW,
+    WIDE,
+    close_larger,
+    overflow,
+    set_number,
+    settled,
+    without_errors,
+)
 from tests.helpers.serving import RunningApp
 
 Open = Callable[..., Page]
@@ -47,7 +57,7 @@ def test_the_page_opens_on_a_saved_comparison_which_compare_replaces(open_page: 
     page.wait_for_function("document.querySelectorAll('#before-after-slider img[src]').length >= 2")
     page.click(".panel.base .pic[data-index='2']")
     page.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 2,')")
-    page.keyboard.press("Escape")
+    close_larger(page)
     with page.expect_download() as started:
         page.click("#download-zip")
     assert started.value.suggested_filename == "church-64-ddim-50-seed-0.zip"
@@ -129,8 +139,8 @@ def test_a_press_enlarges_a_seed_of_both_and_arrow_keys_go_on(open_page: Open) -
     page.keyboard.press("ArrowRight")
     expect(larger.locator("h2")).to_have_text("Seed 0, 1 of 8", use_inner_text=True)
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("Escape")
-    expect(page.locator("#larger")).to_have_count(0)
+    expect(larger.locator("h2")).to_have_text("Seed 1, 2 of 8", use_inner_text=True)
+    close_larger(page)
     page.wait_for_function("document.querySelector('.chosen-line h3').innerText.startsWith('Seed 1,')")
     page.wait_for_function("document.activeElement.dataset.index === '1'")
 

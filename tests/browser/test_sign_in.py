@@ -139,7 +139,8 @@ def test_only_the_owner_may_train_whether_signed_in_or_not(space: Space, visit: 
 def test_who_changes_their_mind_is_back_on_the_tab_and_not_signed_in(space: Space, visit: Visit) -> None:
     page = visit()
     sign_in(page, "Cancel")
-    assert page.url == f"{space.app.url}/?tab=train" and ONLY_THE_OWNER in press_start(page)
+    expect(page).to_have_url(f"{space.app.url}/?tab=train")
+    assert ONLY_THE_OWNER in press_start(page)
 
 
 def test_where_hugging_face_does_not_answer_a_sentence_leads_back(space: Space, visit: Visit) -> None:
@@ -151,7 +152,7 @@ def test_where_hugging_face_does_not_answer_a_sentence_leads_back(space: Space, 
         page.wait_for_url("**/login/callback*")
     finally:
         space.provider.hangs_up = False
-    assert page.inner_text("body").strip() == NO_ANSWER
+    expect(page.locator("body")).to_have_text(NO_ANSWER, use_inner_text=True)
     page.get_by_role("link", name="Go back").click()
     sign_in(page, "visitor")
 

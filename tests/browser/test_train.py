@@ -83,7 +83,7 @@ def test_the_estimate_follows_what_is_pasted_emptied_or_missing(training_app: Ru
         page.wait_for_function("(words) => document.querySelector('.estimate').innerText.includes(words)", arg=words)
 
     page.fill("#setting-epochs input[type=number]", "")
-    page.keyboard.press("Tab")
+    page.press("#setting-epochs input[type=number]", "Tab")
     estimate_says("Epochs is empty; give a number.")
     set_number(page, "#setting-epochs", 1200)  # more than a slider had
     estimate_says("pictures in 1200 epochs")

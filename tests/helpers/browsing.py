@@ -71,6 +71,13 @@ def show_tab(page: Page) -> None:
     page.wait_for_selector(".estimate")
 
 
+def close_larger(page: Page) -> None:
+    """Closes the larger view of a seed, and waits until its picture has the focus again."""
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#larger", state="detached")
+    page.wait_for_function("document.activeElement.dataset.index !== undefined")
+
+
 def set_number(page: Page, control: str, value: object) -> None:
     field = page.locator(f"{control} input[type=number]")
     field.fill(str(value))
