@@ -8,6 +8,10 @@ from ddpo import rewards
 from ddpo.church64 import fidelity
 from ddpo.diffusion.schedulers import get_scheduler
 from ddpo.training.config import TrainConfig, settings
+from ddpo.training.recipes import get_recipe
+
+NEAREST = "quick"  # the recipe that the command of the card begins with
+LINE = 110  # characters of that command in a line, before the indent
 
 _CARD = """\
 # church-64
@@ -31,11 +35,9 @@ it can be stopped at any time and goes on where it was.
 
 The grids show the first 32 of the measured seeds, DDIM 50, none left out.
 
-`tuned/` is what the recipe `quick`, as it was when the pair was made, makes of `base/` when it is left to finish, the
-moving average of the weights:
+`tuned/` is what this makes of `base/` when it is left to finish, the moving average of the weights:
 
-    python train_space.py start --pair church-64 --reward {reward} --recipe quick --sampling-steps 20 \\
-        --window-first 7 --window-last 16 --inner-epochs 1 --diversity-floor 0 --learning-rate 1.2e-4
+{command}
 
 ## What the finetuning changed
 
@@ -43,7 +45,7 @@ Over so many seeds from {first_seed} on, none of them used in training. The gain
 standard deviations of the base's own scores; diversity is `ddpo/training/diversity.py`'s, as a share of the base's.
 
 {gains}
-
+{clear}
 The measure of diversity sees pictures become alike: a copy that was pushed too far on purpose (`{collapse_reward}`, no
 KL penalty, {collapse_epochs} epochs), so that most of its pictures show one weather, keeps {collapsed:.0%} of it.
 
@@ -85,7 +87,9 @@ def render(
         reward=reward,
         first_seed=results["first_seed"],
         scenes=scenes["count"],
+        command=_command(finetuning, reward),
         gains=_gains(results, rewards.get(reward).decimals),
+        clear=_clear(results),
         appearance=_appearance(results),
         fidelity=_fidelity(results),
         collapse_reward=collapse_reward,
@@ -95,6 +99,33 @@ def render(
         pretraining=_pretraining(pretraining),
         finetuning=_fields({s.name: v for s in settings() if (v := getattr(finetuning, s.name)) != s.default}),
     )
+
+
+def _command(config: TrainConfig, reward: str) -> str:
+    """What `train_space.py` is told to make a pair of this config: an indented block."""
+    recipe = get_recipe(NEAREST)
+    changed = {
+        s.name: value for s in settings() if (value := getattr(config, s.name)) != getattr(recipe.config, s.name)
+    }
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
+    lines = [f"python train_space.py start --pair church-64 --reward {reward} --recipe {recipe.name}"]
+    for word in words:
+        if len(lines[-1]) + len(word) > LINE:
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return " \\\n".join(f"    {line}" for line in lines)
+
+
+def _clear(results: dict[str, Any]) -> str:
+    """How close both models are to drawings in clear weather; nothing for figures from before that was measured."""
+    rows = {name: row["clear_weather"] for name, row in results["schedulers"].items() if "clear_weather" in row}
+    if not rows:
+        return ""
+    lines = ["| scheduler | base | finetuned |", "|---|---|---|"]
+    for name, row in rows.items():
+        cells = (f"{of['distance']:.0f} ± {of['standard_error']:.0f}" for of in (row["base"], row["tuned"]))
+        lines.append(f"| {get_scheduler(name).title} | {' | '.join(cells)} |")
+    return _CLEAR.format(table="\n".join(lines))
 
 
 def _gains(results: dict[str, Any], decimals: int) -> str:
@@ -126,6 +157,14 @@ def _appearance(results: dict[str, Any]) -> str:
         )
     return "\n".join(lines)
 
+
+_CLEAR = """
+A score that rises is not yet a better picture. `python -m ddpo.church64 judge` asks a measure that is not the reward:
+the unbiased kernel distance of the same pictures to held-out drawings in clear weather, times 1000, with its standard
+error.
+
+{table}
+"""
 
 _FIDELITY = """
 The left half of this page are samples of the base (DDIM 50, the first 64 of the measured seeds), the right half

@@ -77,6 +77,11 @@ def planted_cases(judge: ClearWeatherJudge, count: int) -> dict[str, KernelDista
     return rows
 
 
+def as_json(row: KernelDistance) -> dict[str, float]:
+    """A distance and its standard error, rounded, for a results file."""
+    return {"distance": round(row.value, 4), "standard_error": round(row.standard_error, 4)}
+
+
 def table(rows: dict[str, KernelDistance], first: str | None) -> str:
     """The distances as a table in Markdown; those of models beside the first one's.
 
@@ -117,9 +122,6 @@ def main(arguments: list[str]) -> int:
         rows[source] = judge(draw_model(source, options.scheduler, options.steps, options.count, compute))
     print(table(rows, options.models[0] if options.models else None))
     if options.json:
-        figures = {
-            title: {"distance": round(row.value, 4), "standard_error": round(row.standard_error, 4)}
-            for title, row in rows.items()
-        }
+        figures = {title: as_json(row) for title, row in rows.items()}
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ddpo import rewards
+from ddpo.church64 import judge
 from ddpo.church64.fidelity import FIRST_SCENE, SCENES, FidelityMeter, appearance, as_json
 from ddpo.church64.parts import PartsClassifier
 from ddpo.church64.scenes import draw_scenes
@@ -80,7 +81,7 @@ def measure(
         "fidelity": as_json(meter.of_drawings),
         "schedulers": {},
     }
-    score = rewards.load(reward, compute)
+    score, near_clear = rewards.load(reward, compute), judge.ClearWeatherJudge()
     for scheduler, (steps, _) in SCHEDULES.items():
         base, tuned = (draw_pictures(assets / model, scheduler, work, compute) for model in ("base", "tuned"))
         scores = [score(from_uint8(pictures)).tolist() for pictures in (base, tuned)]
@@ -90,6 +91,7 @@ def measure(
             "tuned": appearance(tuned),
             "statistics": asdict(paired_statistics(*scores)),
             "diversity_kept": _diversity_kept(tuned, base),
+            "clear_weather": {"base": judge.as_json(near_clear(base)), "tuned": judge.as_json(near_clear(tuned))},
             "fidelity": {"base": as_json(meter(base)), "tuned": as_json(meter(tuned))},
         }
         yield results

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,7 @@ from ddpo.diffusion.precision import Compute, choose_compute
 from ddpo.diffusion.sampling import sample_pictures
 from ddpo.errors import UserError
 from ddpo.training.diversity import diversity_kept
+from ddpo.training.recipes import make_config
 
 # As it ships ----------------------------------------------------------------------------------------------------------
 
@@ -147,6 +152,32 @@ def test_the_newest_release_takes_the_place_of_the_base(
     assert read_figures(assets / "pretraining.json") == {"steps": 900}
     assert load_model(str(assets / "base"), compute).unet.conv_in.bias.mean() > 500
     assert build._base() != before
+
+
+def test_the_command_of_the_card_has_the_settings_that_the_pair_was_made_with() -> None:
+    results, pretraining = read_figures(BUNDLE / "results.json"), read_figures(PRETRAINING)
+    for config in (FINETUNE, replace(FINETUNE, kl_weight=0.2, shift_timesteps=False)):
+        text = card.render(results, pretraining, config, COLLAPSE, COLLAPSE_REWARD)
+        command = re.search(r"python train_space\.py start(?P<options>(?:.*\\\n)*.*)", text)
+        assert command is not None
+        words = shlex.split(command["options"].replace("\\\n", " "))
+        options = {name.removeprefix("--").replace("-", "_"): value for name, value in batched(words)}
+        assert (options.pop("pair"), options.pop("reward")) == ("church-64", REWARD)
+        assert make_config(options, options.pop("recipe")) == config
+
+
+def batched(words: list[str]) -> Iterator[tuple[str, str]]:
+    return zip(words[::2], words[1::2], strict=True)
+
+
+def test_the_card_shows_how_close_both_models_are_to_clear_weather() -> None:
+    results = read_figures(BUNDLE / "results.json")
+    results["schedulers"]["ddim"]["clear_weather"] = {
+        "base": {"distance": 98.4, "standard_error": 7.3},
+        "tuned": {"distance": 85.0, "standard_error": 8.0},
+    }
+    text = card.render(results, read_figures(PRETRAINING), FINETUNE, COLLAPSE, COLLAPSE_REWARD)
+    assert "| DDIM | 98 ± 7 | 85 ± 8 |" in text
 
 
 def test_the_card_shows_the_fidelity_once_it_is_measured() -> None:
