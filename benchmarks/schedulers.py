@@ -19,6 +19,7 @@ from typing import Any
 import ddpo
 from benchmarks.machine import describe_machine
 from ddpo import rewards
+from ddpo.common import markdown
 from ddpo.diffusion.precision import PrecisionName, choose_compute
 from ddpo.diffusion.schedulers import SCHEDULERS, SchedulerSpec
 from ddpo.errors import UserError
@@ -143,20 +144,17 @@ def enough(found: Sequence[dict[str, Any]], name: str) -> int | None:
     return sorted(means)[first]
 
 
-def table(found: Sequence[dict[str, Any]], model: str) -> str:
-    """Mean scores of one model in Markdown: a line a variant, a column a number of steps."""
+def table(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Mean scores of base and finetuned model in Markdown: a line a variant, a column a number of steps."""
+    means = {(row["model"], row["scheduler"], row["variant"], row["steps"]): row["mean"] for row in found}
     steps = sorted({row["steps"] for row in found})
-    lines = [f"| {model} | {' | '.join(map(str, steps))} |", "|---" * (len(steps) + 1) + "|"]
+    lines = []
     for name, variant, _ in variants():
-        means = {
-            row["steps"]: row["mean"]
-            for row in found
-            if (row["model"], row["scheduler"], row["variant"]) == (model, name, variant)
-        }
-        if means:
-            cells = (f"{means[count]:.2f}" if count in means else "-" for count in steps)
-            lines.append(f"| {SCHEDULERS[name].title}, {variant} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        both = [[means.get((model, name, variant, count)) for model in ("base", "tuned")] for count in steps]
+        if any(mean is not None for pair in both for mean in pair):
+            cells = (", ".join("-" if mean is None else f"{mean:.2f}" for mean in pair) for pair in both)
+            lines.append((f"{SCHEDULERS[name].title}, {variant}", *cells))
+    return markdown.table(("scheduler, options", *steps), lines)
 
 
 def main() -> None:
@@ -174,8 +172,7 @@ def main() -> None:
         "enough": {name: enough(found, name) for name in VARIANTS}, "rows": found,
     }  # fmt: skip
     RESULTS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    for model in ("base", "tuned"):
-        print(table(found, model), end="\n\n")
+    print("\n".join(table(found)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 
 from ddpo import rewards
 from ddpo.church64 import fidelity
+from ddpo.common import markdown
 from ddpo.diffusion.schedulers import get_scheduler
 from ddpo.training.config import TrainConfig, settings
 from ddpo.training.recipes import get_recipe
@@ -88,7 +89,7 @@ def render(
         first_seed=results["first_seed"],
         scenes=scenes["count"],
         command=_command(finetuning, reward),
-        gains=_gains(results, rewards.get(reward).decimals),
+        gains="\n".join(gains(results)),
         clear=_clear(results),
         appearance=_appearance(results),
         fidelity=_fidelity(results),
@@ -97,17 +98,14 @@ def render(
         collapse_epochs=collapse.epochs,
         compute=results["compute"],
         pretraining=_pretraining(pretraining),
-        finetuning=_fields({s.name: v for s in settings() if (v := getattr(finetuning, s.name)) != s.default}),
+        finetuning=_fields(_changed(finetuning, TrainConfig())),
     )
 
 
 def _command(config: TrainConfig, reward: str) -> str:
     """What `train_space.py` is told to make a pair of this config: an indented block."""
     recipe = get_recipe(NEAREST)
-    changed = {
-        s.name: value for s in settings() if (value := getattr(config, s.name)) != getattr(recipe.config, s.name)
-    }
-    words = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in _changed(config, recipe.config).items()]
     lines = [f"python train_space.py start --pair church-64 --reward {reward} --recipe {recipe.name}"]
     for word in words:
         if len(lines[-1]) + len(word) > LINE:
@@ -121,41 +119,46 @@ def _clear(results: dict[str, Any]) -> str:
     rows = {name: row["clear_weather"] for name, row in results["schedulers"].items() if "clear_weather" in row}
     if not rows:
         return ""
-    lines = ["| scheduler | base | finetuned |", "|---|---|---|"]
-    for name, row in rows.items():
-        cells = (f"{of['distance']:.0f} ± {of['standard_error']:.0f}" for of in (row["base"], row["tuned"]))
-        lines.append(f"| {get_scheduler(name).title} | {' | '.join(cells)} |")
-    return _CLEAR.format(table="\n".join(lines))
+    lines = (
+        (get_scheduler(name).title, *(f"{of['distance']:.0f} ± {of['standard_error']:.0f}" for of in row.values()))
+        for name, row in rows.items()
+    )
+    return _CLEAR.format(table="\n".join(markdown.table(("scheduler", "base", "finetuned"), lines)))
 
 
-def _gains(results: dict[str, Any], decimals: int) -> str:
-    lines = [
-        "| scheduler | steps | seeds | base | finetuned | difference (95%) | gain in SD | wins | diversity kept |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+def _changed(config: TrainConfig, other: TrainConfig) -> dict[str, Any]:
+    """The settings in which a config differs from another, and its values of them."""
+    return {s.name: value for s in settings() if (value := getattr(config, s.name)) != getattr(other, s.name)}
+
+
+def gains(results: dict[str, Any]) -> list[str]:
+    """The lines of a table: what both models score by scheduler, and what the finetuned one gains."""
+    decimals = rewards.get(results["reward"]).decimals
+    lines = []
     for name, row in results["schedulers"].items():
         s = row["statistics"]
+        low, high = (f"{s[end]:+.{decimals}f}" for end in ("interval_low", "interval_high"))
         lines.append(
-            f"| {get_scheduler(name).title} | {row['steps']} | {s['n']} | {s['mean_base']:.{decimals}f} "
-            f"| {s['mean_tuned']:.{decimals}f} | {s['mean_difference']:+.{decimals}f} "
-            f"({s['interval_low']:+.{decimals}f} to {s['interval_high']:+.{decimals}f}) "
-            f"| {s['gain_in_sd']:.2f} | {s['win_rate']:.0%} | {row['diversity_kept']:.0%} |"
-        )
-    return "\n".join(lines)
+            (
+                get_scheduler(name).title, row["steps"], s["n"], f"{s['mean_base']:.{decimals}f}",
+                f"{s['mean_tuned']:.{decimals}f}", f"{s['mean_difference']:+.{decimals}f} ({low} to {high})",
+                f"{s['gain_in_sd']:.2f}", f"{s['win_rate']:.0%}", f"{row['diversity_kept']:.0%}",
+            )
+        )  # fmt: skip
+    heads = "scheduler", "steps", "seeds", "base", "finetuned", "difference (95%)", "gain in SD", "wins"
+    return markdown.table((*heads, "diversity kept"), lines)
 
 
 def _appearance(results: dict[str, Any]) -> str:
-    lines = ["| pictures | red | green | blue | contrast | saturation |", "|---|---|---|---|---|---|"]
     rows = {"drawings": results["scenes"]}
     for name, row in results["schedulers"].items():
         rows[f"base, {get_scheduler(name).title} {row['steps']}"] = row["base"]
         rows[f"finetuned, {get_scheduler(name).title} {row['steps']}"] = row["tuned"]
-    for title, look in rows.items():
-        red, green, blue = look["rgb"]
-        lines.append(
-            f"| {title} | {red:.3f} | {green:.3f} | {blue:.3f} | {look['contrast']:.3f} | {look['saturation']:.3f} |"
-        )
-    return "\n".join(lines)
+    lines = (
+        (title, *(f"{value:.3f}" for value in (*look["rgb"], look["contrast"], look["saturation"])))
+        for title, look in rows.items()
+    )
+    return "\n".join(markdown.table(("pictures", "red", "green", "blue", "contrast", "saturation"), lines))
 
 
 _CLEAR = """

@@ -20,6 +20,7 @@ from torch import Tensor
 from ddpo.church64 import edges
 from ddpo.church64.parts import PartsClassifier, parts_found
 from ddpo.church64.scenes import draw_scenes
+from ddpo.common import markdown
 from ddpo.diffusion.pictures import from_uint8
 from ddpo.evaluation.features import Whitening, describe
 from ddpo.evaluation.kernel_distance import kernel_distance
@@ -101,15 +102,15 @@ def table(rows: dict[str, Fidelity]) -> str:
     """The figures as a table in Markdown, a row a set of pictures, with parts in percent."""
     parts = list(next(iter(rows.values())).parts)
     heads = ["pictures", "count", "distance", "edges", "rough", *parts, "red", "green", "blue", "contrast", "satur."]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for title, row in rows.items():
-        cells = [
-            title, str(row.count), f"{row.distance:.1f} ± {row.standard_error:.1f}", f"{row.edge_sharpness:.3f}",
+    lines = (
+        (
+            title, row.count, f"{row.distance:.1f} ± {row.standard_error:.1f}", f"{row.edge_sharpness:.3f}",
             f"{row.roughness:.2f}", *(f"{row.parts[part]:.0%}" for part in parts), *(f"{v:.3f}" for v in row.rgb),
             f"{row.contrast:.3f}", f"{row.saturation:.3f}",
-        ]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        )
+        for title, row in rows.items()
+    )  # fmt: skip
+    return "\n".join(markdown.table(heads, lines))
 
 
 def as_json(row: Fidelity) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+from collections.abc import Mapping
 from itertools import count as numbers
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from ddpo.church64.fidelity_command import draw_model
 from ddpo.church64.moods import Mood
 from ddpo.church64.scenes import draw_scene, draw_scenes
 from ddpo.church64.spoiled import PLANTED
+from ddpo.common import markdown
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.schedulers import SCHEDULERS
@@ -82,6 +83,11 @@ def as_json(row: KernelDistance) -> dict[str, float]:
     return {"distance": round(row.value, 4), "standard_error": round(row.standard_error, 4)}
 
 
+def from_json(row: Mapping[str, float]) -> KernelDistance:
+    """The distance that `as_json` wrote."""
+    return KernelDistance(row["distance"], row["standard_error"])
+
+
 def table(rows: dict[str, KernelDistance], first: str | None) -> str:
     """The distances as a table in Markdown; those of models beside the first one's.
 
@@ -89,16 +95,16 @@ def table(rows: dict[str, KernelDistance], first: str | None) -> str:
         rows: by title.
         first: the row of the first model, the base as a rule; None: there are no models.
     """
-    lines = ["| pictures | distance to clear drawings | against the first model |", "|---|---|---|"]
+    lines = []
     seen = False
     for title, row in rows.items():
         beside = ""
         if first is not None and seen:
-            change, error = row.value - rows[first].value, math.hypot(row.standard_error, rows[first].standard_error)
-            beside = f"{change:+.1f} ± {error:.1f}"
+            change = row.less(rows[first])
+            beside = f"{change.value:+.1f} ± {change.standard_error:.1f}"
         seen = seen or title == first
-        lines.append(f"| {title} | {row.value:.1f} ± {row.standard_error:.1f} | {beside} |")
-    return "\n".join(lines)
+        lines.append((title, f"{row.value:.1f} ± {row.standard_error:.1f}", beside))
+    return "\n".join(markdown.table(("pictures", "distance to clear drawings", "against the first model"), lines))
 
 
 def main(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ The squared maximum mean discrepancy (Gretton et al. 2012) with the kernel (x.y 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -17,6 +18,11 @@ class KernelDistance:
 
     value: float
     standard_error: float
+
+    def less(self, other: KernelDistance) -> KernelDistance:
+        """By how much it is larger than another one, whose error is taken as independent of its own."""
+        error = math.hypot(self.standard_error, other.standard_error)
+        return KernelDistance(self.value - other.value, error)
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,13 +160,12 @@ def test_the_command_of_the_card_has_the_settings_that_the_pair_was_made_with() 
         command = re.search(r"python train_space\.py start(?P<options>(?:.*\\\n)*.*)", text)
         assert command is not None
         words = shlex.split(command["options"].replace("\\\n", " "))
-        options = {name.removeprefix("--").replace("-", "_"): value for name, value in batched(words)}
+        options = {
+            name.removeprefix("--").replace("-", "_"): value
+            for name, value in zip(words[::2], words[1::2], strict=True)
+        }
         assert (options.pop("pair"), options.pop("reward")) == ("church-64", REWARD)
         assert make_config(options, options.pop("recipe")) == config
-
-
-def batched(words: list[str]) -> Iterator[tuple[str, str]]:
-    return zip(words[::2], words[1::2], strict=True)
 
 
 def test_the_card_shows_how_close_both_models_are_to_clear_weather() -> None:
