@@ -12,7 +12,7 @@ and none can make up for another. Every term rests on a published measure:
     sharpness    variance of the Laplacian (Pech-Pacheco et al. 2000), less what the noise adds to it, over the variance
                  of the picture, so that it says how fine the details are and not how strong the contrast
     noise        standard deviation of the noise: Immerkaer 1996, without the pixels on edges (Tai and Yang 2008);
-                 in itself, and against the contrast
+                 in itself, and against the contrast, with stripes that run over several periods: `stripes`
     composition  how closely the edges gather around a subject: Ke, Tang and Jing 2006; simplicity in Datta et al. 2006
 
 A term rises towards 1 over the range of natural pictures and falls beyond it: a reward that only rises is hacked by a
@@ -144,9 +144,10 @@ def _sharpness(luma: Tensor) -> Tensor:
 
 
 def _speckles(rgb: Tensor, luma: Tensor) -> Tensor:
-    """Faint noise costs a little, by how it stands out from the picture's contrast."""
+    """Faint noise and stripes cost a little, by how they stand out from the picture's contrast."""
     contrast = luma.flatten(1).std(-1, unbiased=False)
-    return _fall(noise_deviation(rgb).mean(1) / (contrast + 0.01), 0.2, 1) ** 0.8
+    faint = noise_deviation(rgb).mean(1) + 0.6 * stripes(luma)
+    return _fall(faint / (contrast + 0.01), 0.2, 1) ** 0.8
 
 
 def _noise(rgb: Tensor) -> Tensor:
@@ -188,6 +189,27 @@ def noise_deviation(planes: Tensor) -> Tensor:
     answer = answer[..., :-2, :] - 2 * answer[..., 1:-1, :] + answer[..., 2:, :]  # the mask is this product
     # For Gaussian noise the answer has 6 times its deviation; E|z|^(1/2) of a standard normal z is 0.8222.
     return (size(answer, FAINT).sqrt().mean((2, 3)) / 0.8222) ** 2 / 6
+
+
+def stripes(luma: Tensor) -> Tensor:
+    """Mean amplitude of fine stripes along the rows and the columns, which Immerkaer's mask does not see.
+
+    The fourth difference answers to stripes as to an edge. An answer counts where it goes on over 11 pixels across the
+    stripes, further than that of an edge: the least over them (a morphological closing and erosion: Serra 1982).
+
+    Args:
+        luma: (B, 1, h, w) float32.
+
+    Returns:
+        (B,) float32, in the units of the luma: the amplitude for stripes of 2 pixels, less for wider ones.
+    """
+    total = luma.new_zeros(len(luma))
+    smooth, fourth = luma.new_tensor((1, 4, 6, 4, 1)) / 16, luma.new_tensor((1, -4, 6, -4, 1)) / 16
+    for lying in (luma, luma.transpose(2, 3)):
+        answer = F.conv2d(F.conv2d(lying, fourth.view(1, 1, 5, 1)), smooth.view(1, 1, 1, 5))
+        everywhere = F.max_pool2d(size(answer, FAINT), (2, 1), 1)
+        total = total - F.max_pool2d(-everywhere, (11, 1), 1).mean((1, 2, 3))
+    return total
 
 
 def relative_sharpness(luma: Tensor, noise: Tensor) -> Tensor:

@@ -20,7 +20,14 @@ from torch import Tensor
 from ddpo.church64.scenes import Scene, draw_scene
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.errors import UserError
-from ddpo.rewards.photographic import WEIGHTS, noise_deviation, photographic, photographic_terms, tone_entropy
+from ddpo.rewards.photographic import (
+    WEIGHTS,
+    noise_deviation,
+    photographic,
+    photographic_terms,
+    stripes,
+    tone_entropy,
+)
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket", "motorcycle", "china", "flower")
 VIVID = ("clear", "golden", "sunset", "snow")
@@ -226,6 +233,51 @@ def test_noise_is_not_taken_for_sharpness(mixed: Tensor) -> None:
         pictures = rounded(noisy(mixed, sigma))
         assert float((photographic_terms(pictures)["sharpness"] - sharp).mean()) < 0.0
         assert float((photographic(pictures) - scores).max()) < 0.0
+
+
+def waves(height: int, width: int, kind: str, period: int) -> Tensor:
+    """A periodic pattern (H, W) from -1 to 1."""
+    rows, columns = (torch.cos(2 * torch.pi / period * torch.arange(float(length))) for length in (height, width))
+    across = rows[:, None].expand(height, width), columns.expand(height, width)
+    if kind == "diagonal":
+        places = torch.arange(float(height))[:, None] + torch.arange(float(width))
+        return torch.cos(2 * torch.pi / period * places)
+    return {
+        "rows": across[0], "columns": across[1], "weave": across[0] * across[1], "canvas": sum(across) / 2,
+        "checker": (across[0] * across[1]).sign(),
+    }[kind]  # fmt: skip
+
+
+def patterned(images: Tensor, kind: str, period: int, levels: float) -> Tensor:
+    """Pictures with a pattern where they are smooth: in skies, snow and walls."""
+    light = F.pad(luma(images), (2, 2, 2, 2), mode="reflect")
+    variance = F.avg_pool2d(light.square(), 5, 1) - F.avg_pool2d(light, 5, 1).square()
+    smooth = variance < (3 / 127.5) ** 2
+    return images + smooth * waves(*images.shape[2:], kind, period) * levels / 127.5
+
+
+@pytest.mark.parametrize("period", [2, 3, 4, 6, 12])
+@pytest.mark.parametrize("kind", ["rows", "columns", "diagonal", "weave", "canvas", "checker"])
+def test_a_pattern_over_smooth_areas_lowers_the_score_more_the_stronger_it_is(
+    mixed: Tensor, kind: str, period: int
+) -> None:
+    drawn, photographs = mixed[:32], [at_size(name, 128) for name in PHOTOGRAPHS]
+    before = torch.cat([photographic(images) for images in (drawn, *photographs)])
+    changes = [
+        torch.cat([photographic(patterned(images, kind, period, levels)) for images in (drawn, *photographs)]) - before
+        for levels in (1, 3, 6)
+    ]
+    for change in changes:
+        assert change[:32].mean() < 0 and change[32:].mean() < 0 and (change > 0.01).float().mean() < 0.1
+    assert all(stronger.mean() < change.mean() for change, stronger in pairwise(changes))
+
+
+def test_stripes_are_measured_by_their_amplitude_and_edges_are_not() -> None:
+    striped = 0.5 + 0.1 * waves(64, 64, "rows", 2)[None, None]
+    assert stripes(striped).item() == pytest.approx(0.1, rel=1e-5)
+    assert stripes(striped.transpose(2, 3)).item() == pytest.approx(0.1, rel=1e-5)
+    edge = (torch.arange(64) > 31).float().expand(1, 1, 64, 64)
+    assert stripes(edge).item() == 0
 
 
 def test_a_search_for_the_best_edit_ends_in_moderate_edits(scenes: dict[str, Tensor]) -> None:
