@@ -107,6 +107,12 @@ class TrainConfig:
     output_penalty: float = _setting(
         0.0, "of the squared change of the network's output against the base's, a mean over pixels (draft)", 0
     )
+    penalty_on: str = _setting(
+        "output",
+        "what that penalty is of: output: what the network gives; noise: the noise that follows from it, which is the "
+        "same where the network gives noise, and leaves the first steps of one that gives v almost free (draft)",
+        choices=("output", "noise"),
+    )
     diversity_floor: float = _setting(
         0.0,
         "share of the base's diversity below which the reward counts less, half with every 0.04 that is missing, so "

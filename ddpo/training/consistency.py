@@ -20,10 +20,10 @@ def check(config: TrainConfig) -> None:
     _check_steps(config)
     if config.algorithm == "draft":
         _check_draft(config)
-    elif config.noisings > 0 or config.truncation != "fixed" or config.output_penalty > 0:
+    elif config.noisings > 0 or (config.truncation, config.output_penalty, config.penalty_on) != ("fixed", 0, "output"):
         raise UserError(
-            "noisings, truncation and output_penalty are settings of algorithm draft: set them to 0, fixed and 0 with "
-            f"{config.algorithm}."
+            "noisings, truncation, output_penalty and penalty_on are settings of algorithm draft: set them to 0, "
+            f"fixed, 0 and output with {config.algorithm}."
         )
     _check_algorithm(config)
     _check_samples(config)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ddpo.diffusion.sampling import Denoise, draw_noise, generators
-from ddpo.diffusion.step import NoiseSchedule, denoising_step, diffuse
+from ddpo.diffusion.step import NoiseSchedule, denoising_step, diffuse, predict_epsilon
 from ddpo.errors import UserError
 from ddpo.rewards import Reward
 from ddpo.training.config import TrainConfig
@@ -43,7 +43,7 @@ class RewardGradient:
     config: TrainConfig
 
     def loss(self, part: Part, index: int, update: int, reward_weight: float, scale: float) -> tuple[Tensor, Tensor]:
-        """The index-th loss of a part, and how far the network's output is from the base's (see `take_steps`).
+        """The index-th loss of a part, and what its penalty is of (see `take_steps`).
 
         The first is of the last steps of the trajectory, which are taken again from the state that was kept, with new
         noise; the others are of noisings of the finished pictures.
@@ -90,8 +90,8 @@ class RewardGradient:
             rngs: B generators.
 
         Returns:
-            x_0 (B, C, H, W), and the squared change of the network's output against the base's, averaged over the
-            pixels and the steps: (B,).
+            x_0 (B, C, H, W), and the squared change of the network's output against the base's, or of the predicted
+            noise with `penalty_on` noise, averaged over the pixels and the steps: (B,).
         """
         recomputed = self.config.gradient_checkpointing and len(t) > 1
         changes = []
@@ -111,5 +111,7 @@ class RewardGradient:
         # x_t depends on the network too, so the base's output at it has a gradient where there is a penalty.
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.output_penalty > 0):
             base = self.base(x_t, now)
+            if self.config.penalty_on == "noise":
+                output, base = (predict_epsilon(of, x_t, now, self.schedule) for of in (output, base))
             change = (output - base).square().flatten(1).mean(1)
         return step.sample(noise), change

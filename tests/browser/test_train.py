@@ -51,7 +51,7 @@ def open_tab(browser: Browser) -> Iterator[Open]:
 def test_a_first_visitor_sees_what_will_come_and_how_long_it_takes(training_app: RunningApp, open_tab: Open) -> None:
     page = open_tab(training_app)
     expect(page.locator("#run-status")).to_contain_text("Press Start", use_inner_text=True)
-    page.wait_for_function("document.querySelector('.estimate').innerText.includes('10,240 pictures in 40 epochs')")
+    page.wait_for_function("document.querySelector('.estimate').innerText.includes('5,120 pictures in 20 epochs')")
     expect(page.locator("#stop-button")).to_be_hidden()
     expect(page.locator("#resume-button")).to_be_hidden()
     button = page.locator("#start-button").bounding_box()

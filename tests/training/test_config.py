@@ -38,6 +38,7 @@ DRAFT = {"algorithm": "draft", "window": "random", "group_size": 1, "kl_weight":
         ({"output_penalty": 1.0}, "are settings of algorithm draft"),
         ({"noisings": 1}, "are settings of algorithm draft"),
         ({"truncation": "random"}, "are settings of algorithm draft"),
+        ({"penalty_on": "noise"}, "are settings of algorithm draft"),
         ({"algorithm": "draft"}, "set window to random, group_size to 1 and kl_weight to 0"),
         ({**DRAFT, "trained_steps": 17}, "trained_steps (17) must be at most sampling_steps (16)"),
         ({**DRAFT, "trained_steps": 2, "noisings": 1}, "noisings (1) are of the last step alone"),
@@ -94,7 +95,7 @@ def test_every_setting_explains_itself_in_a_line() -> None:
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="quick, short, zerogpu, paper"):
+    with pytest.raises(UserError, match="quick, fast, short, zerogpu, paper"):
         get_recipe("slow")
 
 

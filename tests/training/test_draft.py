@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -91,6 +92,36 @@ def test_the_gradient_is_that_of_the_chain_by_autograd(
     (expected,) = torch.autograd.grad(loss, model.offset)
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-7)
     assert (ours != 0).tolist() == [False] * (STEPS - steps) + [True] * steps
+
+
+class VDenoiser(nn.Module):
+    """Gives v in place of the noise that another network gives."""
+
+    def __init__(self, of_noise: GaussianDenoiser) -> None:
+        super().__init__()
+        self.of_noise = of_noise
+
+    def forward(self, x_t: Tensor, t: Tensor) -> SimpleNamespace:
+        alpha_bar = SCHEDULE.alpha_bar(t.expand(len(x_t)), x_t)
+        epsilon = self.of_noise(x_t, t).sample
+        return SimpleNamespace(sample=(epsilon - (1 - alpha_bar).sqrt() * x_t) / alpha_bar.sqrt())
+
+
+def test_a_penalty_on_the_noise_is_the_same_whatever_the_network_gives(compute: Compute) -> None:
+    config = replace(DRAFT, output_penalty=3.0, penalty_on="noise")
+    model, base = moved(GaussianDenoiser(0.1)), GaussianDenoiser(0.1).requires_grad_(False)
+    part = fresh_part(model, config, compute, SHAPE)
+    expected = gradient_of(model, base, config, part, near)
+
+    def of_v(penalty_on: str) -> Tensor:
+        model.offset.grad = None
+        asked, schedule = replace(config, penalty_on=penalty_on), replace(SCHEDULE, prediction_type="v_prediction")
+        Losses(VDenoiser(model), VDenoiser(base), schedule, near, asked, compute).backward(part, 1, 0, 1.0, scale=0.5)
+        assert model.offset.grad is not None
+        return model.offset.grad.clone()
+
+    torch.testing.assert_close(of_v("noise"), expected, rtol=1e-3, atol=1e-6)
+    assert (of_v("output")[0] - expected[0]).abs() > 10 * expected[0].abs()  # v changes most at the first step
 
 
 def test_the_gradient_points_where_ddpo_points(compute: Compute) -> None:

@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "truncation": "Cut of the reward's gradient",
         "noisings": "Noisings of a picture",
         "output_penalty": "Penalty on the output's change",
+        "penalty_on": "What that penalty is of",
     },
     "Optimiser": {
         "learning_rate": "Learning rate",
@@ -88,7 +89,7 @@ def out_of_use(values: Mapping[str, Any]) -> dict[str, str]:
 
     draft, rwr = algorithm in GRADIENT_ALGORITHMS, algorithm == "rwr"
     unless(algorithm == "ddpo-is", "ddpo-is alone clips a ratio", "clip_range")
-    unless(draft, "of algorithm draft alone", "truncation", "noisings", "output_penalty")
+    unless(draft, "of algorithm draft alone", "truncation", "noisings", "output_penalty", "penalty_on")
     unless(not draft, "draft has no policy", "kl_weight", "advantage_clip", "advantages_over", "baseline")
     unless(rwr, "of algorithm rwr alone", "rwr_weights", "temperature", "best_share")
     best = values["rwr_weights"] == "best"
