@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS, STORE = ROOT / "benchmarks" / "results" / "schedulers.json", ROOT / "evaluations" / "schedulers"
 PAIR, SCORER, STEPS, SEEDS = "church-64", "photographic", (5, 8, 12, 20, 50), 64
 PRECISION: PrecisionName | None = None  # what the machine is quick at
-WITHIN = 0.2  # of the mean score: small beside the gain of the finetuning, 1.5
+WITHIN = 0.2  # of the mean score: small beside the gain of the finetuning, 1.1
 KARRAS, TRAILING = {"use_karras_sigmas": True}, {"timestep_spacing": "trailing"}
 # By scheduler: what is set on top of a model's own configuration, from diffusers' documentation and the papers.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {

@@ -48,12 +48,12 @@ SCHEDULERS: dict[str, SchedulerSpec] = {
         ),
         SchedulerSpec(
             "dpm-solver++", "DPM-Solver++", "Multistep exponential integrator of second order (Lu et al. 2022).",
-            "DPMSolverMultistepScheduler", default_steps=50, enough=12,
+            "DPMSolverMultistepScheduler", default_steps=50, enough=8,
             options={"algorithm_type": "dpmsolver++", **KARRAS},
         ),
         SchedulerSpec(
             "unipc", "UniPC", "Unified predictor-corrector of second order (Zhao et al. 2023).",
-            "UniPCMultistepScheduler", default_steps=50, enough=12, options=KARRAS,
+            "UniPCMultistepScheduler", default_steps=50, enough=8, options=KARRAS,
         ),
         SchedulerSpec(
             "heun", "Heun", "Heun's method, two evaluations a step (Karras et al. 2022).",

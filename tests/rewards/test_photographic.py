@@ -243,7 +243,7 @@ def waves(height: int, width: int, kind: str, period: int) -> Tensor:
         places = torch.arange(float(height))[:, None] + torch.arange(float(width))
         return torch.cos(2 * torch.pi / period * places)
     return {
-        "rows": across[0], "columns": across[1], "weave": across[0] * across[1], "canvas": sum(across) / 2,
+        "rows": across[0], "columns": across[1], "weave": across[0] * across[1], "canvas": (across[0] + across[1]) / 2,
         "checker": (across[0] * across[1]).sign(),
     }[kind]  # fmt: skip
 
@@ -253,7 +253,7 @@ def patterned(images: Tensor, kind: str, period: int, levels: float) -> Tensor:
     light = F.pad(luma(images), (2, 2, 2, 2), mode="reflect")
     variance = F.avg_pool2d(light.square(), 5, 1) - F.avg_pool2d(light, 5, 1).square()
     smooth = variance < (3 / 127.5) ** 2
-    return images + smooth * waves(*images.shape[2:], kind, period) * levels / 127.5
+    return images + smooth * waves(images.shape[2], images.shape[3], kind, period) * levels / 127.5
 
 
 @pytest.mark.parametrize("period", [2, 3, 4, 6, 12])

@@ -1,0 +1,233 @@
+"""How long until a model has gained half a standard deviation, and a whole one: recipes against a plain loop of DDPO.
+
+    python -m benchmarks.race                            # goes on where it was stopped
+    python -m benchmarks.race --only quick fast
+    python -m benchmarks.race --only loop-1e-4 --limit 1200
+
+The plain loop is DDPO as the author of alkzar90/ddpo-aesthetic-church-256 describes it (github.com/alcazar90/
+ddpo-celebahq), written anew here with torch and diffusers alone: float32, 20 "leading" steps of DDIM with eta 1, all of
+them trained on, 100 pictures an epoch in batches of 10, an update for each batch, advantages over the batch clipped
+at 10. Its learning rate is tried at four values.
+
+All start from church-64's base and follow `photographic`. After an epoch 64 seeds that no run draws are drawn with DDIM
+50, in the precision of the app; late in a run only when a sixth more has been trained. Seconds are processor time of
+training alone, with one thread. A contender ends with a gain of one standard deviation, with its recipe, or at the
+limit. Writes benchmarks/results/race.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
+
+import ddpo
+from benchmarks.machine import describe_machine
+from ddpo import rewards
+from ddpo.church64.figures import read_figures, write_figures
+from ddpo.church64.judge import ClearWeatherJudge, as_json
+from ddpo.common.statistics import paired_statistics
+from ddpo.diffusion.catalogue import DEFAULT_PAIR
+from ddpo.diffusion.models import DiffusionModel, load_model
+from ddpo.diffusion.pictures import from_uint8, to_uint8
+from ddpo.diffusion.precision import Compute, choose_compute
+from ddpo.diffusion.sampling import sample_pictures
+from ddpo.rewards import Reward
+from ddpo.runs.pairs import get_pair
+from ddpo.training.config import TrainConfig
+from ddpo.training.diversity import diversity_kept
+from ddpo.training.recipes import get_recipe
+from ddpo.training.trainer import Trainer
+
+RESULTS = Path(__file__).resolve().parent / "results" / "race.json"
+REWARD = "photographic"
+SEEDS = list(range(20_000, 20_064))
+GOALS = (0.5, 1.0)  # gain in standard deviations of the base's scores
+RATES = (5e-5, 1e-4, 2e-4, 4e-4)
+LIMIT = 400.0  # seconds of processor time
+LATER = 7 / 6  # of the seconds at a look, after which the next one follows
+# The recipes, and what `short` was before it had a window and groups.
+RECIPES: dict[str, TrainConfig] = {
+    **{name: get_recipe(name).config for name in ("quick", "fast", "short")},
+    "short-before": TrainConfig(
+        epochs=20, batches_per_epoch=4, batch_size=16, accumulation=2, sampling_steps=20, trained_steps=5,
+        learning_rate=2e-5, kl_weight=0.02, ema_decay=0.9, gradient_checkpointing=True,
+    ),
+}  # fmt: skip
+CONTENDERS = (*RECIPES, *(f"loop-{rate:.0e}".replace("e-0", "e-") for rate in RATES))
+
+Network = tuple[int, nn.Module]  # pictures drawn so far, and what would be the result
+
+
+class PlainLoop:
+    """DDPO as its simplest implementations have it.
+
+    Args:
+        model: to be finetuned, in float32.
+        reward: of pictures (B, C, H, W) in [-1, 1].
+        learning_rate: AdamW's.
+    """
+
+    STEPS, BATCHES, BATCH = 20, 10, 10  # denoising steps; batches of an epoch; pictures of a batch
+    CLIP_RANGE, ADVANTAGE_CLIP = 1e-4, 10.0
+
+    def __init__(self, model: DiffusionModel, reward: Reward, learning_rate: float) -> None:
+        self.model, self.reward = model, reward
+        self.scheduler = DDIMScheduler.from_config(model.scheduler_config)
+        self.scheduler.set_timesteps(self.STEPS)
+        self.optimizer = torch.optim.AdamW(model.unet.parameters(), lr=learning_rate, weight_decay=1e-4)
+        self.rng = torch.Generator().manual_seed(0)
+
+    def epochs(self) -> Iterator[Network]:
+        """The network after each epoch, without end."""
+        for epoch in count(1):
+            for states, sampled, scores in [self.sample() for _ in range(self.BATCHES)]:
+                advantages = (scores - scores.mean()) / (scores.std() + 1e-8)
+                self.update(states, sampled, advantages.clamp(-self.ADVANTAGE_CLIP, self.ADVANTAGE_CLIP))
+            yield epoch * self.BATCHES * self.BATCH, self.model.unet
+
+    @torch.no_grad()
+    def sample(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """The states of a batch from noise to picture, the log-probabilities of its steps, and the pictures' scores."""
+        x = torch.randn(self.BATCH, *self.model.picture_shape, generator=self.rng)
+        states, log_probabilities = [x], []
+        for index in range(self.STEPS):
+            mean, sigma = self.step(x, index)
+            x = mean + sigma * torch.randn(x.shape, generator=self.rng)
+            states.append(x)
+            log_probabilities.append(log_probability(x, mean, sigma))
+        return states, log_probabilities, self.reward(from_uint8(to_uint8(x)))
+
+    def update(self, states: list[Tensor], sampled: list[Tensor], advantages: Tensor) -> None:
+        """One update, of all steps but the last, which has no density."""
+        for index in range(self.STEPS - 1):
+            ratio = (log_probability(states[index + 1], *self.step(states[index], index)) - sampled[index]).exp()
+            clipped = ratio.clamp(1 - self.CLIP_RANGE, 1 + self.CLIP_RANGE)
+            loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
+            loss.backward()
+        nn.utils.clip_grad_norm_(self.model.unet.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def step(self, x: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the step from a timestep to the next (Song et al. 2021, equation 12, eta 1).
+
+        Where the predicted picture is clipped, the noise stays as the network gave it.
+        """
+        t = int(self.scheduler.timesteps[index])
+        before = t - self.scheduler.config.num_train_timesteps // self.STEPS
+        a = self.scheduler.alphas_cumprod[t]
+        b = self.scheduler.alphas_cumprod[before] if before >= 0 else torch.ones(())
+        sigma = ((1 - b) / (1 - a) * (1 - a / b)).sqrt()
+        output = self.model.unet(x, t).sample
+        step = self.scheduler.step(output, t, x, eta=1.0, variance_noise=torch.zeros_like(x))
+        return step.prev_sample, sigma
+
+
+def log_probability(x: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
+    """Of a step, as a mean over the pixels and but for a constant: (B,). It says nothing where sigma is 0."""
+    return -((x - mean) / sigma).square().flatten(1).mean(1) / 2
+
+
+def recipe_epochs(name: str, compute: Compute) -> Iterator[Network]:
+    """The result after each epoch of a recipe."""
+    config, base = RECIPES[name], load_model(get_pair(DEFAULT_PAIR).base, compute)
+    trainer = Trainer(
+        base.unet, base.noise_schedule, base.picture_shape, rewards.load(REWARD, compute), config, compute,
+        scheduler_config=base.scheduler_config,
+    )  # fmt: skip
+    for event in trainer.run():
+        if event.finished_epoch:
+            yield trainer.epoch * config.samples_per_epoch(), trainer.result()
+
+
+def epochs_of(contender: str, compute: Compute) -> Iterator[Network]:
+    """The network after each epoch of a contender."""
+    if contender in RECIPES:
+        return recipe_epochs(contender, compute)
+    exactly = choose_compute("float32")
+    model = load_model(get_pair(DEFAULT_PAIR).base, exactly)
+    return PlainLoop(model, rewards.load(REWARD, exactly), float(contender.removeprefix("loop-"))).epochs()
+
+
+class Race:
+    """What every contender is looked at with."""
+
+    def __init__(self) -> None:
+        self.compute = choose_compute()
+        self.base = load_model(get_pair(DEFAULT_PAIR).base, self.compute)
+        self.reward, self.judge = rewards.load(REWARD, self.compute), ClearWeatherJudge()
+        self.base_pictures = self.draw(self.base.unet)
+        self.base_scores = self.reward(from_uint8(self.base_pictures)).tolist()
+
+    def draw(self, unet: nn.Module) -> np.ndarray:
+        """The pictures of the held-out seeds: (64, H, W, 3) uint8."""
+        model = replace(self.base, unet=unet)
+        return to_uint8(sample_pictures(model, SEEDS, "ddim", 50, self.compute))
+
+    def look(self, pictures: np.ndarray) -> dict[str, float]:
+        """Gain, wins, diversity, and the judge's distance."""
+        found = paired_statistics(self.base_scores, self.reward(from_uint8(pictures)).tolist())
+        return {
+            "gain": round(found.gain_in_sd or 0.0, 3), "win_rate": round(found.win_rate, 3),
+            "diversity": round(diversity_kept(from_uint8(pictures), from_uint8(self.base_pictures)), 3),
+        }  # fmt: skip
+
+    def run(self, contender: str, limit: float) -> dict[str, Any]:
+        """One contender from its start to a gain of the last goal, its end, or the limit."""
+        looks: list[dict[str, Any]] = []
+        seconds, looked = 0.0, 0.0
+        pictures = self.base_pictures
+
+        def see(drawn: int, unet: nn.Module) -> float:
+            nonlocal looked, pictures
+            looked, pictures = seconds, self.draw(unet)
+            looks.append({"pictures": drawn, "seconds": round(seconds, 1), **self.look(pictures)})
+            print(contender, looks[-1], flush=True)
+            return float(looks[-1]["gain"])
+
+        started = time.process_time()
+        for drawn, unet in epochs_of(contender, self.compute):
+            seconds += time.process_time() - started
+            if seconds >= min(LATER * looked, limit) and (see(drawn, unet) >= GOALS[-1] or seconds >= limit):
+                break
+            started = time.process_time()
+        else:
+            if looked < seconds:
+                see(drawn, unet)
+        reached = {str(goal): next((look for look in looks if look["gain"] >= goal), None) for goal in GOALS}
+        return {"reached": reached, "looks": looks, "judge": as_json(self.judge(pictures))}
+
+
+def main() -> None:
+    """Do what is missing, and write after every contender."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.race", description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of processor time for each")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    race = Race()
+    for contender in options.only:
+        rows = read_figures(RESULTS)["contenders"] if RESULTS.exists() else {}
+        if contender not in rows:
+            found = race.run(contender, options.limit)
+            rows = {**(read_figures(RESULTS)["contenders"] if RESULTS.exists() else {}), contender: found}
+            facts = {
+                "machine": describe_machine(), "compute": str(race.compute), "threads": 1, "ddpo": ddpo.__version__,
+                "reward": REWARD, "base": {"judge": as_json(race.judge(race.base_pictures))},
+                "contenders": {name: rows[name] for name in CONTENDERS if name in rows},
+            }  # fmt: skip
+            write_figures(RESULTS, facts)
+
+
+if __name__ == "__main__":
+    main()
