@@ -82,6 +82,7 @@ class PlainLoop:
 
     def __init__(self, model: DiffusionModel, reward: Reward, learning_rate: float) -> None:
         self.model, self.reward = model, reward
+        model.unet.requires_grad_(True)
         self.scheduler = DDIMScheduler.from_config(model.scheduler_config)
         self.scheduler.set_timesteps(self.STEPS)
         self.optimizer = torch.optim.AdamW(model.unet.parameters(), lr=learning_rate, weight_decay=1e-4)

@@ -82,7 +82,7 @@ def test_a_bad_reward_marks_the_run_as_failed_and_it_goes_on_once_mended(
     [
         (["start", "--epochs", "0"], "epochs must be at least 1"),
         (["start", "--epoch-count", "3"], "--epoch-count"),
-        (["start", "--recipe", "slow"], "quick, short, zerogpu, paper"),
+        (["start", "--recipe", "slow"], "quick, fast, short, zerogpu, paper"),
         (["start", "--reward", "beauty"], "photographic"),
         (["start", "--pair", "church-1"], "church-64"),
         (["start", "--time-budget", "soon"], "10m"),

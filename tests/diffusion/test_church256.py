@@ -41,8 +41,8 @@ def test_the_measurements_for_a_gpu_run_through(tmp_path: Path, compute: Compute
     model = load_model(str(tmp_path), compute)
     for scheduler, steps in (("ddpm", 3), ("ddim", 3), ("pndm", 5)):
         assert gpu_church256.sampling(model, compute, scheduler, steps, batch=2)["seconds_per_image"] > 0
-    trained = gpu_church256.epoch(model, compute, batches_per_epoch=1, batch_size=2, sampling_steps=3, trained_steps=1)
-    assert trained["samples"] == 2 and trained["seconds"] > 0
+    trained = gpu_church256.epoch(model, compute, batches_per_epoch=1, batch_size=4, accumulation=1, sampling_steps=3)
+    assert trained["samples"] == 4 and trained["seconds"] > 0
 
 
 def test_without_a_gpu_the_measurement_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,7 +209,7 @@ def test_a_run_is_started_followed_and_compared(app: RunningApp, schema: dict[st
         ("compare", {"samples": 0}, r"from 1 to 16"),
         ("compare", {"steps": "many"}, r"number of steps must be"),
         ("compare", {"pair": "church"}, r"choose one of: church-64, .*run:<id>"),
-        ("start_run", {"recipe": "slow"}, r"choose one of quick, short, zerogpu, paper"),
+        ("start_run", {"recipe": "slow"}, r"choose one of quick, fast, short, zerogpu, paper"),
         ("start_run", {"settings": {"epoch": 3}}, r"epochs"),
         ("run_status", {"run": "nope"}, r"nope"),
     ],

@@ -94,7 +94,7 @@ def test_the_settings_of_a_run_fill_the_form(tmp_path: Path) -> None:
 def test_settings_are_a_table_and_two_runs_differ_in_some(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, "finished", 2, epochs=4), make_run(tmp_path, "finished", 2, reward="colourfulness")]
     table = tables.settings(runs[0])
-    assert all(f"<code>{name}</code>" in table for name in TITLES) and "recipe: 40" in table
+    assert all(f"<code>{name}</code>" in table for name in TITLES) and "recipe: 20" in table
     differences = tables.differences(runs, ["one", "two"])
     assert "photographic" in differences and "colourfulness" in differences and "<code>epochs" not in differences
     assert "the same settings" in tables.differences([runs[0]] * 2, ["one", "two"])
