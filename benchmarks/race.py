@@ -65,7 +65,7 @@ RECIPES: dict[str, TrainConfig] = {
 }  # fmt: skip
 CONTENDERS = (*RECIPES, *(f"loop-{rate:.0e}".replace("e-0", "e-") for rate in RATES))
 
-Network = tuple[int, nn.Module]  # pictures drawn so far, and what would be the result
+Network = tuple[int, nn.Module, bool]  # pictures drawn so far, what would be the result, and whether it is the end
 
 
 class PlainLoop:
@@ -94,7 +94,7 @@ class PlainLoop:
             for states, sampled, scores in [self.sample() for _ in range(self.BATCHES)]:
                 advantages = (scores - scores.mean()) / (scores.std() + 1e-8)
                 self.update(states, sampled, advantages.clamp(-self.ADVANTAGE_CLIP, self.ADVANTAGE_CLIP))
-            yield epoch * self.BATCHES * self.BATCH, self.model.unet
+            yield epoch * self.BATCHES * self.BATCH, self.model.unet, False
 
     @torch.no_grad()
     def sample(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
@@ -148,7 +148,7 @@ def recipe_epochs(name: str, compute: Compute) -> Iterator[Network]:
     )  # fmt: skip
     for event in trainer.run():
         if event.finished_epoch:
-            yield trainer.epoch * config.samples_per_epoch(), trainer.result()
+            yield trainer.epoch * config.samples_per_epoch(), trainer.result(), trainer.epoch == config.epochs
 
 
 def epochs_of(contender: str, compute: Compute) -> Iterator[Network]:
@@ -176,7 +176,7 @@ class Race:
         return to_uint8(sample_pictures(model, SEEDS, "ddim", 50, self.compute))
 
     def look(self, pictures: np.ndarray) -> dict[str, float]:
-        """Gain, wins, diversity, and the judge's distance."""
+        """Gain, wins and diversity."""
         found = paired_statistics(self.base_scores, self.reward(from_uint8(pictures)).tolist())
         return {
             "gain": round(found.gain_in_sd or 0.0, 3), "win_rate": round(found.win_rate, 3),
@@ -186,25 +186,19 @@ class Race:
     def run(self, contender: str, limit: float) -> dict[str, Any]:
         """One contender from its start to a gain of the last goal, its end, or the limit."""
         looks: list[dict[str, Any]] = []
-        seconds, looked = 0.0, 0.0
-        pictures = self.base_pictures
-
-        def see(drawn: int, unet: nn.Module) -> float:
-            nonlocal looked, pictures
-            looked, pictures = seconds, self.draw(unet)
-            looks.append({"pictures": drawn, "seconds": round(seconds, 1), **self.look(pictures)})
-            print(contender, looks[-1], flush=True)
-            return float(looks[-1]["gain"])
-
-        started = time.process_time()
-        for drawn, unet in epochs_of(contender, self.compute):
-            seconds += time.process_time() - started
-            if seconds >= min(LATER * looked, limit) and (see(drawn, unet) >= GOALS[-1] or seconds >= limit):
-                break
+        seconds = looked = 0.0
+        epochs = epochs_of(contender, self.compute)
+        pictures, ended = self.base_pictures, False
+        while not ended:
             started = time.process_time()
-        else:
-            if looked < seconds:
-                see(drawn, unet)
+            drawn, unet, ended = next(epochs)
+            seconds += time.process_time() - started
+            ended |= seconds >= limit
+            if ended or seconds >= LATER * looked:
+                looked, pictures = seconds, self.draw(unet)
+                looks.append({"pictures": drawn, "seconds": round(seconds, 1), **self.look(pictures)})
+                print(contender, looks[-1], flush=True)
+                ended |= looks[-1]["gain"] >= GOALS[-1]
         reached = {str(goal): next((look for look in looks if look["gain"] >= goal), None) for goal in GOALS}
         return {"reached": reached, "looks": looks, "judge": as_json(self.judge(pictures))}
 
@@ -217,17 +211,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     race = Race()
+    facts = {
+        "machine": describe_machine(), "compute": str(race.compute), "threads": 1, "ddpo": ddpo.__version__,
+        "reward": REWARD, "base": {"judge": as_json(race.judge(race.base_pictures))},
+    }  # fmt: skip
     for contender in options.only:
-        rows = read_figures(RESULTS)["contenders"] if RESULTS.exists() else {}
-        if contender not in rows:
+        if contender not in finished():
             found = race.run(contender, options.limit)
-            rows = {**(read_figures(RESULTS)["contenders"] if RESULTS.exists() else {}), contender: found}
-            facts = {
-                "machine": describe_machine(), "compute": str(race.compute), "threads": 1, "ddpo": ddpo.__version__,
-                "reward": REWARD, "base": {"judge": as_json(race.judge(race.base_pictures))},
-                "contenders": {name: rows[name] for name in CONTENDERS if name in rows},
-            }  # fmt: skip
-            write_figures(RESULTS, facts)
+            rows = {**finished(), contender: found}
+            write_figures(RESULTS, {**facts, "contenders": {name: rows[name] for name in CONTENDERS if name in rows}})
+
+
+def finished() -> dict[str, Any]:
+    """The contenders on disk, read anew: another process may do a part of the work."""
+    return read_figures(RESULTS)["contenders"] if RESULTS.exists() else {}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-_declared: list[object] = []  # a torch.library.Library takes its operators with it when it is collected
+_declared: list[object] = []  # a Library of torch takes its operators with it when it is collected
 
 
 def _compiled_part_loads(package: Path) -> bool:
@@ -31,12 +31,12 @@ def _compiled_part_loads(package: Path) -> bool:
 
 
 def _declare_missing_operators() -> None:
-    import torch
+    from torch import library
 
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared.append(library)
+    fragment = library.Library("torchvision", "FRAGMENT")
+    fragment.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    fragment.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _declared.append(fragment)
 
 
 class _TorchvisionGuard(MetaPathFinder):

@@ -10,6 +10,9 @@ from ddpo.errors import UserError
 if TYPE_CHECKING:
     from ddpo.training.config import TrainConfig
 
+# Settings of algorithm draft alone, and what they are with any other.
+OF_DRAFT = {"noisings": 0, "truncation": "fixed", "output_penalty": 0, "penalty_on": "output"}
+
 
 def check(config: TrainConfig) -> None:
     """Refuse a config, each of whose settings is in range, if two of them do not go together.
@@ -20,7 +23,7 @@ def check(config: TrainConfig) -> None:
     _check_steps(config)
     if config.algorithm == "draft":
         _check_draft(config)
-    elif config.noisings > 0 or (config.truncation, config.output_penalty, config.penalty_on) != ("fixed", 0, "output"):
+    elif any(getattr(config, name) != value for name, value in OF_DRAFT.items()):
         raise UserError(
             "noisings, truncation, output_penalty and penalty_on are settings of algorithm draft: set them to 0, "
             f"fixed, 0 and output with {config.algorithm}."

@@ -7,6 +7,7 @@ from typing import Any
 
 from ddpo.common.words import is_finite
 from ddpo.training.config import GRADIENT_ALGORITHMS
+from ddpo.training.consistency import OF_DRAFT
 
 GROUPS: dict[str, dict[str, str]] = {
     "Sampling": {
@@ -89,7 +90,7 @@ def out_of_use(values: Mapping[str, Any]) -> dict[str, str]:
 
     draft, rwr = algorithm in GRADIENT_ALGORITHMS, algorithm == "rwr"
     unless(algorithm == "ddpo-is", "ddpo-is alone clips a ratio", "clip_range")
-    unless(draft, "of algorithm draft alone", "truncation", "noisings", "output_penalty", "penalty_on")
+    unless(draft, "of algorithm draft alone", *OF_DRAFT)
     unless(not draft, "draft has no policy", "kl_weight", "advantage_clip", "advantages_over", "baseline")
     unless(rwr, "of algorithm rwr alone", "rwr_weights", "temperature", "best_share")
     best = values["rwr_weights"] == "best"
