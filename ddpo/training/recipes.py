@@ -39,13 +39,13 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "quick",
             "Quick",
-            "Five minutes on two CPU cores with a small model; most of the gain comes in the first two.",
+            "Eight minutes on two CPU cores with a small model.",
             _QUICK,
         ),
         Recipe(
             "fast",
             "Fast, by the reward's gradient",
-            "Two minutes on two CPU cores with a small model, for rewards that have a gradient: through seven of "
+            "Three minutes on two CPU cores with a small model, for rewards that have a gradient: through seven of "
             "eight denoising steps.",
             TrainConfig(
                 algorithm="draft", epochs=6, batches_per_epoch=4, batch_size=16, sampling_steps=8, shift_timesteps=True,
