@@ -20,37 +20,31 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 import ddpo
+from benchmarks.held_out import REWARD, Eye, epochs, start
 from benchmarks.machine import describe_machine
 from ddpo import rewards
 from ddpo.church64.figures import read_figures, write_figures
-from ddpo.church64.judge import ClearWeatherJudge, as_json
-from ddpo.common.statistics import paired_statistics
+from ddpo.church64.judge import as_json
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.diffusion.models import DiffusionModel, load_model
 from ddpo.diffusion.pictures import from_uint8, to_uint8
 from ddpo.diffusion.precision import Compute, choose_compute
-from ddpo.diffusion.sampling import sample_pictures
 from ddpo.rewards import Reward
 from ddpo.runs.pairs import get_pair
 from ddpo.training.config import TrainConfig
-from ddpo.training.diversity import diversity_kept
 from ddpo.training.recipes import get_recipe
-from ddpo.training.trainer import Trainer
 
 RESULTS = Path(__file__).resolve().parent / "results" / "race.json"
-REWARD = "photographic"
-SEEDS = list(range(20_000, 20_064))
+SEEDS, STEPS = 64, 50  # held-out seeds, and DDIM's steps
 GOALS = (0.5, 1.0)  # gain in standard deviations of the base's scores
 RATES = (5e-5, 1e-4, 2e-4, 4e-4)
 LIMIT = 400.0  # seconds of processor time
@@ -141,14 +135,10 @@ def log_probability(x: Tensor, mean: Tensor, sigma: Tensor) -> Tensor:
 
 def recipe_epochs(name: str, compute: Compute) -> Iterator[Network]:
     """The result after each epoch of a recipe."""
-    config, base = RECIPES[name], load_model(get_pair(DEFAULT_PAIR).base, compute)
-    trainer = Trainer(
-        base.unet, base.noise_schedule, base.picture_shape, rewards.load(REWARD, compute), config, compute,
-        scheduler_config=base.scheduler_config,
-    )  # fmt: skip
-    for event in trainer.run():
-        if event.finished_epoch:
-            yield trainer.epoch * config.samples_per_epoch(), trainer.result(), trainer.epoch == config.epochs
+    config = RECIPES[name]
+    trainer = start(config, compute)
+    for epoch in epochs(trainer):
+        yield epoch * config.samples_per_epoch(), trainer.result(), epoch == config.epochs
 
 
 def epochs_of(contender: str, compute: Compute) -> Iterator[Network]:
@@ -160,47 +150,24 @@ def epochs_of(contender: str, compute: Compute) -> Iterator[Network]:
     return PlainLoop(model, rewards.load(REWARD, exactly), float(contender.removeprefix("loop-"))).epochs()
 
 
-class Race:
-    """What every contender is looked at with."""
-
-    def __init__(self) -> None:
-        self.compute = choose_compute()
-        self.base = load_model(get_pair(DEFAULT_PAIR).base, self.compute)
-        self.reward, self.judge = rewards.load(REWARD, self.compute), ClearWeatherJudge()
-        self.base_pictures = self.draw(self.base.unet)
-        self.base_scores = self.reward(from_uint8(self.base_pictures)).tolist()
-
-    def draw(self, unet: nn.Module) -> np.ndarray:
-        """The pictures of the held-out seeds: (64, H, W, 3) uint8."""
-        model = replace(self.base, unet=unet)
-        return to_uint8(sample_pictures(model, SEEDS, "ddim", 50, self.compute))
-
-    def look(self, pictures: np.ndarray) -> dict[str, float]:
-        """Gain, wins and diversity."""
-        found = paired_statistics(self.base_scores, self.reward(from_uint8(pictures)).tolist())
-        return {
-            "gain": round(found.gain_in_sd or 0.0, 3), "win_rate": round(found.win_rate, 3),
-            "diversity": round(diversity_kept(from_uint8(pictures), from_uint8(self.base_pictures)), 3),
-        }  # fmt: skip
-
-    def run(self, contender: str, limit: float) -> dict[str, Any]:
-        """One contender from its start to a gain of the last goal, its end, or the limit."""
-        looks: list[dict[str, Any]] = []
-        seconds = looked = 0.0
-        epochs = epochs_of(contender, self.compute)
-        pictures, ended = self.base_pictures, False
-        while not ended:
-            started = time.process_time()
-            drawn, unet, ended = next(epochs)
-            seconds += time.process_time() - started
-            ended |= seconds >= limit
-            if ended or seconds >= LATER * looked:
-                looked, pictures = seconds, self.draw(unet)
-                looks.append({"pictures": drawn, "seconds": round(seconds, 1), **self.look(pictures)})
-                print(contender, looks[-1], flush=True)
-                ended |= looks[-1]["gain"] >= GOALS[-1]
-        reached = {str(goal): next((look for look in looks if look["gain"] >= goal), None) for goal in GOALS}
-        return {"reached": reached, "looks": looks, "judge": as_json(self.judge(pictures))}
+def race(contender: str, eye: Eye, limit: float) -> dict[str, Any]:
+    """One contender from its start to a gain of the last goal, its end, or the limit."""
+    looks: list[dict[str, Any]] = []
+    seconds = looked = 0.0
+    stages = epochs_of(contender, eye.compute)
+    pictures, ended = eye.base_pictures, False
+    while not ended:
+        started = time.process_time()
+        drawn, unet, ended = next(stages)
+        seconds += time.process_time() - started
+        ended |= seconds >= limit
+        if ended or seconds >= LATER * looked:
+            looked, pictures = seconds, eye.draw(unet)
+            looks.append({"pictures": drawn, "seconds": round(seconds, 1), **eye.look(pictures)})
+            print(contender, looks[-1], flush=True)
+            ended |= looks[-1]["gain"] >= GOALS[-1]
+    reached = {str(goal): next((look for look in looks if look["gain"] >= goal), None) for goal in GOALS}
+    return {"reached": reached, "looks": looks, "judge": as_json(eye.judge(pictures))}
 
 
 def main() -> None:
@@ -210,14 +177,14 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of processor time for each")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    race = Race()
+    eye = Eye(SEEDS, STEPS)
     facts = {
-        "machine": describe_machine(), "compute": str(race.compute), "threads": 1, "ddpo": ddpo.__version__,
-        "reward": REWARD, "base": {"judge": as_json(race.judge(race.base_pictures))},
+        "machine": describe_machine(), "compute": str(eye.compute), "threads": 1, "ddpo": ddpo.__version__,
+        "reward": REWARD, "base": {"judge": as_json(eye.judge(eye.base_pictures))},
     }  # fmt: skip
     for contender in options.only:
         if contender not in finished():
-            found = race.run(contender, options.limit)
+            found = race(contender, eye, options.limit)
             rows = {**finished(), contender: found}
             write_figures(RESULTS, {**facts, "contenders": {name: rows[name] for name in CONTENDERS if name in rows}})
 
