@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import quick, schedulers
+from benchmarks import algorithms, quick, race, schedulers
 from ddpo.church64 import card, judge
 from ddpo.church64.figures import read_figures
 from ddpo.common import markdown
@@ -77,6 +77,27 @@ def quick_recipe() -> list[str]:
     return markdown.table(("reward", "2 minutes", "5 minutes", "10 minutes, or the end"), rows)
 
 
+def time_to_gain() -> list[str]:
+    """How long recipes and a plain loop of DDPO took to gain, and how they ended."""
+    rows = []
+    for name, found in read_figures(race.RESULTS)["contenders"].items():
+        until = (
+            f"{look['seconds']:.0f} s, {look['pictures']}" if (look := found["reached"][str(goal)]) else "not reached"
+            for goal in race.GOALS
+        )
+        last, distance = found["looks"][-1], judge.from_json(found["judge"])
+        shares = (f"{last[key]:.0%}" for key in ("win_rate", "diversity"))
+        end = f"{last['seconds']:.0f} s, {last['pictures']}", f"{last['gain']:.2f}", *shares
+        rows.append((f"`{name}`", *until, *end, f"{distance.value:.0f} ± {distance.standard_error:.0f}"))
+    goals = (f"until +{goal:g}" for goal in race.GOALS)
+    return markdown.table(("contender", *goals, "the end", "gain in SD", "seeds won", "diversity", "distance"), rows)
+
+
+def equal_compute() -> list[str]:
+    """How each algorithm ended that had as many evaluations of the network as the others."""
+    return algorithms.table(read_figures(algorithms.RESULTS))
+
+
 def clear_weather() -> list[str]:
     """The distances of both models to drawings in clear weather."""
     found = read_figures(RESULTS / "church64-judge.json")
@@ -94,7 +115,7 @@ def clear_weather() -> list[str]:
 
 TABLES: dict[str, Callable[[], list[str]]] = {
     "pair": pair, "which-scheduler": which_scheduler, "options": options, "quick": quick_recipe,
-    "judge": clear_weather,
+    "race": time_to_gain, "algorithms": equal_compute, "judge": clear_weather,
 }  # fmt: skip
 
 

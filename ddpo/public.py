@@ -79,7 +79,7 @@ def train(
     base: str | None = None,
     reward: str | None = None,
     recipe: str = "quick",
-    root: Path | None = None,
+    root: str | Path | None = None,
     time_budget: float | None = None,
     on_step: Callable[[StepDone], None] | None = None,
     **settings: Any,
@@ -90,7 +90,7 @@ def train(
         pair: name of the pair whose base is finetuned; None is church-64's, unless `base` is given.
         base: folder or Hub id of another base.
         reward: name of a scorer, or "module:function" of your own; None is the pair's.
-        recipe: name of a recipe: quick, short or paper.
+        recipe: name of a recipe; quick, fast and short, for example.
         root: folder of the runs; None is $DDPO_RUNS, or `runs` here.
         time_budget: seconds after which it stops and saves.
         on_step: told of every step.
@@ -108,7 +108,7 @@ def train(
     from ddpo.runs.store import check_idle, create_run, runs_root
     from ddpo.runs.worker import carry_out
 
-    folder = root or runs_root()
+    folder = Path(root) if root else runs_root()
     spec = found_anywhere(make_spec(pair, base, reward, recipe, settings))
     check_idle(folder)
     run = create_run(folder, spec)
