@@ -96,8 +96,8 @@ class Counter:
 def chain_kl(trainer: Trainer) -> float:
     """KL divergence of the finetuned chain from the base's: the sum over the steps of E[(mu - mu_base)^2 / 2 sigma^2].
 
-    Of 20 steps with eta 1, along the finetuned model's own trajectories, in nats a picture, summed over its numbers. It
-    bounds the divergence of the pictures' distributions from above. The last step, which is deterministic, is left out.
+    Of 20 steps with eta 1, along the finetuned model's own trajectories, in nats a picture, summed over its numbers.
+    The last step, which is deterministic, is left out; it bounds the divergence of the distributions before that one.
     """
     compute, schedule = trainer.compute, trainer.schedule
     tuned, base = (policy_of(bind(unet, compute), schedule) for unet in (trainer.result(), trainer.base))

@@ -136,14 +136,19 @@ def _frame(axes: Axes, x_title: str, y_title: str, with_x: bool = True) -> str:
     for value in ticks(*axes.y):
         y = axes.at(axes.x[0], value)[1]
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_label(value, 4)}</text>')
     for value in _x_ticks(axes) if with_x else []:
         x = axes.at(value, axes.y[0])[0]
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{value:.3g}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_label(value, 3)}</text>')
     middle = (TOP + bottom) / 2
     parts.append(f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_title)}</text>')
     parts.append(f'<text transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">{escape(y_title)}</text>')
     return "".join(parts)
+
+
+def _label(value: float, digits: int) -> str:
+    """A tick's number; from a thousand on without a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
 def _x_ticks(axes: Axes) -> list[float]:
