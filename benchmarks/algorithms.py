@@ -34,7 +34,6 @@ from benchmarks.machine import describe_machine
 from ddpo.church64.figures import read_figures, write_figures
 from ddpo.church64.judge import as_json
 from ddpo.common import markdown
-from ddpo.diffusion.precision import choose_compute
 from ddpo.diffusion.sampling import bind, generators, policy_of
 from ddpo.diffusion.step import trailing_timesteps
 from ddpo.evaluation import plots
@@ -173,8 +172,8 @@ def _mean(values: Any, digits: int = 2) -> str:
 def plot(found: dict[str, Any], axis: str) -> str:
     """Every measure against pictures, evaluations or seconds, as one SVG: means of the random seeds, least to most."""
     panels = []
-    for number, (measure, title) in enumerate(MEASURES.items()):
-        lines = [_series(name, colour, list(runs.values()), axis, measure)
+    for number, (key, title) in enumerate(MEASURES.items()):
+        lines = [_series(name, colour, list(runs.values()), axis, key)
                  for colour, (name, runs) in enumerate(found["runs"].items())]  # fmt: skip
         x, y = number % 2 * plots.WIDTH, number // 2 * plots.HEIGHT
         panel = plots.lines(f"{title}, against {AXES[axis]}", lines, AXES[axis], title)
@@ -220,7 +219,7 @@ def measure(names: Sequence[str], seeds: Sequence[int]) -> None:
     torch.set_num_threads(1)
     eye = Eye(EYE, EYE_STEPS)
     facts = {
-        "machine": describe_machine(), "compute": str(choose_compute()), "threads": 1, "ddpo": ddpo.__version__,
+        "machine": describe_machine(), "compute": str(eye.compute), "threads": 1, "ddpo": ddpo.__version__,
         "reward": REWARD, "base": {"judge": judged(eye, eye.base.unet, eye.base_pictures)},
     }  # fmt: skip
     for seed in seeds:
