@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -31,14 +32,20 @@ class Eye:
     Args:
         count: seeds, from FIRST_SEED on.
         steps: of DDIM.
+        reward: name of what scores the pictures.
     """
 
-    def __init__(self, count: int, steps: int) -> None:
+    def __init__(self, count: int, steps: int, reward: str = REWARD) -> None:
         self.seeds, self.steps, self.compute = range(FIRST_SEED, FIRST_SEED + count), steps, choose_compute()
         self.base = load_model(get_pair(DEFAULT_PAIR).base, self.compute)
-        self.reward, self.judge = rewards.load(REWARD, self.compute), ClearWeatherJudge()
+        self.reward = rewards.load(reward, self.compute)
         self.base_pictures = self.draw(self.base.unet)
         self.base_scores = self.reward(from_uint8(self.base_pictures)).tolist()
+
+    @functools.cached_property
+    def judge(self) -> ClearWeatherJudge:
+        """The judge that is not the reward."""
+        return ClearWeatherJudge()
 
     def draw(self, unet: nn.Module, seeds: Sequence[int] | None = None) -> np.ndarray:
         """The pictures of seeds, of all held-out ones by default: (N, H, W, 3) uint8."""

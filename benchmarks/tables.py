@@ -70,7 +70,7 @@ def quick_recipe() -> list[str]:
     """Gain and diversity of the recipe `quick` by reward and time."""
     found = read_figures(quick.RESULTS)["rewards"]
     rows = (
-        (f"`{name}`", *(f"{row['gain_in_sd']:.1f}, {row['diversity_kept']:.0%}" for row in found[name]))
+        (f"`{name}`", *(f"{row['gain']:.1f}, {row['diversity']:.0%}" for row in found[name]))
         for name in quick.REWARDS
         if name in found
     )

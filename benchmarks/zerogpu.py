@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import ddpo
+from benchmarks.held_out import Eye
 from benchmarks.machine import describe_machine
-from benchmarks.quick import ROOT, SEEDS, compare, draw, train
+from benchmarks.quick import ROOT, SEEDS, STEPS, compare, train
 from ddpo import rewards
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.diffusion.precision import choose_compute
@@ -64,12 +64,12 @@ def scored() -> dict[str, float]:
     return pixels
 
 
-def measure(rate: float, seed: int, base: Tensor) -> dict[str, Any]:
+def measure(rate: float, seed: int, eye: Eye) -> dict[str, Any]:
     """One whole run on church-64, compared with the base's pictures."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["start", "--pair", DEFAULT_PAIR, "--reward", REWARD, "--recipe", RECIPE.name]
         train(Path(folder), [*command, "--learning-rate", str(rate), "--seed", str(seed)])
-        return {"learning_rate": rate, "seed": seed, **compare(Path(folder), REWARD, base)}
+        return {"learning_rate": rate, "seed": seed, **compare(Path(folder), eye)}
 
 
 def main() -> None:
@@ -80,10 +80,10 @@ def main() -> None:
     options = parser.parse_args()
     for rate in options.rates:
         replace(RECIPE.config, learning_rate=rate)  # refused before anything is computed
-    base = draw(get_pair(DEFAULT_PAIR).base) if options.rates else torch.empty(0)
-    for seed in options.seeds:
-        for rate in options.rates:
-            row = measure(rate, seed, base)
+    if options.rates:
+        eye = Eye(SEEDS, STEPS, REWARD)
+        for seed, rate in product(options.seeds, options.rates):
+            row = measure(rate, seed, eye)
             print(row, flush=True)
             _write([row])
     _write([])
@@ -96,7 +96,7 @@ def _write(measured: list[dict[str, Any]]) -> None:
     updates = RECIPE.config.epochs * RECIPE.config.batches_per_epoch * RECIPE.config.inner_epochs
     results = {
         "machine": describe_machine(), "compute": str(choose_compute()), "ddpo": ddpo.__version__, "reward": REWARD,
-        "seeds": len(SEEDS), "recipe": RECIPE.name, "learning_rate": RECIPE.config.learning_rate, "updates": updates,
+        "seeds": SEEDS, "recipe": RECIPE.name, "learning_rate": RECIPE.config.learning_rate, "updates": updates,
         "planned": planned(), "scored": scored(), "rows": [rows[key] for key in sorted(rows)],
     }  # fmt: skip
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
