@@ -24,6 +24,7 @@ from ddpo.training.trainer import Trainer
 
 REWARD = "photographic"
 FIRST_SEED = 20_000  # of those that no run draws
+SEEDS, STEPS = 64, 50  # how many of them, and steps of DDIM, unless a benchmark says otherwise
 
 
 class Eye:
@@ -35,7 +36,7 @@ class Eye:
         reward: name of what scores the pictures.
     """
 
-    def __init__(self, count: int, steps: int, reward: str = REWARD) -> None:
+    def __init__(self, count: int = SEEDS, steps: int = STEPS, reward: str = REWARD) -> None:
         self.seeds, self.steps, self.compute = range(FIRST_SEED, FIRST_SEED + count), steps, choose_compute()
         self.base = load_model(get_pair(DEFAULT_PAIR).base, self.compute)
         self.reward = rewards.load(reward, self.compute)

@@ -44,7 +44,6 @@ from ddpo.training.config import TrainConfig
 from ddpo.training.recipes import get_recipe
 
 RESULTS = Path(__file__).resolve().parent / "results" / "race.json"
-SEEDS, STEPS = 64, 50  # held-out seeds, and DDIM's steps
 GOALS = (0.5, 1.0)  # gain in standard deviations of the base's scores
 RATES = (5e-5, 1e-4, 2e-4, 4e-4)
 LIMIT = 400.0  # seconds of processor time
@@ -177,7 +176,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of processor time for each")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    eye = Eye(SEEDS, STEPS)
+    eye = Eye()
     facts = {
         "machine": describe_machine(), "compute": str(eye.compute), "threads": 1, "ddpo": ddpo.__version__,
         "reward": REWARD, "base": {"judge": as_json(eye.judge(eye.base_pictures))},

@@ -23,9 +23,9 @@ from typing import Any
 import torch
 
 import ddpo
-from benchmarks.held_out import Eye
+from benchmarks.held_out import REWARD, SEEDS, Eye
 from benchmarks.machine import describe_machine
-from benchmarks.quick import ROOT, SEEDS, STEPS, compare, train
+from benchmarks.quick import ROOT, compare, train
 from ddpo import rewards
 from ddpo.diffusion.catalogue import DEFAULT_PAIR
 from ddpo.diffusion.precision import choose_compute
@@ -35,7 +35,7 @@ from ddpo.training.recipes import get_recipe
 from ddpo.ui.space import slices
 
 RESULTS = ROOT / "benchmarks" / "results" / "zerogpu.json"
-RECIPE, REWARD, LARGE_PAIR = get_recipe("zerogpu"), "photographic", "church-256-aesthetic"
+RECIPE, LARGE_PAIR = get_recipe("zerogpu"), "church-256-aesthetic"
 
 
 def planned() -> dict[str, Any]:
@@ -81,7 +81,7 @@ def main() -> None:
     for rate in options.rates:
         replace(RECIPE.config, learning_rate=rate)  # refused before anything is computed
     if options.rates:
-        eye = Eye(SEEDS, STEPS, REWARD)
+        eye = Eye()
         for seed, rate in product(options.seeds, options.rates):
             row = measure(rate, seed, eye)
             print(row, flush=True)
